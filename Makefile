@@ -1,0 +1,94 @@
+# Every target does the set-up that it needs; the first run of the cluster targets builds Kubernetes (see e2e/README.md).
+
+VENV := .venv
+PYTHON ?= python3
+BIN := $(CURDIR)/$(VENV)/bin
+CLUSTER ?= local
+NAME ?= dev
+K ?=
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+##@ The two commands
+
+demo: $(VENV)/ready ## The main job on a real local cluster with real Ray: serve, update in place, roll blue/green
+	$(BIN)/python -m scenarios.demo
+
+test: check integration e2e-ci ## Every tier, as CI runs it
+
+##@ While you work
+
+check: format-check lint types layers generate-check unit ## The fast inner loop: style, types, layers, unit and simulation tests
+
+format: $(VENV)/ready ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+format-check: $(VENV)/ready
+	@echo "== format"; $(BIN)/ruff format --check .
+
+lint: $(VENV)/ready
+	@echo "== lint"; $(BIN)/ruff check .
+
+types: $(VENV)/ready
+	@echo "== types"; $(BIN)/mypy
+
+layers: $(VENV)/ready
+	@echo "== layers"; $(BIN)/lint-imports --no-cache
+
+unit: $(VENV)/ready ## Tests without a cluster (K=EXPR selects)
+	@echo "== unit and simulation tests"; $(BIN)/pytest -q -n auto $(if $(K),-k "$(K)") tests
+
+generate: $(VENV)/ready ## Generate the CRDs from the models, and the chart's copies of them
+	$(BIN)/python -m rayserve_operator.crdgen crds charts/rayserve-operator/files/crds
+
+generate-check: $(VENV)/ready
+	@echo "== generated files"; $(BIN)/python -m rayserve_operator.crdgen --check crds charts/rayserve-operator/files/crds
+
+##@ On a real API server, and on real Ray
+
+integration: $(VENV)/ready ## Tests on a real kube-apiserver
+	$(BIN)/pytest -q e2e/integration
+
+e2e-ci: $(VENV)/ready
+	$(BIN)/pytest -m ci $(if $(K),-k "$(K)") e2e/scenarios
+
+e2e: $(VENV)/ready ## All scenarios on a real node with real Ray (K=EXPR selects)
+	$(BIN)/pytest $(if $(K),-k "$(K)") e2e/scenarios
+
+bench-startup: $(VENV)/ready ## Apply to first answer, in ratio to the same pods started by hand
+	$(BIN)/python -m scenarios.bench_startup
+
+##@ A local cluster to play with
+
+cluster-up: $(VENV)/ready ## Start a real local cluster (NAME=dev)
+	$(BIN)/localcluster up $(NAME)
+
+cluster-down: $(VENV)/ready ## Stop it
+	$(BIN)/localcluster down $(NAME)
+
+cluster-status: $(VENV)/ready ## Which local clusters run
+	$(BIN)/localcluster status
+
+cluster-shell: $(VENV)/ready ## A shell inside it, with kubectl and helm
+	$(BIN)/localcluster shell $(NAME)
+
+##@ Set-up
+
+$(VENV)/ready: pyproject.toml e2e/pyproject.toml requirements.txt
+	@echo "== setting up $(VENV)"
+	@$(PYTHON) -m venv $(VENV) 2>/dev/null || { echo "python3-venv is missing; as root on Debian: apt-get install python3-venv"; \
+	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -q && apt-get install -y -q python3-venv && $(PYTHON) -m venv $(VENV); }
+	$(BIN)/pip install --quiet --requirement requirements.txt
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable . --editable ./e2e
+	@touch $@
+
+clean: ## Remove the virtual environment and tool caches (the built binaries and images stay)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+help: ## This text
+	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*##/ {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo test check format format-check lint types layers unit generate generate-check integration e2e e2e-ci \
+	bench-startup cluster-up cluster-down cluster-status cluster-shell clean help

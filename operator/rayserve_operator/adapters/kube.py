@@ -1,0 +1,223 @@
+"""The Kubernetes API over plain dictionaries: few verbs, a time-out each, errors as our own types."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import aiohttp
+from kubernetes.aio import client, config
+
+from rayserve_operator.engine.ports import Listing, Manifest
+from rayserve_operator.model.errors import (
+    AlreadyExists,
+    NotFound,
+    OutcomeUnknown,
+    Refused,
+    Superseded,
+    Unavailable,
+)
+from rayserve_operator.planning.actions import Kind
+from rayserve_operator.render import labels
+
+FIELD_MANAGER = "rayserve-operator"
+TIMEOUT = aiohttp.ClientTimeout(total=10)
+CONNECTIONS = 64
+PAGE = 500
+
+JSON = "application/json"
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+APPLY = "application/apply-patch+yaml"
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """Where the objects of a kind are found, and which of them concern us."""
+
+    group: str
+    """Empty for the core group."""
+    version: str
+    plural: str
+    selector: str | None = None
+    """Label selector of the objects that are watched."""
+
+    @property
+    def root(self) -> str:
+        """Path of the group's version on the API server."""
+        return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+
+
+RESOURCES: Mapping[Kind, Resource] = {
+    Kind.RAY_SERVICE: Resource("ray.io", "v1", "rayservices"),
+    Kind.RAY_CLUSTER: Resource("ray.io", "v1", "rayclusters"),
+    Kind.POD: Resource("", "v1", "pods", f"{labels.NODE_TYPE} in ({labels.HEAD},{labels.WORKER})"),
+    Kind.SERVICE: Resource("", "v1", "services", f"{labels.FROM_CRD} in (RayService,RayCluster)"),
+    Kind.REVISION: Resource("apps", "v1", "controllerrevisions", f"{labels.FROM_CRD}=RayService"),
+    Kind.SERVICE_ACCOUNT: Resource("", "v1", "serviceaccounts"),
+    Kind.ROLE: Resource("rbac.authorization.k8s.io", "v1", "roles"),
+    Kind.ROLE_BINDING: Resource("rbac.authorization.k8s.io", "v1", "rolebindings"),
+    Kind.EVENT: Resource("", "v1", "events"),
+}
+
+
+class KubeApi:
+    """The `Kube` of the engine, over the official client's connection and credentials."""
+
+    def __init__(self, api_client: client.ApiClient, namespaces: Sequence[str]) -> None:
+        self._client = api_client
+        self._namespaces = namespaces
+
+    @classmethod
+    async def connect(cls, namespaces: Sequence[str], user_agent: str) -> KubeApi:
+        """Connect as a pod does, or as the current kubeconfig context says where there is one.
+
+        Args:
+            namespaces: the namespaces that are watched; none means all.
+            user_agent: what the API server's audit log calls us.
+        """
+        configuration = client.Configuration()
+        try:
+            config.load_incluster_config(client_configuration=configuration)
+        except config.ConfigException:
+            await config.load_kube_config(client_configuration=configuration)
+        configuration.connection_pool_maxsize = CONNECTIONS
+        api_client = client.ApiClient(configuration)
+        api_client.user_agent = user_agent
+        return cls(api_client, namespaces)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Manifest:
+        """Read an object afresh. Raises NotFound."""
+        return await self._request("GET", _path(kind, namespace, name))
+
+    async def everything(self, kind: Kind) -> AsyncIterator[Manifest]:
+        """Every object of the kind that is watched, whole, a page at a time."""
+        for namespace in self._namespaces or ("",):
+            async for page in self._pages(kind, namespace, JSON):
+                for item in page["items"]:
+                    yield item
+
+    async def living(self, kind: Kind) -> Listing:
+        """Every object of the kind that is watched, by a metadata-only list."""
+        uids: set[str] = set()
+        versions: list[str] = []
+        for namespace in self._namespaces or ("",):
+            async for page in self._pages(kind, namespace, METADATA_LIST):
+                uids |= {item["metadata"]["uid"] for item in page["items"]}
+                versions.append(page["metadata"]["resourceVersion"])
+        return Listing(frozenset(uids), min(versions, key=int))
+
+    async def _pages(self, kind: Kind, namespace: str, accept: str) -> AsyncIterator[Manifest]:
+        selector = RESOURCES[kind].selector
+        query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
+        while True:
+            page = await self._request("GET", _path(kind, namespace), query=query, accept=accept)
+            yield page
+            token = page["metadata"].get("continue")
+            if not token:
+                return
+            query = {**query, "continue": token}
+
+    async def create(self, kind: Kind, manifest: Manifest) -> Manifest:
+        """POST. Raises AlreadyExists, and OutcomeUnknown where no answer came."""
+        path = _path(kind, manifest["metadata"]["namespace"])
+        return await self._request("POST", path, query={"fieldManager": FIELD_MANAGER}, body=manifest)
+
+    async def apply(self, kind: Kind, manifest: Manifest) -> Manifest:
+        """Server-side apply, taking over fields of others. A resourceVersion is a precondition."""
+        metadata = manifest["metadata"]
+        path = _path(kind, metadata["namespace"], metadata["name"])
+        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        return await self._request("PATCH", path, query=query, body=manifest, content_type=APPLY)
+
+    async def patch(self, kind: Kind, namespace: str, name: str, operations: Sequence[Manifest]) -> Manifest:
+        """JSON patch. Raises Superseded where a `test` fails."""
+        path, query = _path(kind, namespace, name), {"fieldManager": FIELD_MANAGER}
+        return await self._request("PATCH", path, query=query, body=list(operations), content_type=JSON_PATCH)
+
+    async def merge(self, kind: Kind, namespace: str, name: str, patch: Manifest) -> Manifest:
+        """JSON merge patch."""
+        path, query = _path(kind, namespace, name), {"fieldManager": FIELD_MANAGER}
+        return await self._request("PATCH", path, query=query, body=patch, content_type=MERGE_PATCH)
+
+    async def write_status(self, kind: Kind, namespace: str, name: str, status: Manifest) -> Manifest:
+        """Replace the status."""
+        path = f"{_path(kind, namespace, name)}/status"
+        body = [{"op": "add", "path": "/status", "value": status}]
+        query = {"fieldManager": FIELD_MANAGER}
+        return await self._request("PATCH", path, query=query, body=body, content_type=JSON_PATCH)
+
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str, version: str | None) -> Manifest | None:
+        """Delete the object with this uid, dependents in the background.
+
+        Returns what is left of it while it terminates, or None once it is gone. Raises NotFound and Superseded.
+        """
+        preconditions = {"uid": uid, **({"resourceVersion": version} if version else {})}
+        body = {"propagationPolicy": "Background", "preconditions": preconditions}
+        answer = await self._request("DELETE", _path(kind, namespace, name), body=body)
+        return None if answer.get("kind") == "Status" else answer
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str = JSON,
+        accept: str = JSON,
+    ) -> Any:
+        headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": self._client.user_agent}
+        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, None)
+        url = f"{self._client.configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
+        try:
+            response = await self._client.rest_client.request(
+                method, url, headers=headers, body=body, _request_timeout=TIMEOUT
+            )
+            data = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            unanswered = Unavailable if method == "GET" else OutcomeUnknown
+            raise unanswered(f"no answer to {method} {path}: {error or type(error).__name__}") from error
+        if response.status >= 400:  # noqa: PLR2004
+            raise _failure(response.status, f"{method} {path}", data)
+        return json.loads(data)
+
+
+def _path(kind: Kind, namespace: str, name: str | None = None) -> str:
+    resource = RESOURCES[kind]
+    within = f"/namespaces/{quote(namespace)}" if namespace else ""
+    one = f"/{quote(name)}" if name else ""
+    return f"{resource.root}{within}/{resource.plural}{one}"
+
+
+def _failure(status: int, request: str, data: bytes) -> Exception:
+    """The error type for an answer of the API server. The source is its API conventions."""
+    try:
+        answer = json.loads(data)
+        reason, message = answer.get("reason", ""), answer.get("message", "")
+    except (ValueError, AttributeError):
+        reason, message = "", data[:200].decode(errors="replace")
+    words = f"{request}: {message or status}"
+    match status, reason:
+        case 404, _:
+            return NotFound(words)
+        case 409, "AlreadyExists":
+            return AlreadyExists(words)
+        case 409, _:
+            return Superseded(words)
+        case 422, _ if "testing path" in message or "test operation" in message:
+            return Superseded(words)
+        case (401 | 408 | 429), _:
+            return Unavailable(words)
+        case _ if status >= 500:  # noqa: PLR2004
+            return OutcomeUnknown(words) if status == 504 else Unavailable(words)  # noqa: PLR2004
+        case _:
+            return Refused(words)

@@ -1,0 +1,135 @@
+"""Carries out actions, and puts what was written straight into the store."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, assert_never
+
+from rayserve_operator.engine.ports import Kube, Manifest, Ray
+from rayserve_operator.engine.store import WATCHED, Store
+from rayserve_operator.model.errors import AlreadyExists, NotFound, OutcomeUnknown, Superseded
+from rayserve_operator.model.objects import Meta
+from rayserve_operator.planning.actions import (
+    Annotate,
+    Announcement,
+    AnyAction,
+    Apply,
+    Confirm,
+    Create,
+    Delete,
+    Kind,
+    Patch,
+    SubmitServe,
+)
+from rayserve_operator.render import labels
+from rayserve_operator.render.names import NAME_ALPHABET
+
+DRAWN_CHARACTERS = 5
+CREATE_ATTEMPTS = 4
+
+Tell = Callable[[Announcement], None]
+
+
+@dataclass(slots=True)
+class Executor:
+    """Turns actions into requests."""
+
+    kube: Kube
+    ray: Ray
+    store: Store
+    chance: random.Random = field(default_factory=random.SystemRandom)
+
+    async def carry_out(self, namespace: str, step: tuple[AnyAction, ...], tell: Tell) -> None:
+        """Carry out the actions of one step together. All are tried; then the first failure is raised."""
+        results = await asyncio.gather(*(self._one(namespace, action, tell) for action in step), return_exceptions=True)
+        failures = [result for result in results if isinstance(result, BaseException)]
+        if failures:
+            raise failures[0]
+
+    async def _one(self, namespace: str, action: AnyAction, tell: Tell) -> None:
+        await self._perform(namespace, action)
+        if action.announce is not None:
+            tell(action.announce)
+
+    async def _perform(self, namespace: str, action: AnyAction) -> None:
+        match action:
+            case Create():
+                self._saw(action.kind, await self._create(namespace, action))
+            case Apply():
+                self._saw(action.kind, await self.kube.apply(action.kind, action.manifest))
+            case Patch():
+                answer = await self.kube.patch(action.kind, namespace, action.name, action.operations)
+                self._saw(action.kind, answer)
+            case Annotate():
+                metadata = {"uid": action.uid, "annotations": action.annotations, "labels": action.labels}
+                patch = {"metadata": {key: value for key, value in metadata.items() if value is not None}}
+                self._saw(action.kind, await self.kube.merge(action.kind, namespace, action.name, patch))
+            case Delete():
+                await self._delete(namespace, action)
+            case Confirm():
+                await self._confirm(namespace, action)
+            case SubmitServe():
+                await self._submit(namespace, action)
+            case _:
+                assert_never(action)
+
+    async def _create(self, namespace: str, action: Create) -> Manifest:
+        """POST, under one name however often the answer is lost; a namesake counts only if it is this very object."""
+        manifest = self._named(action)
+        for attempt in range(CREATE_ATTEMPTS):
+            try:
+                return await self.kube.create(action.kind, manifest)
+            except OutcomeUnknown:
+                if attempt == CREATE_ATTEMPTS - 1:
+                    raise
+            except AlreadyExists:
+                namesake = await self.kube.get(action.kind, namespace, manifest["metadata"]["name"])
+                self._saw(action.kind, namesake)
+                meta, wanted = Meta.parse(namesake), Meta.parse(manifest)
+                is_ours = meta.owner == wanted.owner and not meta.deleting
+                if action.kind is Kind.SERVICE or not is_ours:
+                    raise
+                return namesake
+        raise AssertionError("the loop returns or raises")
+
+    def _named(self, action: Create) -> Manifest:
+        if action.name_prefix is None:
+            return action.manifest
+        drawn = "".join(self.chance.choices(NAME_ALPHABET, k=DRAWN_CHARACTERS))
+        metadata = {**action.manifest["metadata"], "name": f"{action.name_prefix}{drawn}"}
+        return {**action.manifest, "metadata": metadata}
+
+    async def _delete(self, namespace: str, action: Delete) -> None:
+        try:
+            left = await self.kube.delete(action.kind, namespace, action.name, action.uid, action.version)
+        except NotFound:
+            left = None
+        if action.kind not in WATCHED:
+            return
+        if left is None:
+            self.store.remove(action.kind, action.uid)
+        else:
+            self.store.put(action.kind, left)
+
+    async def _confirm(self, namespace: str, action: Confirm) -> None:
+        found = await self.kube.get(action.kind, namespace, action.name)
+        self._saw(action.kind, found)
+        meta = Meta.parse(found)
+        if meta.uid != action.uid or meta.deleting or (action.version and meta.version != action.version):
+            raise Superseded(f"{action.kind} {action.name} is not as it was observed")
+
+    async def _submit(self, namespace: str, action: SubmitServe) -> None:
+        await self.ray.submit(action.address, action.config)
+        deployed = (await self.ray.serve_status(action.address)).deployed
+        if not action.config.differences(deployed):
+            return
+        spelling = {labels.SERVE_SPELLING: f"{action.config.digest}:{deployed.digest}"}
+        patch: Mapping[str, Any] = {"metadata": {"uid": action.cluster_uid, "annotations": spelling}}
+        self._saw(Kind.RAY_CLUSTER, await self.kube.merge(Kind.RAY_CLUSTER, namespace, action.cluster, patch))
+
+    def _saw(self, kind: Kind, manifest: Manifest) -> None:
+        if kind in WATCHED:
+            self.store.put(kind, manifest)

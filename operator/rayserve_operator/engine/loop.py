@@ -1,0 +1,135 @@
+"""Which object is looked at when: one pass at a time per object, as many objects at once as there are."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from rayserve_operator.engine.store import Key
+from rayserve_operator.model.errors import OperatorError
+
+logger = logging.getLogger(__name__)
+
+UNEXPECTED_FIRST_RETRY = timedelta(seconds=1)
+UNEXPECTED_LAST_RETRY = timedelta(seconds=30)
+JITTERED_FROM = timedelta(seconds=5)
+JITTER = 0.2
+
+RUSH = 30
+"""Passes in a row that each had something to do. More of them than any rollout needs means that two writers undo each
+other's work, or that an answer never matches what was asked for: then they get further and further apart."""
+RUSH_FIRST_DELAY = timedelta(milliseconds=100)
+RUSH_LAST_DELAY = timedelta(seconds=30)
+
+Pass = Callable[[Key], Awaitable[timedelta | None]]
+"""Looks at one object and says when to look again, or None to wait for something to wake it."""
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What is known of one object's turns."""
+
+    task: asyncio.Task[None] | None = None
+    is_due_again: bool = False
+    timer: asyncio.TimerHandle | None = None
+    failures: int = 0
+    rush: int = 0
+
+
+@dataclass(slots=True)
+class Loop:
+    """Runs passes. A wake-up during a pass leads to one more pass, however many there were."""
+
+    run_pass: Pass
+    chance: random.Random = field(default_factory=random.Random)
+    _turns: dict[Key, _Turn] = field(default_factory=dict)
+    _is_open: bool = False
+
+    def open(self) -> None:
+        """Start to run passes, beginning with everything that was woken before."""
+        self._is_open = True
+        for key in list(self._turns):
+            self.wake(key)
+
+    async def close(self) -> None:
+        """End the passes under way; what they had planned is planned again by the next operator."""
+        self._is_open = False
+        tasks = [turn.task for turn in self._turns.values() if turn.task is not None]
+        for turn in self._turns.values():
+            if turn.timer is not None:
+                turn.timer.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def wake(self, key: Key) -> None:
+        """See to it that a pass of this object starts now, or once more when the one under way ends."""
+        turn = self._turns.setdefault(key, _Turn())
+        if not self._is_open:
+            return
+        if turn.task is not None:
+            turn.is_due_again = True
+            return
+        if turn.timer is not None:
+            turn.timer.cancel()
+            turn.timer = None
+        turn.is_due_again = False
+        turn.task = asyncio.get_running_loop().create_task(self._run(key, turn), name=f"{key.kind} {key.name}")
+
+    def forget(self, key: Key) -> None:
+        """Drop what is known of an object that is gone."""
+        turn = self._turns.get(key)
+        if turn is not None and turn.task is None and turn.timer is None:
+            del self._turns[key]
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no pass runs; timers may wait."""
+        return all(turn.task is None for turn in self._turns.values())
+
+    async def _run(self, key: Key, turn: _Turn) -> None:
+        again = await self._attempt(key, turn)
+        turn.task = None
+        if not self._is_open:
+            return
+        if turn.is_due_again and turn.failures == 0 and turn.rush <= RUSH:
+            self.wake(key)
+        elif again is not None:
+            turn.timer = asyncio.get_running_loop().call_later(again.total_seconds(), self._on_time, key, turn)
+        else:
+            self.forget(key)
+
+    def _on_time(self, key: Key, turn: _Turn) -> None:
+        turn.timer = None
+        self.wake(key)
+
+    async def _attempt(self, key: Key, turn: _Turn) -> timedelta | None:
+        try:
+            again = await self.run_pass(key)
+        except OperatorError as error:
+            turn.failures += 1
+            delay = self._backoff(turn.failures, error.first_retry, error.last_retry)
+            logger.info("%s %s/%s: %s; next try in %.1f s", *key, error, delay.total_seconds())
+            return delay
+        except Exception:
+            turn.failures += 1
+            delay = self._backoff(turn.failures, UNEXPECTED_FIRST_RETRY, UNEXPECTED_LAST_RETRY)
+            logger.exception("%s %s/%s: unexpected failure; next try in %.1f s", *key, delay.total_seconds())
+            return delay
+        turn.failures = 0
+        turn.rush = turn.rush + 1 if again == timedelta() else 0
+        if turn.rush > RUSH:
+            delay = self._backoff(turn.rush - RUSH, RUSH_FIRST_DELAY, RUSH_LAST_DELAY)
+            logger.warning("%s %s/%s: %d passes in a row found something to do", *key, turn.rush)
+            return delay
+        if again is not None and again >= JITTERED_FROM:
+            return again * (1 + JITTER * (self.chance.random() - 0.5))
+        return again
+
+    def _backoff(self, failures: int, first: timedelta, last: timedelta) -> timedelta:
+        doubled: timedelta = min(first * 2 ** min(failures - 1, 16), last)
+        return doubled * (1 + JITTER * self.chance.random())

@@ -1,0 +1,209 @@
+"""One pass over one object: observe, plan, carry out, write the status, tell."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from rayserve_operator.engine.executor import Executor, Tell
+from rayserve_operator.engine.ports import Clock, Kube, Ray
+from rayserve_operator.engine.recorder import Recorder
+from rayserve_operator.engine.store import ClusterRecord, Key, ServiceRecord, Store
+from rayserve_operator.model.errors import OperatorError
+from rayserve_operator.model.objects import Meta, RayService
+from rayserve_operator.model.raycluster import KUBERAY_OPERATOR, OUR_OPERATOR, RayClusterStatus
+from rayserve_operator.model.rayservice import RayServiceStatus
+from rayserve_operator.model.serve import ServeConfig, ServeStatus
+from rayserve_operator.model.validation import InvalidSpec
+from rayserve_operator.planning.actions import Kind, Plan
+from rayserve_operator.planning.goal import Aim, Goal
+from rayserve_operator.planning.observed import (
+    ObservedCluster,
+    ObservedRayCluster,
+    ObservedService,
+    ServeReport,
+    Silence,
+)
+from rayserve_operator.planning.raycluster import plan_cluster, refuse_cluster
+from rayserve_operator.planning.rayservice import can_be_asked, plan_service, plan_without_goal
+from rayserve_operator.planning.roles import Roles, assign_roles
+from rayserve_operator.render import labels, names
+from rayserve_operator.render.options import RenderOptions
+from rayserve_operator.render.pods import dashboard_port, serve_port
+
+
+@dataclass(slots=True)
+class Passes:
+    """The passes over both kinds, and what is worth keeping between them. All of it can be lost at any time."""
+
+    kube: Kube
+    ray: Ray
+    clock: Clock
+    store: Store
+    executor: Executor
+    recorder: Recorder
+    options: RenderOptions
+    _aims: dict[str, tuple[int, Aim]] = field(default_factory=dict)
+    _configs: dict[str, ServeConfig] = field(default_factory=dict)
+    _silent_since: dict[str, datetime] = field(default_factory=dict)
+
+    async def run(self, key: Key) -> timedelta | None:
+        """Look at one object and say when to look again. Raises OperatorErrors, which carry their own retry."""
+        if key.kind is Kind.RAY_SERVICE:
+            service = self.store.service(key.namespace, key.name)
+            return None if service is None else await self._service(service)
+        cluster = self.store.cluster(key.namespace, key.name)
+        return None if cluster is None else await self._cluster(cluster)
+
+    async def _service(self, record: ServiceRecord) -> timedelta | None:
+        if is_foreign(record.spec.get("managedBy")):
+            return None
+        now = self.clock.now()
+        try:
+            aim = await self._aim(record)
+        except InvalidSpec as invalid:
+            plan = plan_without_goal(record.meta, record.status, tuple(invalid.problems), now)
+            return await self._follow(Kind.RAY_SERVICE, record.meta, record.status, plan)
+        observed = await self._observe(record, aim.goal)
+        plan = plan_service(observed, aim, self.clock.now())
+        return await self._follow(Kind.RAY_SERVICE, record.meta, record.status, plan)
+
+    async def _cluster(self, record: ClusterRecord) -> timedelta | None:
+        meta = record.meta
+        now = self.clock.now()
+        plan: Plan[RayClusterStatus]
+        try:
+            cluster = record.read()
+        except InvalidSpec as invalid:
+            plan = refuse_cluster(meta, record.status, tuple(invalid.problems), now)
+        else:
+            if is_foreign(cluster.spec.managed_by):
+                return None
+            services = {view.meta.name: view for view in self.store.services_of(meta.uid)}
+            pods = tuple(self.store.pods_of(meta.namespace, meta.name))
+            plan = plan_cluster(ObservedRayCluster(cluster, pods, services), self.options, now)
+        return await self._follow(Kind.RAY_CLUSTER, meta, record.status, plan)
+
+    async def _follow(
+        self, kind: Kind, meta: Meta, before: RayServiceStatus | RayClusterStatus, plan: Plan[Any]
+    ) -> timedelta | None:
+        """Carry the plan out; write the status if that is all there was to do, or if it failed."""
+        tell = partial(self.recorder.tell, kind, meta)
+        try:
+            for step in plan.steps:
+                await self.executor.carry_out(meta.namespace, step, tell)
+        except OperatorError:
+            await self._report_status(kind, meta, before, plan, tell)
+            raise
+        if plan.steps:
+            # What was done may allow the next thing at once, and nothing else may wake the object for it.
+            return timedelta()
+        await self._report_status(kind, meta, before, plan, tell)
+        return plan.recheck_after
+
+    async def _report_status(
+        self, kind: Kind, meta: Meta, before: RayServiceStatus | RayClusterStatus, plan: Plan[Any], tell: Tell
+    ) -> None:
+        if plan.status == before:
+            return
+        status = plan.status.manifest()
+        self.store.put(kind, await self.kube.write_status(kind, meta.namespace, meta.name, status))
+        for announcement in plan.announcements:
+            tell(announcement)
+
+    async def _aim(self, record: ServiceRecord) -> Aim:
+        """The goal, kept as long as the generation stays. Raises InvalidSpec if there has been no valid spec yet."""
+        known = self._aims.get(record.meta.uid)
+        if known is not None and known[0] == record.meta.generation:
+            return known[1]
+        try:
+            aim = Aim(Goal.parse(record.meta, record.spec))
+        except InvalidSpec as invalid:
+            revisions = self.store.revisions_of(record.meta.uid)
+            if not revisions:
+                raise
+            stored = await self.kube.get(Kind.REVISION, record.meta.namespace, revisions[-1].meta.name)
+            aim = Aim(Goal.parse(record.meta, stored["data"]["spec"]), tuple(invalid.problems))
+        self._aims[record.meta.uid] = (record.meta.generation, aim)
+        return aim
+
+    async def _observe(self, record: ServiceRecord, goal: Goal) -> ObservedService:
+        namespace = record.meta.namespace
+        service = RayService(record.meta, goal.spec, record.status)
+        clusters = [self._observe_cluster(found) for found in self.store.clusters_of(record.meta.uid)]
+        observed = ObservedService(
+            service=service,
+            clusters=tuple(clusters),
+            revisions=tuple(self.store.revisions_of(record.meta.uid)),
+            serve_service=self.store.kube_service(namespace, names.serve_service_name(service)),
+            head_service=self.store.kube_service(namespace, names.stable_head_service_name(record.meta.name)),
+        )
+        roles = assign_roles(observed, goal)
+        if roles.candidate is None:
+            observed = replace(observed, ghosts=self.store.ghosts(namespace, record.meta.name))
+        asked = await asyncio.gather(*(self._ask(c, roles, goal) for c in clusters))
+        return replace(observed, clusters=tuple(asked))
+
+    def _observe_cluster(self, record: ClusterRecord) -> ObservedCluster:
+        pods = tuple(self.store.pods_of(record.meta.namespace, record.meta.name))
+        return ObservedCluster(record.read(), pods)
+
+    async def _ask(self, observed: ObservedCluster, roles: Roles, goal: Goal) -> ObservedCluster:
+        """Add what the cluster's Ray says, for the clusters that it matters for."""
+        watched = [roles.active, roles.candidate] if roles.stamped else list(roles.everyone)
+        if not any(observed is one for one in watched) or not can_be_asked(observed):
+            return observed
+        report, assigned = await asyncio.gather(self._report(observed), self._assigned(observed, goal))
+        head_answers = await self._head_proxy(observed, report)
+        return replace(observed, serve=report, assigned=assigned, head_proxy_answers=head_answers)
+
+    async def _report(self, observed: ObservedCluster) -> ServeReport:
+        head = observed.head
+        uid = observed.cluster.meta.uid
+        if head is None or head.ip is None:
+            return Silence("there is no head")
+        try:
+            report = await self.ray.serve_status(f"{head.ip}:{dashboard_port(observed.cluster)}")
+        except OperatorError as error:
+            return Silence(str(error), self._silent_since.setdefault(uid, self.clock.now()))
+        self._silent_since.pop(uid, None)
+        return report
+
+    async def _assigned(self, observed: ObservedCluster, goal: Goal) -> ServeConfig | None:
+        """The Serve config that the cluster was given. A revision's data never changes, so it is read once."""
+        name = observed.cluster.meta.annotations.get(labels.REVISION)
+        if name is None:
+            return None
+        if name == goal.revision:
+            return goal.serve
+        meta = observed.cluster.meta
+        if name not in self._configs:
+            stored = await self.kube.get(Kind.REVISION, meta.namespace, name)
+            self._configs[name] = Goal.parse(meta, stored["data"]["spec"]).serve
+        return self._configs[name]
+
+    async def _head_proxy(self, observed: ObservedCluster, report: ServeReport) -> bool | None:
+        """Ask the head's proxy itself, but only where its label and Ray's own word for it disagree."""
+        head = observed.head
+        if head is None or head.ip is None or not isinstance(report, ServeStatus):
+            return None
+        is_in = head.meta.labels.get(labels.SERVE) == "true"
+        if is_in == (head.ip in report.healthy_proxy_ips):
+            return None
+        return await self.ray.proxy_answers(head.ip, serve_port(observed.cluster))
+
+    def forget(self, living: Iterable[str]) -> None:
+        """Drop what is kept of objects that are gone."""
+        alive = set(living)
+        for kept in (self._aims, self._silent_since):
+            for uid in kept.keys() - alive:
+                del kept[uid]
+
+
+def is_foreign(managed_by: str | None) -> bool:
+    """Whether another controller looks after the object."""
+    return managed_by not in (None, KUBERAY_OPERATOR, OUR_OPERATOR)

@@ -1,0 +1,73 @@
+"""What the engine needs of the world: a handful of verbs, so that a fake of it is small."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+
+from rayserve_operator.model.serve import ServeConfig, ServeStatus
+from rayserve_operator.planning.actions import Kind
+
+Manifest = Mapping[str, Any]
+
+
+class Listing(NamedTuple):
+    """What a list named, and the version at which it was taken."""
+
+    uids: frozenset[str]
+    version: str
+
+
+class Kube(Protocol):
+    """The Kubernetes API. Every verb raises `OperatorError`s of model.errors and nothing else."""
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Manifest:
+        """Read an object afresh. Raises NotFound."""
+
+    def everything(self, kind: Kind) -> AsyncIterator[Manifest]:
+        """Every object of the kind that is watched, whole."""
+
+    async def living(self, kind: Kind) -> Listing:
+        """Every object of the kind that is watched, by a metadata-only list."""
+
+    async def create(self, kind: Kind, manifest: Manifest) -> Manifest:
+        """POST. Raises AlreadyExists, and OutcomeUnknown where no answer came."""
+
+    async def apply(self, kind: Kind, manifest: Manifest) -> Manifest:
+        """Server-side apply, taking over fields of others. A resourceVersion is a precondition."""
+
+    async def patch(self, kind: Kind, namespace: str, name: str, operations: Sequence[Manifest]) -> Manifest:
+        """JSON patch. Raises Superseded where a `test` fails."""
+
+    async def merge(self, kind: Kind, namespace: str, name: str, patch: Manifest) -> Manifest:
+        """JSON merge patch."""
+
+    async def write_status(self, kind: Kind, namespace: str, name: str, status: Manifest) -> Manifest:
+        """Replace the status."""
+
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str, version: str | None) -> Manifest | None:
+        """Delete the object with this uid, dependents in the background.
+
+        Returns what is left of it while it terminates, or None once it is gone. Raises NotFound and Superseded.
+        """
+
+
+class Ray(Protocol):
+    """Ray's own HTTP endpoints. Every verb raises `OperatorError`s of model.errors and nothing else."""
+
+    async def serve_status(self, address: str) -> ServeStatus:
+        """GET the Serve applications from the dashboard at `host:port`."""
+
+    async def submit(self, address: str, config: ServeConfig) -> None:
+        """PUT a Serve config. Raises Refused with Ray's words."""
+
+    async def proxy_answers(self, host: str, port: int) -> bool:
+        """Whether the Serve proxy there passes its health check; every kind of failure is a no."""
+
+
+class Clock(Protocol):
+    """The time of day."""
+
+    def now(self) -> datetime:
+        """The time, with its zone."""

@@ -1,0 +1,248 @@
+"""What the watches and our own writes have shown so far, slim, and indexed the way the planners ask.
+
+A write is put into the store from its own answer, so a pass never plans on a view older than what it wrote. Versions
+decide which of two views of an object is newer; what is known to be gone does not come back with a late event.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from rayserve_operator.model.objects import Meta, RayCluster
+from rayserve_operator.model.raycluster import RayClusterSpec, RayClusterStatus
+from rayserve_operator.model.rayservice import RayServiceStatus
+from rayserve_operator.model.validation import InvalidSpec, parse_problems
+from rayserve_operator.planning.actions import Kind
+from rayserve_operator.planning.observed import PodView, RevisionView, ServiceView
+from rayserve_operator.render import labels
+
+REMEMBERED_DEATHS = 10_000
+
+
+class Key(NamedTuple):
+    """An object that has a pass of its own."""
+
+    kind: Kind
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRecord:
+    """A RayService as the API server holds it, its spec not yet judged."""
+
+    meta: Meta
+    spec: Mapping[str, Any]
+    status: RayServiceStatus
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterRecord:
+    """A RayCluster as the API server holds it, its spec read if it can be."""
+
+    meta: Meta
+    spec: RayClusterSpec | ValidationError
+    status: RayClusterStatus
+
+    def read(self) -> RayCluster:
+        """The RayCluster. Raises InvalidSpec if its spec cannot be read."""
+        if isinstance(self.spec, ValidationError):
+            raise InvalidSpec(parse_problems(self.spec))
+        return RayCluster(meta=self.meta, spec=self.spec, status=self.status)
+
+
+View = ServiceRecord | ClusterRecord | PodView | ServiceView | RevisionView
+
+
+class Store:
+    """The objects that are watched, by kind; `on_change` is told the keys whose pass should look again."""
+
+    def __init__(self, on_change: Callable[[Key], None]) -> None:
+        self._on_change = on_change
+        self._views: dict[Kind, dict[str, View]] = {kind: {} for kind in WATCHED}
+        self._named: dict[tuple[Kind, str, str], str] = {}
+        self._families: dict[tuple[Kind, str], set[str]] = defaultdict(set)
+        self._dead: OrderedDict[str, None] = OrderedDict()
+
+    def put(self, kind: Kind, manifest: Mapping[str, Any]) -> None:
+        """Take in an object as an event or the answer to a write shows it, unless something newer is known."""
+        meta = Meta.parse(manifest)
+        before = self._views[kind].get(meta.uid)
+        if meta.uid in self._dead or (before is not None and not _is_newer(meta.version, before.meta.version)):
+            return
+        view = _parse(kind, manifest, before)
+        self._views[kind][meta.uid] = view
+        self._named[kind, meta.namespace, meta.name] = meta.uid
+        for family in _families(kind, view):
+            self._families[kind, family].add(meta.uid)
+        if before is None or _differs(before, view):
+            self._tell(kind, view)
+
+    def remove(self, kind: Kind, uid: str) -> None:
+        """Forget an object that is gone, for good."""
+        self._dead[uid] = None
+        if len(self._dead) > REMEMBERED_DEATHS:
+            self._dead.popitem(last=False)
+        view = self._views[kind].pop(uid, None)
+        if view is None:
+            return
+        if self._named.get(name := (kind, view.meta.namespace, view.meta.name)) == uid:
+            del self._named[name]
+        for family in _families(kind, view):
+            self._families[kind, family].discard(uid)
+            if not self._families[kind, family]:
+                del self._families[kind, family]
+        self._tell(kind, view)
+
+    def prune(self, kind: Kind, living: Iterable[str], version: str) -> None:
+        """Forget what a list at this version does not name, unless it is newer than the list."""
+        alive = set(living)
+        gone = [
+            uid
+            for uid, view in self._views[kind].items()
+            if uid not in alive and not _is_newer(view.meta.version, version)
+        ]
+        for uid in gone:
+            self.remove(kind, uid)
+
+    def keys(self) -> Iterator[Key]:
+        """Every object that has a pass of its own."""
+        for kind in (Kind.RAY_SERVICE, Kind.RAY_CLUSTER):
+            for view in self._views[kind].values():
+                yield Key(kind, view.meta.namespace, view.meta.name)
+
+    def service(self, namespace: str, name: str) -> ServiceRecord | None:
+        """The RayService of that name."""
+        view = self._by_name(Kind.RAY_SERVICE, namespace, name)
+        return view if isinstance(view, ServiceRecord) else None
+
+    def cluster(self, namespace: str, name: str) -> ClusterRecord | None:
+        """The RayCluster of that name."""
+        view = self._by_name(Kind.RAY_CLUSTER, namespace, name)
+        return view if isinstance(view, ClusterRecord) else None
+
+    def kube_service(self, namespace: str, name: str) -> ServiceView | None:
+        """The Service of that name."""
+        view = self._by_name(Kind.SERVICE, namespace, name)
+        return view if isinstance(view, ServiceView) else None
+
+    def clusters_of(self, uid: str) -> list[ClusterRecord]:
+        """The RayClusters that this RayService controls, oldest first."""
+        found = [view for view in self._family(Kind.RAY_CLUSTER, uid) if isinstance(view, ClusterRecord)]
+        return sorted(found, key=lambda view: (str(view.meta.created), view.meta.name))
+
+    def revisions_of(self, uid: str) -> list[RevisionView]:
+        """The ControllerRevisions that this RayService controls, oldest first."""
+        found = [view for view in self._family(Kind.REVISION, uid) if isinstance(view, RevisionView)]
+        return sorted(found, key=lambda view: view.number)
+
+    def services_of(self, uid: str) -> list[ServiceView]:
+        """The Services that this object controls."""
+        return [view for view in self._family(Kind.SERVICE, uid) if isinstance(view, ServiceView)]
+
+    def pods_of(self, namespace: str, cluster: str) -> list[PodView]:
+        """The pods that bear this cluster's label, by name."""
+        found = [v for v in self._family(Kind.POD, _label_family(namespace, cluster)) if isinstance(v, PodView)]
+        return sorted(found, key=lambda view: view.meta.name)
+
+    def ghosts(self, namespace: str, service: str) -> frozenset[str]:
+        """Names of clusters of a RayService that are gone while pods of theirs are still there."""
+        prefix = _label_family(namespace, f"{service}-")
+        names = {
+            family.removeprefix(_label_family(namespace, ""))
+            for kind, family in self._families
+            if kind is Kind.POD and family.startswith(prefix)
+        }
+        return frozenset(name for name in names if self.cluster(namespace, name) is None)
+
+    def _by_name(self, kind: Kind, namespace: str, name: str) -> View | None:
+        uid = self._named.get((kind, namespace, name))
+        return None if uid is None else self._views[kind].get(uid)
+
+    def _family(self, kind: Kind, family: str) -> list[View]:
+        return [self._views[kind][uid] for uid in self._families.get((kind, family), ())]
+
+    def _tell(self, kind: Kind, view: View) -> None:
+        """Wake the object itself, its controller, and for a pod also the RayService above its cluster."""
+        meta = view.meta
+        if kind in (Kind.RAY_SERVICE, Kind.RAY_CLUSTER):
+            self._on_change(Key(kind, meta.namespace, meta.name))
+        if kind is Kind.POD:
+            cluster = self.cluster(meta.namespace, meta.labels.get(labels.CLUSTER, ""))
+            if cluster is None:
+                return
+            self._on_change(Key(Kind.RAY_CLUSTER, meta.namespace, cluster.meta.name))
+            meta = cluster.meta
+        for owner in (Kind.RAY_SERVICE, Kind.RAY_CLUSTER):
+            controller = self._views[owner].get(meta.owner or "")
+            if controller is not None:
+                self._on_change(Key(owner, controller.meta.namespace, controller.meta.name))
+
+
+WATCHED = (Kind.RAY_SERVICE, Kind.RAY_CLUSTER, Kind.POD, Kind.SERVICE, Kind.REVISION)
+
+
+def _parse(kind: Kind, manifest: Mapping[str, Any], before: View | None) -> View:
+    if kind is Kind.POD:
+        return PodView.parse(manifest)
+    if kind is Kind.SERVICE:
+        return ServiceView.parse(manifest)
+    if kind is Kind.REVISION:
+        return RevisionView.parse(manifest)
+    meta, spec, status = Meta.parse(manifest), manifest.get("spec") or {}, manifest.get("status") or {}
+    if kind is Kind.RAY_SERVICE:
+        return ServiceRecord(meta, spec, RayServiceStatus.model_validate(status))
+    known = before.spec if isinstance(before, ClusterRecord) and before.meta.generation == meta.generation else None
+    return ClusterRecord(meta, known or _cluster_spec(spec), RayClusterStatus.model_validate(status))
+
+
+def _cluster_spec(spec: Mapping[str, Any]) -> RayClusterSpec | ValidationError:
+    try:
+        return RayClusterSpec.model_validate(spec)
+    except ValidationError as error:
+        return error
+
+
+def _families(kind: Kind, view: View) -> Iterator[str]:
+    if kind is Kind.POD:
+        yield _label_family(view.meta.namespace, view.meta.labels.get(labels.CLUSTER, ""))
+    elif view.meta.owner is not None:
+        yield view.meta.owner
+
+
+def _label_family(namespace: str, cluster: str) -> str:
+    return f"{namespace}/{cluster}"
+
+
+def _is_newer(version: str, than: str) -> bool:
+    return not (version.isdecimal() and than.isdecimal()) or int(version) > int(than)
+
+
+def _differs(before: View, after: View) -> bool:
+    """Whether anything but the version changed. A status of ours comes back as an event and is no news."""
+    return (_without_version(before), _content(before)) != (_without_version(after), _content(after))
+
+
+def _without_version(view: View) -> tuple[object, ...]:
+    meta = view.meta
+    return (meta.generation, meta.labels, meta.annotations, meta.owner, meta.deleting)
+
+
+def _content(view: View) -> tuple[object, ...]:
+    match view:
+        case ServiceRecord():
+            return ()
+        case ClusterRecord():
+            return (view.status,)
+        case PodView():
+            return (view.phase, view.ip, view.node, view.ready, view.unschedulable, view.containers,
+                    view.init_containers)  # fmt: skip
+        case ServiceView():
+            return (view.spec,)
+        case RevisionView():
+            return (view.number,)

@@ -1,0 +1,48 @@
+"""kopf's part: it watches, and hands every event to the engine. Nothing is decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import kopf
+
+from rayserve_operator.adapters.kube import RESOURCES
+from rayserve_operator.engine.operator import Operator
+from rayserve_operator.engine.store import WATCHED
+from rayserve_operator.planning.actions import Kind
+
+Assemble = Callable[[], Awaitable[tuple[Operator, Callable[[], Awaitable[None]]]]]
+"""Connects, and gives the engine and what closes its connections."""
+
+
+def register(registry: kopf.OperatorRegistry, assemble: Assemble) -> None:
+    """Register the start, the end, the probe and the watches of the operator."""
+    memo: dict[str, Any] = {}
+
+    async def start(settings: kopf.OperatorSettings, **_: Any) -> None:
+        settings.posting.enabled = False
+        settings.scanning.disabled = True
+        settings.watching.server_timeout = 600
+        for kind in WATCHED:
+            resource = RESOURCES[kind]
+            if resource.selector is not None:
+                address = (resource.group, resource.plural) if resource.group else (resource.plural,)
+                settings.watching.label_selectors[address] = resource.selector
+        memo["operator"], memo["disconnect"] = await assemble()
+
+    async def stop(**_: Any) -> None:
+        await memo["operator"].close()
+        await memo["disconnect"]()
+
+    async def saw(event: kopf.RawEvent, *, kind_seen: Kind, **_: Any) -> None:
+        memo["operator"].saw(kind_seen, event["type"], event["object"])
+
+    kopf.on.startup(registry=registry)(start)
+    kopf.on.cleanup(registry=registry)(stop)
+    for kind in WATCHED:
+        resource = RESOURCES[kind]
+        kopf.on.event(
+            resource.group, resource.version, resource.plural, registry=registry, id=f"watch-{resource.plural}"
+        )(partial(saw, kind_seen=kind))

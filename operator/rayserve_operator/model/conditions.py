@@ -1,0 +1,50 @@
+"""Conditions of the two kinds: a closed set of types and of reasons."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from rayserve_operator.model.base import Model
+
+
+class ServiceCondition(StrEnum):
+    """Condition types of a RayService. The first five are KubeRay's."""
+
+    READY = "Ready"
+    UPGRADE_IN_PROGRESS = "UpgradeInProgress"
+    ROLLBACK_IN_PROGRESS = "RollbackInProgress"
+    SUSPENDING = "Suspending"
+    SUSPENDED = "Suspended"
+    SPEC_VALID = "SpecValid"
+    RECONCILING = "Reconciling"
+    APPLICATIONS_HEALTHY = "ApplicationsHealthy"
+    SERVICE_CONFLICT = "ServiceConflict"
+
+
+class ClusterCondition(StrEnum):
+    """Condition types of a RayCluster. All but the last are KubeRay's."""
+
+    PROVISIONED = "RayClusterProvisioned"
+    HEAD_POD_READY = "HeadPodReady"
+    REPLICA_FAILURE = "ReplicaFailure"
+    SUSPENDING = "RayClusterSuspending"
+    SUSPENDED = "RayClusterSuspended"
+    SPEC_VALID = "SpecValid"
+
+
+class Condition(Model):
+    """One fact about an object, with its reason and since when it holds."""
+
+    type: Annotated[str, Field(max_length=316)]
+    """What the fact is about."""
+    status: Literal["True", "False", "Unknown"]
+    """Whether it holds."""
+    reason: Annotated[str, Field(max_length=1024)]
+    """Why, as one word of a closed set."""
+    message: Annotated[str, Field(max_length=32768)] = ""
+    """Why, in words, and what to do next."""
+    last_transition_time: str
+    """When the status last changed."""
+    observed_generation: int | None = None
+    """The generation of the spec that the fact speaks of."""

@@ -1,0 +1,120 @@
+"""RayService: what users write, a Ray cluster together with the Serve applications on it."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from rayserve_operator.model.base import Model, OpaqueObject
+from rayserve_operator.model.conditions import Condition
+from rayserve_operator.model.raycluster import ManagedBy, RayClusterSpec, RayClusterStatus
+
+DEFAULT_DELETION_DELAY = 60
+
+
+class ClusterUpgradeOptions(Model):
+    """How an incremental upgrade moves capacity and traffic."""
+
+    max_surge_percent: Annotated[int, Field(ge=0, le=100)] | None = 100
+    """Capacity that the new cluster may add at a time, in percent."""
+    step_size_percent: Annotated[int, Field(ge=0, le=100)] | None = None
+    """Traffic that moves at a time, in percent."""
+    interval_seconds: Annotated[int, Field(ge=1)] | None = None
+    """Seconds between two moves of traffic."""
+    gateway_class_name: str | None = None
+    """GatewayClass of the generated Gateway."""
+
+
+class ServiceUpgradeStrategy(Model):
+    """What an edit of rayClusterConfig does."""
+
+    type: Literal["NewCluster", "NewClusterWithIncrementalUpgrade", "None"] | None = None
+    """`NewCluster` (the default) rolls blue/green; `None` leaves the cluster as it is."""
+    cluster_upgrade_options: ClusterUpgradeOptions | None = None
+    """Steps of `NewClusterWithIncrementalUpgrade`."""
+
+
+class RayServiceSpec(Model):
+    """A Ray cluster and the Serve applications on it."""
+
+    ray_cluster_config: RayClusterSpec
+    """The Ray cluster."""
+    serve_config_v2: str | None = Field(default=None, alias="serveConfigV2")
+    """The Serve applications, as YAML in Ray's own schema."""
+    serve_service: OpaqueObject | None = None
+    """A Service that replaces the generated `{name}-serve-svc`; its selector is set by the operator."""
+    upgrade_strategy: ServiceUpgradeStrategy | None = None
+    """What an edit of rayClusterConfig does."""
+    ray_cluster_deletion_delay_seconds: Annotated[int, Field(ge=0)] | None = None
+    """Seconds between the switch of traffic and the removal of the old cluster; unset means 60."""
+    exclude_head_pod_from_serve_svc: bool | None = None
+    """Whether the head takes no Serve traffic."""
+    suspend: bool | None = None
+    """Whether the service is held without a cluster."""
+    managed_by: ManagedBy | None = None
+    """Which controller looks after this object."""
+    service_unhealthy_second_threshold: int | None = None
+    """Accepted and without effect, as in KubeRay."""
+    deployment_unhealthy_second_threshold: int | None = None
+    """Accepted and without effect, as in KubeRay."""
+
+    @property
+    def deletion_delay(self) -> int:
+        """Seconds between the switch of traffic and the removal of the old cluster."""
+        delay = self.ray_cluster_deletion_delay_seconds
+        return DEFAULT_DELETION_DELAY if delay is None else delay
+
+
+class DeploymentStatus(Model):
+    """A Serve deployment, as Ray reports it."""
+
+    status: str | None = None
+    """Ray's word for its state."""
+    message: str | None = None
+    """Ray's explanation."""
+
+
+class ApplicationStatus(Model):
+    """A Serve application, as Ray reports it."""
+
+    status: str | None = None
+    """Ray's word for its state."""
+    message: str | None = None
+    """Ray's explanation."""
+    serve_deployment_statuses: dict[str, DeploymentStatus] = {}
+    """Its deployments by name."""
+
+
+class ClusterServiceStatus(Model):
+    """One of the two clusters of a RayService."""
+
+    ray_cluster_name: str | None = None
+    """Name of the RayCluster."""
+    ray_cluster_status: RayClusterStatus | None = None
+    """Status of the RayCluster."""
+    application_statuses: dict[str, ApplicationStatus] = {}
+    """The Serve applications on it by name."""
+    target_capacity: int | None = None
+    """Serve's target capacity on it, in percent."""
+    traffic_routed_percent: int | None = None
+    """Share of the traffic that it takes, in percent."""
+    last_traffic_migrated_time: str | None = None
+    """When that share last changed."""
+
+
+class RayServiceStatus(Model):
+    """What is known of a RayService."""
+
+    active_service_status: ClusterServiceStatus | None = None
+    """The cluster that takes traffic."""
+    pending_service_status: ClusterServiceStatus | None = None
+    """The cluster that is being made ready to take over."""
+    num_serve_endpoints: int | None = None
+    """Pods that take traffic through the serve Service."""
+    service_status: Literal["", "Running"] | None = None
+    """`Running` when the service takes traffic."""
+    observed_generation: int | None = None
+    """The generation of the spec that this status speaks of."""
+    last_update_time: str | None = None
+    """When this status was last written."""
+    conditions: list[Condition] = []
+    """The facts behind the summary."""

@@ -1,0 +1,132 @@
+"""What a plan can ask for. An action is a value; the engine carries it out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any, Generic, Literal, TypeVar
+
+from rayserve_operator.model.serve import ServeConfig
+
+
+class Kind(StrEnum):
+    """The kinds of objects that are written."""
+
+    RAY_SERVICE = "RayService"
+    RAY_CLUSTER = "RayCluster"
+    POD = "Pod"
+    SERVICE = "Service"
+    REVISION = "ControllerRevision"
+    SERVICE_ACCOUNT = "ServiceAccount"
+    ROLE = "Role"
+    ROLE_BINDING = "RoleBinding"
+    EVENT = "Event"
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """A Kubernetes event about the planned object: told once the action that carries it has succeeded."""
+
+    reason: str
+    message: str
+    type: Literal["Normal", "Warning"] = "Normal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """Anything that a plan can ask for."""
+
+    announce: Announcement | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Create(Action):
+    """POST an object. One of the same name counts as success only if it has the same controller and is not leaving."""
+
+    kind: Kind
+    manifest: Mapping[str, Any]
+    name_prefix: str | None = None
+    """When given, the engine draws the name: the prefix and five random characters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Apply(Action):
+    """Server-side apply with our field manager. A resourceVersion in the manifest is a precondition."""
+
+    kind: Kind
+    manifest: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patch(Action):
+    """A JSON patch; its `test` operations are the preconditions."""
+
+    kind: Kind
+    name: str
+    operations: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annotate(Action):
+    """Set (or, with None, remove) annotations or labels of the object with this uid."""
+
+    kind: Kind
+    name: str
+    uid: str
+    annotations: Mapping[str, str | None] | None = None
+    labels: Mapping[str, str | None] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delete(Action):
+    """Delete the object with this uid (and, where given, at this version), its dependents in the background."""
+
+    kind: Kind
+    name: str
+    uid: str
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirm(Action):
+    """Read the object afresh and end the pass unless it is the one observed, at the version given, and stays."""
+
+    kind: Kind
+    name: str
+    uid: str
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitServe(Action):
+    """PUT a Serve config to a cluster's Ray, then read it back.
+
+    Where Ray's answer still differs from the config, that is Ray's spelling of it: both digests are kept on the
+    RayCluster, so that the same answer counts as applied from then on.
+    """
+
+    cluster: str
+    cluster_uid: str
+    address: str
+    """`host:port` of Ray's dashboard."""
+    config: ServeConfig
+
+
+AnyAction = Create | Apply | Patch | Annotate | Delete | Confirm | SubmitServe
+
+Status = TypeVar("Status")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan(Generic[Status]):
+    """What is to happen next to one object."""
+
+    steps: tuple[tuple[AnyAction, ...], ...] = ()
+    """Carried out one after the other, the actions within a step together; a failure ends the pass after its step."""
+    status: Status
+    announcements: tuple[Announcement, ...] = ()
+    """Events that stand for a change of status, told once the status is written."""
+    recheck_after: timedelta | None = None
+    """When to look again although nothing woke the object; None where every change wakes it."""

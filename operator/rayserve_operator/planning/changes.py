@@ -1,0 +1,148 @@
+"""What an edit of rayClusterConfig means: patched into the running cluster, or a new cluster.
+
+The base is always the living RayCluster's own spec, read through today's model. No hash of an earlier day is ever
+compared, so neither a new operator nor a new CRD can roll a cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rayserve_operator.model.raycluster import AutoscalerOptions, RayClusterSpec, WorkerGroupSpec
+from rayserve_operator.planning import normal
+
+_GROUP_IN_PLACE = ("replicas", "minReplicas", "maxReplicas", "idleTimeoutSeconds")
+_GROUP_NOT_COMPARED = frozenset({*_GROUP_IN_PLACE, "scaleStrategy", "suspend", "groupName"})
+_AUTOSCALER_IN_PLACE = ("idleTimeoutSeconds", "upscalingMode")
+_CLUSTER_NOT_COMPARED = frozenset(
+    {"headGroupSpec", "workerGroupSpecs", "autoscalerOptions", "enableInTreeAutoscaling", "suspend", "managedBy",
+     "upgradeStrategy"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterDiff:
+    """How a living cluster differs from the wanted spec."""
+
+    rebuild: tuple[str, ...]
+    """Paths in rayClusterConfig that only a new cluster can change."""
+    operations: tuple[Mapping[str, Any], ...]
+    """The JSON patch that brings everything else to the living RayCluster."""
+    edited: tuple[str, ...]
+    """Paths in rayClusterConfig that this patch changes."""
+
+
+def cluster_part(spec: RayClusterSpec) -> dict[str, Any]:
+    """All of a cluster that cannot change in place, in one spelling: what names of clusters are made from."""
+    return {
+        "cluster": _fixed(spec),
+        "head": _pods(spec.head_group_spec.manifest()),
+        "groups": {group.group_name: _pods(group.manifest()) for group in spec.worker_group_specs},
+    }
+
+
+def compare(base: RayClusterSpec, goal: RayClusterSpec) -> ClusterDiff:
+    """The difference between a living cluster's spec and the wanted one.
+
+    The order of the worker groups means nothing. Groups keep their place in the living cluster, because Ray's
+    autoscaler addresses them by index: a new one is appended, and a removed one stays as an empty entry.
+    """
+    before, after = cluster_part(base), cluster_part(goal)
+    rebuild = [
+        *_paths(before["cluster"], after["cluster"], ""),
+        *_paths(before["head"], after["head"], "headGroupSpec"),
+    ]
+    for name in before["groups"].keys() & after["groups"].keys():
+        rebuild += _paths(before["groups"][name], after["groups"][name], f"workerGroupSpecs[{name}]")
+    edits = [*_group_edits(base, goal), *_autoscaler_edits(base, goal)]
+    return ClusterDiff(
+        rebuild=tuple(sorted(rebuild)),
+        operations=tuple(operation for _, operations in edits for operation in operations),
+        edited=tuple(path for path, _ in edits),
+    )
+
+
+_Edit = tuple[str, tuple[Mapping[str, Any], ...]]
+
+
+def _group_edits(base: RayClusterSpec, goal: RayClusterSpec) -> Iterator[_Edit]:
+    wanted = {group.group_name: group for group in goal.worker_group_specs}
+    present = {group.group_name for group in base.worker_group_specs}
+    for index, group in enumerate(base.worker_group_specs):
+        if group.group_name in wanted:
+            yield from _scaling_edits(index, group, wanted[group.group_name], goal.autoscaling)
+        elif (group.min_replicas, group.max_replicas) != (0, 0):
+            empty = group.model_copy(update={"replicas": 0, "min_replicas": 0, "max_replicas": 0})
+            yield from _scaling_edits(index, group, empty, goal.autoscaling)
+    for group in goal.worker_group_specs:
+        if group.group_name not in present:
+            operation = {"op": "add", "path": "/spec/workerGroupSpecs/-", "value": group_manifest(group)}
+            yield f"workerGroupSpecs[{group.group_name}]", (operation,)
+
+
+def _scaling_edits(
+    index: int, base: WorkerGroupSpec, goal: WorkerGroupSpec, autoscaling: bool
+) -> Iterator[_Edit]:
+    at = f"/spec/workerGroupSpecs/{index}"
+    guard = {"op": "test", "path": f"{at}/groupName", "value": base.group_name}
+    before, after = base.model_dump(by_alias=True), goal.model_dump(by_alias=True)
+    for field in _GROUP_IN_PLACE:
+        if field == "replicas" and autoscaling:
+            continue
+        if before[field] != after[field]:
+            yield f"workerGroupSpecs[{base.group_name}].{field}", (guard, _assign(f"{at}/{field}", after[field]))
+
+
+def _autoscaler_edits(base: RayClusterSpec, goal: RayClusterSpec) -> Iterator[_Edit]:
+    if base.autoscaler_options is None or goal.autoscaler_options is None:
+        return
+    before = base.autoscaler_options.model_dump(by_alias=True)
+    after = goal.autoscaler_options.model_dump(by_alias=True)
+    for field in _AUTOSCALER_IN_PLACE:
+        if before[field] != after[field]:
+            path = f"autoscalerOptions.{field}"
+            yield path, (_assign(f"/spec/autoscalerOptions/{field}", after[field]),)
+
+
+def _assign(path: str, value: Any) -> Mapping[str, Any]:
+    return {"op": "remove", "path": path} if value is None else {"op": "add", "path": path, "value": value}
+
+
+def group_manifest(group: WorkerGroupSpec) -> dict[str, Any]:
+    """A worker group with the fields that Ray's autoscaler insists on, whatever the CRD defaults."""
+    scaling = {"replicas": group.replicas, "minReplicas": group.min_replicas, "maxReplicas": group.max_replicas}
+    return {**group.manifest(), **scaling}
+
+
+def _fixed(spec: RayClusterSpec) -> dict[str, Any]:
+    fixed = {key: value for key, value in spec.manifest().items() if key not in _CLUSTER_NOT_COMPARED}
+    options = spec.autoscaler_options or AutoscalerOptions()
+    if spec.autoscaling:
+        fixed["autoscalerOptions"] = {
+            key: value for key, value in options.manifest().items() if key not in _AUTOSCALER_IN_PLACE
+        }
+    return fixed
+
+
+def _pods(group: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in group.items() if key not in _GROUP_NOT_COMPARED and value not in ({}, [])}
+    kept["template"] = normal.pod_template(group["template"])
+    if "resources" in kept:
+        kept["resources"] = normal.quantities(kept["resources"])
+    return kept
+
+
+def _paths(before: Any, after: Any, path: str) -> Iterator[str]:
+    """The deepest paths in which two plain values differ."""
+    if before == after:
+        return
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in sorted(before.keys() | after.keys()):
+            yield from _paths(before.get(key), after.get(key), f"{path}.{key}" if path else str(key))
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for index, (old, new) in enumerate(zip(before, after, strict=True)):
+            yield from _paths(old, new, f"{path}[{index}]")
+    else:
+        yield path

@@ -1,0 +1,51 @@
+"""Conditions as they are carried from one status to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from rayserve_operator.model.conditions import Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A condition as it is found now, before it is compared with what stood there."""
+
+    type: StrEnum
+    holds: bool | None
+    """None where it cannot be known."""
+    reason: str
+    message: str = ""
+
+
+def carried(
+    before: Iterable[Condition], facts: Iterable[Fact], generation: int, now: datetime
+) -> list[Condition]:
+    """The facts as conditions. A time changes only with its status; conditions of other writers stay."""
+    old = {condition.type: condition for condition in before}
+    ours = {}
+    for fact in facts:
+        status = _STATUS[fact.holds]
+        previous = old.get(fact.type)
+        unchanged = previous is not None and previous.status == status
+        ours[str(fact.type)] = Condition(
+            type=str(fact.type),
+            status=status,
+            reason=fact.reason,
+            message=fact.message,
+            last_transition_time=previous.last_transition_time if previous and unchanged else timestamp(now),
+            observed_generation=generation,
+        )
+    return list(ours.values())
+
+
+def timestamp(now: datetime) -> str:
+    """A time as Kubernetes writes it, to the second."""
+    return now.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+_STATUS: dict[bool | None, Literal["True", "False", "Unknown"]] = {True: "True", False: "False", None: "Unknown"}

@@ -1,0 +1,79 @@
+"""The goal of a RayService: the newest of its specs that is valid."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from pydantic import ValidationError
+
+from rayserve_operator.model.objects import Meta
+from rayserve_operator.model.rayservice import RayServiceSpec
+from rayserve_operator.model.serve import ServeConfig, parse_serve_config
+from rayserve_operator.model.validation import InvalidSpec, Problem, parse_problems, validate_service
+from rayserve_operator.planning.changes import cluster_part
+from rayserve_operator.render import names
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A valid spec with all that is derived from it."""
+
+    spec: RayServiceSpec
+    serve: ServeConfig
+    part_digest: str
+    """Stands for the cluster part in names; never compared."""
+    revision: str
+    """Name of the ControllerRevision of this pair of cluster part and Serve config."""
+
+    @classmethod
+    def of(cls, meta: Meta, spec: RayServiceSpec) -> Self:
+        """Derive the goal from a spec.
+
+        Raises:
+            InvalidSpec: with every problem found.
+        """
+        problems = validate_service(meta.name, spec)
+        if problems:
+            raise InvalidSpec(problems)
+        serve = parse_serve_config(spec.serve_config_v2)
+        part_digest = _digest({"pods": cluster_part(spec.ray_cluster_config), "serve": serve.cluster_part})
+        return cls(
+            spec=spec,
+            serve=serve,
+            part_digest=part_digest,
+            revision=names.revision_name(meta.name, meta.uid, f"{part_digest}-{serve.digest}"),
+        )
+
+    @classmethod
+    def parse(cls, meta: Meta, spec: Mapping[str, Any]) -> Self:
+        """Derive the goal from a spec as it stands in a manifest.
+
+        Raises:
+            InvalidSpec: with every problem found.
+        """
+        try:
+            return cls.of(meta, RayServiceSpec.model_validate(spec))
+        except ValidationError as error:
+            raise InvalidSpec(parse_problems(error)) from error
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What a ControllerRevision holds of it."""
+        return {"spec": self.spec.manifest()}
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What is aimed at, and what is wrong with the spec as it stands now."""
+
+    goal: Goal
+    problems: tuple[Problem, ...] = ()
+    """Where there are any, the goal is the last valid revision and not the spec."""
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,125 @@
+"""Which of a RayService's clusters is which.
+
+The active cluster is the one that the serve Service names, never what status remembers. The candidate is the living
+cluster that is already as the goal wants it: the active one when nothing but the Serve config differs, else the one
+being made ready to take over. All others are on their way out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from rayserve_operator.model.serve import ServeStatus
+from rayserve_operator.planning.changes import compare
+from rayserve_operator.planning.goal import Goal
+from rayserve_operator.planning.observed import ObservedCluster, ObservedService
+from rayserve_operator.render import labels
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """The clusters of a RayService by what is to become of them."""
+
+    active: ObservedCluster | None
+    candidate: ObservedCluster | None
+    leaving: tuple[ObservedCluster, ...]
+    stamped: bool
+    """Whether the serve Service itself says which cluster is active; if not, nothing may be deleted or created
+    as long as any cluster was found."""
+
+    @property
+    def everyone(self) -> tuple[ObservedCluster, ...]:
+        """All living clusters."""
+        named = tuple(c for c in (self.active, self.pending) if c is not None)
+        return (*named, *self.leaving)
+
+    @property
+    def pending(self) -> ObservedCluster | None:
+        """The candidate while it does not take traffic yet."""
+        return None if self.candidate is self.active else self.candidate
+
+
+def assign_roles(observed: ObservedService, goal: Goal) -> Roles:
+    """Tell the clusters apart."""
+    stamp = stamped_cluster(observed)
+    active = _by_name(observed, stamp) if stamp is not None else None
+    stamped = observed.serve_service is not None and active is not None
+    if active is None:
+        active = next(_fallbacks(observed), None)
+    candidate = _candidate(observed, goal, active)
+    leaving = tuple(c for c in observed.living if c is not active and c is not candidate)
+    return Roles(active=active, candidate=candidate, leaving=leaving, stamped=stamped or active is None)
+
+
+def stamped_cluster(observed: ObservedService) -> str | None:
+    """Name of the cluster that the serve Service was given with its traffic, if ours and stamped."""
+    service = observed.serve_service
+    if service is None or not is_ours(observed):
+        return None
+    return service.meta.annotations.get(labels.ACTIVE_CLUSTER)
+
+
+def is_ours(observed: ObservedService) -> bool:
+    """Whether the Service under the serve Service's name belongs to this RayService."""
+    service = observed.serve_service
+    return service is not None and service.meta.owner == observed.service.meta.uid
+
+
+def serve_options(observed: ObservedCluster) -> dict[str, Any] | None:
+    """The options of Serve itself that the cluster was made for; None where it does not say (adopted clusters)."""
+    recorded = observed.cluster.meta.annotations.get(labels.SERVE_OPTIONS)
+    return None if recorded is None else dict(json.loads(recorded))
+
+
+def needs_new_cluster(observed: ObservedCluster, goal: Goal) -> tuple[str, ...]:
+    """Paths in the RayService's spec that this cluster cannot take in place."""
+    diff = compare(observed.cluster.spec, goal.spec.ray_cluster_config)
+    paths = tuple(f"rayClusterConfig.{path}" for path in diff.rebuild)
+    options = serve_options(observed)
+    if options is None:
+        return paths
+    wanted = goal.serve.cluster_part
+    changed = sorted(key for key in options.keys() | wanted.keys() if options.get(key) != wanted.get(key))
+    return (*paths, *(f"serveConfigV2:{key}" for key in changed))
+
+
+def _candidate(observed: ObservedService, goal: Goal, active: ObservedCluster | None) -> ObservedCluster | None:
+    strategy = goal.spec.upgrade_strategy
+    if active is not None and strategy is not None and strategy.type == "None":
+        return active
+    fitting = [c for c in observed.living if not needs_new_cluster(c, goal)]
+    if active in fitting:
+        return active
+    return max(fitting, key=lambda c: c.serving_pods, default=None)
+
+
+def _fallbacks(observed: ObservedService) -> Iterator[ObservedCluster]:
+    """Clusters that may be taking traffic though no stamp says so, the likeliest first."""
+    if observed.serve_service is not None and is_ours(observed):
+        yield from _named(observed, (observed.serve_service.spec.get("selector") or {}).get(labels.CLUSTER))
+    status = observed.service.status.active_service_status
+    if status is not None:
+        yield from _named(observed, status.ray_cluster_name)
+    if observed.serve_service is None and not any(_was_routed(c) for c in observed.living):
+        return
+    running = [c for c in observed.living if isinstance(c.serve, ServeStatus) and c.serve.all_running]
+    if len(running) == 1:
+        yield running[0]
+    yield from (c for c in observed.living if _was_routed(c))
+
+
+def _was_routed(observed: ObservedCluster) -> bool:
+    return labels.ROUTED_AT in observed.cluster.meta.annotations
+
+
+def _named(observed: ObservedService, name: str | None) -> Iterator[ObservedCluster]:
+    cluster = _by_name(observed, name)
+    if cluster is not None:
+        yield cluster
+
+
+def _by_name(observed: ObservedService, name: str | None) -> ObservedCluster | None:
+    return next((c for c in observed.living if c.name == name), None)

@@ -1,0 +1,209 @@
+"""The status of a RayService: a projection of what is there, rebuilt in every pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+
+from rayserve_operator.model.conditions import Condition, ServiceCondition
+from rayserve_operator.model.objects import Meta
+from rayserve_operator.model.rayservice import (
+    ApplicationStatus,
+    ClusterServiceStatus,
+    DeploymentStatus,
+    RayServiceStatus,
+)
+from rayserve_operator.model.serve import ServeStatus
+from rayserve_operator.model.validation import Problem
+from rayserve_operator.planning import gate
+from rayserve_operator.planning.actions import Announcement
+from rayserve_operator.planning.condition_list import Fact, carried, timestamp
+from rayserve_operator.planning.goal import Aim
+from rayserve_operator.planning.observed import ObservedCluster, ObservedService
+from rayserve_operator.planning.roles import Roles, is_ours
+
+SILENCE_TOLERATED = timedelta(seconds=15)
+"""One bad sample of Ray's API says nothing; a head that is silent for this long is reported."""
+
+_BAD_WHEN_FALSE = frozenset({ServiceCondition.READY, ServiceCondition.SPEC_VALID, ServiceCondition.APPLICATIONS_HEALTHY})
+_BAD_WHEN_TRUE = frozenset({ServiceCondition.SERVICE_CONFLICT})
+_NOT_ANNOUNCED = frozenset({ServiceCondition.RECONCILING})
+
+
+def project(observed: ObservedService, aim: Aim, roles: Roles, now: datetime) -> RayServiceStatus:
+    """The status that says what was observed. Its time is the old one unless anything else differs."""
+    before = observed.service.status
+    generation = observed.service.meta.generation
+    endpoints = roles.active.serving_pods if roles.active else 0
+    facts = [fact for fact in _facts(observed, aim, roles, endpoints, now) if fact is not None]
+    conditions = carried(before.conditions, facts, generation, now)
+    ready = any(c.type == ServiceCondition.READY and c.status == "True" for c in conditions)
+    status = before.model_copy(
+        update={
+            "active_service_status": _cluster_status(roles.active, before.active_service_status),
+            "pending_service_status": _cluster_status(roles.pending, before.pending_service_status),
+            "num_serve_endpoints": endpoints,
+            "service_status": "Running" if ready else "",
+            "observed_generation": generation,
+            "conditions": conditions,
+        }
+    )
+    return status if status == before else status.model_copy(update={"last_update_time": timestamp(now)})
+
+
+def refuse(
+    meta: Meta, before: RayServiceStatus, problems: tuple[Problem, ...], now: datetime
+) -> RayServiceStatus:
+    """The status of a RayService that never had a valid spec."""
+    facts = (
+        _spec_valid(problems, ""),
+        Fact(ServiceCondition.READY, False, "ValidationFailed", "no valid spec yet"),
+        Fact(ServiceCondition.RECONCILING, False, "ValidationFailed", "waiting for a valid spec"),
+    )
+    conditions = carried(before.conditions, facts, meta.generation, now)
+    status = before.model_copy(
+        update={"service_status": "", "observed_generation": meta.generation, "conditions": conditions}
+    )
+    return status if status == before else status.model_copy(update={"last_update_time": timestamp(now)})
+
+
+def announcements(before: RayServiceStatus, after: RayServiceStatus) -> tuple[Announcement, ...]:
+    """An event for each condition that came, went, or changed its reason."""
+    old = {condition.type: condition for condition in before.conditions}
+    return tuple(_announce(old, after.conditions))
+
+
+def _announce(old: dict[str, Condition], conditions: list[Condition]) -> Iterator[Announcement]:
+    for condition in conditions:
+        previous = old.get(condition.type)
+        if condition.type in _NOT_ANNOUNCED:
+            continue
+        if previous is not None and (previous.status, previous.reason) == (condition.status, condition.reason):
+            continue
+        is_bad = (condition.type in _BAD_WHEN_FALSE and condition.status == "False") or (
+            condition.type in _BAD_WHEN_TRUE and condition.status == "True"
+        )
+        if previous is None and not is_bad:
+            continue
+        message = condition.message or f"{condition.type} is {condition.status}"
+        is_first_start = previous is None and condition.type != ServiceCondition.SPEC_VALID
+        yield Announcement(condition.reason, message, "Warning" if is_bad and not is_first_start else "Normal")
+
+
+def _facts(
+    observed: ObservedService, aim: Aim, roles: Roles, endpoints: int, now: datetime
+) -> Iterator[Fact | None]:
+    yield _spec_valid(aim.problems, "; the last valid revision is kept up")
+    yield _ready(roles, endpoints)
+    yield _upgrade(roles)
+    yield _reconciling(aim, roles)
+    yield _healthy(aim, roles, observed.service.status.conditions, now)
+    yield _conflict(observed)
+
+
+def _spec_valid(problems: tuple[Problem, ...], kept: str) -> Fact:
+    if not problems:
+        return Fact(ServiceCondition.SPEC_VALID, True, "Accepted")
+    words = "; ".join(str(problem) for problem in problems)
+    return Fact(ServiceCondition.SPEC_VALID, False, "InvalidRayServiceSpec", f"{words}{kept}")
+
+
+def _ready(roles: Roles, endpoints: int) -> Fact:
+    if endpoints:
+        return Fact(ServiceCondition.READY, True, "NonZeroServeEndpoints", f"{endpoints} pods take traffic")
+    if roles.active is None:
+        return Fact(ServiceCondition.READY, False, "Initializing", "no cluster takes traffic yet")
+    return Fact(ServiceCondition.READY, False, "ZeroServeEndpoints", f"no pod of {roles.active.name} takes traffic")
+
+
+def _upgrade(roles: Roles) -> Fact:
+    if roles.active is None:
+        return Fact(ServiceCondition.UPGRADE_IN_PROGRESS, None, "NoActiveCluster", "no cluster takes traffic yet")
+    if roles.pending is None:
+        return Fact(ServiceCondition.UPGRADE_IN_PROGRESS, False, "NoPendingCluster", f"{roles.active.name} is current")
+    return Fact(
+        ServiceCondition.UPGRADE_IN_PROGRESS,
+        True,
+        "BothActivePendingClustersExist",
+        f"{roles.pending.name} is to take over from {roles.active.name}",
+    )
+
+
+def _reconciling(aim: Aim, roles: Roles) -> Fact:
+    if roles.candidate is None:
+        return Fact(ServiceCondition.RECONCILING, True, gate.Stage.PROVISIONING, "a cluster is being created")
+    verdict = gate.judge(roles.candidate, aim.goal.serve)
+    done = verdict.stage is gate.Stage.FIT and roles.pending is None
+    return Fact(ServiceCondition.RECONCILING, not done, "Current" if done else verdict.stage, verdict.message)
+
+
+def _healthy(aim: Aim, roles: Roles, before: Iterable[Condition], now: datetime) -> Fact | None:
+    """How the applications on the serving cluster are, so that a service that answers but fails is not called well."""
+    active = roles.active
+    if active is None:
+        return None
+    if not isinstance(active.serve, ServeStatus):
+        silence = active.serve
+        if silence.since is None or now - silence.since < SILENCE_TOLERATED:
+            return _unchanged(ServiceCondition.APPLICATIONS_HEALTHY, before)
+        return Fact(ServiceCondition.APPLICATIONS_HEALTHY, None, "RayDoesNotAnswer", silence.reason)
+    config = aim.goal.serve if active is roles.candidate else active.assigned
+    if config is None:
+        return None
+    waiting = gate.applications_waiting(active.serve, config)
+    if waiting:
+        return Fact(ServiceCondition.APPLICATIONS_HEALTHY, False, "ApplicationsNotRunning", "; ".join(waiting))
+    return Fact(ServiceCondition.APPLICATIONS_HEALTHY, True, "AllApplicationsRunning")
+
+
+def _unchanged(type_: ServiceCondition, before: Iterable[Condition]) -> Fact | None:
+    for condition in before:
+        if condition.type == type_:
+            holds = {"True": True, "False": False, "Unknown": None}[condition.status]
+            return Fact(type_, holds, condition.reason, condition.message)
+    return None
+
+
+def _conflict(observed: ObservedService) -> Fact | None:
+    service = observed.serve_service
+    if service is None or is_ours(observed):
+        return None
+    return Fact(
+        ServiceCondition.SERVICE_CONFLICT,
+        True,
+        "ServiceExists",
+        f"Service {service.meta.name} exists and is not this RayService's; delete it, or give another name in "
+        "spec.serveService.metadata.name",
+    )
+
+
+def _cluster_status(
+    observed: ObservedCluster | None, before: ClusterServiceStatus | None
+) -> ClusterServiceStatus | None:
+    if observed is None:
+        return None
+    same = before is not None and before.ray_cluster_name == observed.name
+    applications = before.application_statuses if before and same else {}
+    if isinstance(observed.serve, ServeStatus):
+        applications = {
+            name or "default": ApplicationStatus(
+                status=application.status,
+                message=application.message or None,
+                serve_deployment_statuses={
+                    deployment: DeploymentStatus(status=state.status, message=state.message or None)
+                    for deployment, state in application.deployments.items()
+                },
+            )
+            for name, application in observed.serve.applications.items()
+        }
+    return ClusterServiceStatus(
+        ray_cluster_name=observed.name,
+        # The counts of the cluster change with every pod; the copy here leaves out what only says when.
+        ray_cluster_status=observed.cluster.status.model_copy(
+            update={"last_update_time": None, "state_transition_times": {}}
+        ),
+        application_statuses=applications,
+        target_capacity=before.target_capacity if before and same else None,
+        traffic_routed_percent=before.traffic_routed_percent if before and same else None,
+        last_traffic_migrated_time=before.last_traffic_migrated_time if before and same else None,
+    )

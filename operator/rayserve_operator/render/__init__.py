@@ -1,0 +1,1 @@
+"""Desired objects as plain manifests: pure functions of what a user wrote."""

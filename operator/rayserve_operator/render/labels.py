@@ -1,0 +1,86 @@
+"""Keys of labels and annotations, and the rules for their values.
+
+Keys under `ray.io` and `app.kubernetes.io` and their values are KubeRay's, because Ray's autoscaler, dashboards and
+scripts select by them. Keys under `rayserve.ray.io` are our own.
+"""
+
+import unicodedata
+from collections.abc import Mapping
+from typing import Final
+
+# On every Ray pod, and on what selects or belongs to pods.
+CLUSTER: Final = "ray.io/cluster"
+NODE_TYPE: Final = "ray.io/node-type"
+GROUP: Final = "ray.io/group"
+IDENTIFIER: Final = "ray.io/identifier"
+IS_RAY_NODE: Final = "ray.io/is-ray-node"
+SERVE: Final = "ray.io/serve"
+REPLICA_INDEX: Final = "ray.io/worker-group-replica-index"
+REPLICA_NAME: Final = "ray.io/worker-group-replica-name"
+HOST_INDEX: Final = "ray.io/replica-host-index"
+HEADLESS_SERVICE: Final = "ray.io/headless-worker-svc"
+APP_NAME: Final = "app.kubernetes.io/name"
+CREATED_BY: Final = "app.kubernetes.io/created-by"
+
+HEAD: Final = "head"
+WORKER: Final = "worker"
+HEAD_GROUP: Final = "headgroup"
+
+# On what a RayService makes.
+FROM_CR_NAME: Final = "ray.io/originated-from-cr-name"
+FROM_CRD: Final = "ray.io/originated-from-crd"
+
+# Annotations that users set on a RayCluster.
+FT_ENABLED: Final = "ray.io/ft-enabled"
+EXTERNAL_STORAGE_NAMESPACE: Final = "ray.io/external-storage-namespace"
+OVERWRITE_COMMAND: Final = "ray.io/overwrite-container-cmd"
+ENABLE_SERVE_SERVICE: Final = "ray.io/enable-serve-service"
+IN_PLACE_RESIZE: Final = "ray.io/ippr"
+
+PREFIX: Final = "rayserve.ray.io/"
+
+# Ours, on a Service.
+ACTIVE_CLUSTER: Final = f"{PREFIX}active-cluster"
+"""On the stable serve Service: name of the RayCluster that takes traffic."""
+APPLIED: Final = f"{PREFIX}applied"
+"""Fingerprint of the manifest that was applied last."""
+
+# Ours, on a RayCluster.
+REVISION: Final = f"{PREFIX}revision"
+"""Name of the ControllerRevision that the cluster serves."""
+SERVE_OPTIONS: Final = f"{PREFIX}serve-options"
+"""The options of Serve itself that the cluster was made for, as JSON in Ray's own spelling."""
+SERVE_SPELLING: Final = f"{PREFIX}serve-spelling"
+"""Digests, `sent:answered`, of a Serve config and of Ray's own spelling of it."""
+ROUTED_AT: Final = f"{PREFIX}routed-at"
+"""When the cluster was first given traffic, in RFC 3339."""
+RETIRED_AT: Final = f"{PREFIX}retired-at"
+"""When traffic was taken from the cluster, in RFC 3339; the deletion delay counts from here."""
+
+# Ours, on a ControllerRevision.
+ATTEMPT: Final = f"{PREFIX}attempt"
+"""How many clusters have been made for it, so that no name is used twice."""
+STARTED_AT: Final = f"{PREFIX}started-at"
+"""When the present attempt began, in RFC 3339."""
+
+APP: Final[Mapping[str, str]] = {APP_NAME: "kuberay", CREATED_BY: "kuberay-operator"}
+"""What KubeRay's dashboards and pod monitors select by."""
+
+_LABEL_LENGTH = 63
+_NAME_LENGTH = 50
+
+
+def check_label(value: str) -> str:
+    """KubeRay's rule for long label values: the last 63 characters."""
+    return _starting_alphanumeric(value[-_LABEL_LENGTH:])
+
+
+def check_name(name: str) -> str:
+    """KubeRay's rule for long names: the last 50 characters, beginning with a letter."""
+    kept = name[-_NAME_LENGTH:]
+    return f"r{kept[1:]}" if kept[0].isdigit() or unicodedata.category(kept[0]).startswith("P") else kept
+
+
+def _starting_alphanumeric(value: str) -> str:
+    """A cut can leave a dash in front, which the API server refuses in a label."""
+    return value if value[:1].isalnum() else f"r{value[1:]}"

@@ -1,0 +1,112 @@
+"""Names of child objects: KubeRay's where it has one, so that what points at them by name keeps working.
+
+A RayService's name has at most 47 characters and a RayCluster's at most 53, and every name made from them here stays
+within the 63 that Kubernetes allows.
+"""
+
+import hashlib
+import json
+from typing import Final
+
+from rayserve_operator.model.objects import RayCluster, RayService
+from rayserve_operator.model.raycluster import GcsFaultToleranceOptions
+from rayserve_operator.render.labels import check_name
+
+NAME_ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
+"""The characters of generated names, as Kubernetes draws them: without vowels, so that no word appears."""
+
+_CLUSTER_CHARACTERS = 5
+_REVISION_CHARACTERS = 10
+_POD_STEM_LENGTH = 50
+
+
+def ray_cluster_name(service_name: str, uid: str, part_digest: str, attempt: int) -> str:
+    """Name of the RayCluster that a RayService makes for a cluster part.
+
+    Args:
+        service_name: the RayService.
+        uid: its uid, so that a namesake made later never meets the remains of an earlier one.
+        part_digest: stands for all of the spec that cannot change in place.
+        attempt: counts the clusters made for this part, so that no name comes twice.
+    """
+    return f"{service_name}-{_drawn(_CLUSTER_CHARACTERS, uid, part_digest, attempt)}"
+
+
+def revision_name(service_name: str, uid: str, digest: str) -> str:
+    """Name of the ControllerRevision of a RayService that holds the content with this digest."""
+    return f"{service_name}-{_drawn(_REVISION_CHARACTERS, uid, digest)}"
+
+
+def head_pod_prefix(cluster_name: str) -> str:
+    """Name of a head pod but for its last five characters, which the engine draws."""
+    return f"{cluster_name[:_POD_STEM_LENGTH]}-head-".lower()
+
+
+def worker_pod_prefix(cluster_name: str, group_name: str) -> str:
+    """Name of a worker pod but for its last five characters, which the engine draws."""
+    stem = f"{cluster_name}-{group_name}"[:_POD_STEM_LENGTH]
+    return f"{stem}-worker-".lower()
+
+
+def head_service_name(cluster: RayCluster) -> str:
+    """The Service under which workers, clients and the operator find the head of one RayCluster."""
+    custom = cluster.spec.head_group_spec.head_service or {}
+    return str((custom.get("metadata") or {}).get("name") or f"{cluster.meta.name}-head-svc")
+
+
+def stable_head_service_name(service_name: str) -> str:
+    """The Service that leads to the head of whichever cluster is active."""
+    return f"{service_name}-head-svc"
+
+
+def stable_serve_service_name(service: RayService) -> str:
+    """The Service that clients of a RayService use."""
+    custom = service.spec.serve_service or {}
+    return str((custom.get("metadata") or {}).get("name") or f"{service.meta.name}-serve-svc")
+
+
+def cluster_serve_service_name(cluster_name: str) -> str:
+    """The Service that leads to the Serve proxies of one RayCluster."""
+    return f"{cluster_name}-serve-svc"
+
+
+def headless_worker_service_name(cluster_name: str) -> str:
+    """The Service by which the hosts of one multi-host replica find each other."""
+    return f"{cluster_name}-headless"
+
+
+def permissions_name(cluster_name: str) -> str:
+    """Name of the autoscaler's Role and RoleBinding, and of its ServiceAccount where the user names none."""
+    return check_name(cluster_name)
+
+
+def service_account_name(cluster: RayCluster) -> str:
+    """The ServiceAccount that the autoscaler runs as."""
+    named = (cluster.spec.head_group_spec.template.get("spec") or {}).get("serviceAccountName")
+    return str(named or permissions_name(cluster.meta.name))
+
+
+def auth_secret_name(cluster: RayCluster) -> str:
+    """The Secret whose key `auth_token` holds the token that Ray's processes present to each other."""
+    auth = cluster.spec.auth_options
+    return (auth.secret_name if auth else None) or check_name(cluster.meta.name)
+
+
+def gcs_claim_name(cluster_name: str, options: GcsFaultToleranceOptions) -> str:
+    """The volume claim of the GCS's embedded storage: the user's `storage.claimName`, else the cluster's own."""
+    return str((options.storage or {}).get("claimName") or f"{cluster_name}-gcs-pvc")
+
+
+def fqdn(service_name: str, namespace: str, cluster_domain: str) -> str:
+    """The name of a Service that resolves from everywhere in the Kubernetes cluster."""
+    return f"{service_name}.{namespace}.svc.{cluster_domain}"
+
+
+def _drawn(length: int, *seed: str | int) -> str:
+    """Characters that look random and are always the same for the same seed."""
+    rest = int.from_bytes(hashlib.sha256(json.dumps(seed).encode()).digest())
+    characters = []
+    for _ in range(length):
+        rest, index = divmod(rest, len(NAME_ALPHABET))
+        characters.append(NAME_ALPHABET[index])
+    return "".join(characters)

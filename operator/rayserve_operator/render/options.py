@@ -1,0 +1,25 @@
+"""What the operator's own settings say about every rendered object."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderOptions:
+    """Settings of the operator that show in pods. The defaults are KubeRay's."""
+
+    cluster_domain: str = "cluster.local"
+    """DNS domain of the Kubernetes cluster."""
+    container_env: tuple[Mapping[str, Any], ...] = ()
+    """Environment entries given to every Ray and autoscaler container that does not have them."""
+    pod_labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels given to every Ray pod that does not have them."""
+    pod_annotations: Mapping[str, str] = field(default_factory=dict)
+    """Annotations given to every Ray pod that does not have them."""
+    inject_probes: bool = True
+    """Whether Ray containers get the probes that their template leaves out."""
+    wait_for_head: bool = True
+    """Whether workers get an init container that waits for the head."""
+    login_shell: bool = False
+    """Whether Ray starts from a login shell, for images that set their PATH there."""

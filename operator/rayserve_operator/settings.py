@@ -1,0 +1,50 @@
+"""Settings of the operator, from its environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Self
+
+PREFIX = "RAYSERVE_"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What can be set from outside. Every field is the environment variable RAYSERVE_ and its name in capitals."""
+
+    watch_namespaces: tuple[str, ...] = ()
+    """Namespaces that are looked after, separated by commas; none means all."""
+    cluster_domain: str = "cluster.local"
+    """DNS domain of the Kubernetes cluster."""
+    log_level: str = "INFO"
+    """DEBUG, INFO, WARNING or ERROR."""
+    log_format: Literal["json", "text"] = "text"
+    """`json` for one object a line, `text` for people."""
+    health_port: int = 8080
+    """Port of the health endpoint, /healthz."""
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> Self:
+        """Read the settings.
+
+        Raises:
+            ValueError: naming the variable that cannot be read.
+        """
+        namespaces = environment.get(f"{PREFIX}WATCH_NAMESPACES", "")
+        level = environment.get(f"{PREFIX}LOG_LEVEL", cls.log_level).upper()
+        if level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+            raise ValueError(f"{PREFIX}LOG_LEVEL: {level} is no level; use DEBUG, INFO, WARNING or ERROR")
+        form = environment.get(f"{PREFIX}LOG_FORMAT", "text")
+        if form not in ("json", "text"):
+            raise ValueError(f"{PREFIX}LOG_FORMAT: {form} is no format; use json or text")
+        port = environment.get(f"{PREFIX}HEALTH_PORT", "8080")
+        if not port.isdecimal():
+            raise ValueError(f"{PREFIX}HEALTH_PORT: {port} is no port; use a number, as 8080")
+        return cls(
+            watch_namespaces=tuple(name.strip() for name in namespaces.split(",") if name.strip()),
+            cluster_domain=environment.get(f"{PREFIX}CLUSTER_DOMAIN", "cluster.local"),
+            log_level=level,
+            log_format="json" if form == "json" else "text",
+            health_port=int(port),
+        )
