@@ -8,6 +8,8 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 
+from typing_extensions import override
+
 import kopf
 
 from rayserve_operator import __version__
@@ -25,6 +27,7 @@ USER_AGENT = f"rayserve-operator/{__version__}"
 class JsonLines(logging.Formatter):
     """One JSON object a line."""
 
+    @override
     def format(self, record: logging.LogRecord) -> str:
         """The record as JSON."""
         line = {
@@ -55,7 +58,11 @@ def main() -> None:
             await ray.close()
             await kube.close()
 
-        await operator.open()
+        try:
+            await operator.open()
+        except BaseException:
+            await disconnect()
+            raise
         return operator, disconnect
 
     registry = kopf.OperatorRegistry()

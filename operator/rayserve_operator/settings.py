@@ -32,7 +32,7 @@ class Settings:
             ValueError: naming the variable that cannot be read.
         """
         namespaces = environment.get(f"{PREFIX}WATCH_NAMESPACES", "")
-        level = environment.get(f"{PREFIX}LOG_LEVEL", cls.log_level).upper()
+        level = environment.get(f"{PREFIX}LOG_LEVEL", "INFO").upper()
         if level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
             raise ValueError(f"{PREFIX}LOG_LEVEL: {level} is no level; use DEBUG, INFO, WARNING or ERROR")
         form = environment.get(f"{PREFIX}LOG_FORMAT", "text")

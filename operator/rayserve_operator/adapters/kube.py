@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 import aiohttp
 from kubernetes.aio import client, config
 
+from rayserve_operator.adapters.ray import describe
 from rayserve_operator.engine.ports import Listing, Manifest
 from rayserve_operator.model.errors import (
     AlreadyExists,
@@ -174,7 +175,7 @@ class KubeApi:
         body: Any = None,
         content_type: str = JSON,
         accept: str = JSON,
-    ) -> Any:
+    ) -> dict[str, Any]:
         headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": self._client.user_agent}
         await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, None)
         url = f"{self._client.configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
@@ -185,10 +186,11 @@ class KubeApi:
             data = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             unanswered = Unavailable if method == "GET" else OutcomeUnknown
-            raise unanswered(f"no answer to {method} {path}: {error or type(error).__name__}") from error
+            raise unanswered(f"no answer to {method} {path}: {describe(error)}") from error
         if response.status >= 400:  # noqa: PLR2004
             raise _failure(response.status, f"{method} {path}", data)
-        return json.loads(data)
+        answer: dict[str, Any] = json.loads(data)
+        return answer
 
 
 def _path(kind: Kind, namespace: str, name: str | None = None) -> str:
@@ -215,7 +217,7 @@ def _failure(status: int, request: str, data: bytes) -> Exception:
             return Superseded(words)
         case 422, _ if "testing path" in message or "test operation" in message:
             return Superseded(words)
-        case (401 | 408 | 429), _:
+        case ((401 | 408 | 429), _):
             return Unavailable(words)
         case _ if status >= 500:  # noqa: PLR2004
             return OutcomeUnknown(words) if status == 504 else Unavailable(words)  # noqa: PLR2004

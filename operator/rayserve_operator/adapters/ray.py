@@ -17,6 +17,11 @@ PROXY_TIMEOUT = aiohttp.ClientTimeout(total=2)
 WORDS = 2000
 
 
+def describe(error: Exception) -> str:
+    """An error in words; some of a connection's errors have none of their own."""
+    return str(error) or type(error).__name__
+
+
 class RayApi:
     """The `Ray` of the engine, over one pool of connections."""
 
@@ -40,7 +45,7 @@ class RayApi:
                     raise Unavailable(f"Ray answered {response.status} to GET {APPLICATIONS}")
                 answer: dict[str, Any] = await response.json(content_type=None)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise Unavailable(f"no answer from Ray's dashboard: {error or type(error).__name__}") from error
+            raise Unavailable(f"no answer from Ray's dashboard: {describe(error)}") from error
         return ServeStatus.parse(answer)
 
     async def submit(self, address: str, config: ServeConfig) -> None:
@@ -55,7 +60,7 @@ class RayApi:
             async with self._session.put(url, json=config.document, timeout=SUBMIT_TIMEOUT) as response:
                 status, words = response.status, (await response.text())[-WORDS:].strip()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unavailable(f"no answer from Ray to PUT {APPLICATIONS}: {error or type(error).__name__}") from error
+            raise Unavailable(f"no answer from Ray to PUT {APPLICATIONS}: {describe(error)}") from error
         if status in (400, 500):
             raise Refused(f"Ray refused the Serve config ({status}): {words}")
         if status >= 300:  # noqa: PLR2004

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
@@ -196,9 +196,9 @@ def _parse(kind: Kind, manifest: Mapping[str, Any], before: View | None) -> View
         return RevisionView.parse(manifest)
     meta, spec, status = Meta.parse(manifest), manifest.get("spec") or {}, manifest.get("status") or {}
     if kind is Kind.RAY_SERVICE:
-        return ServiceRecord(meta, spec, RayServiceStatus.model_validate(status))
+        return ServiceRecord(meta, spec, _status(RayServiceStatus, status))
     known = before.spec if isinstance(before, ClusterRecord) and before.meta.generation == meta.generation else None
-    return ClusterRecord(meta, known or _cluster_spec(spec), RayClusterStatus.model_validate(status))
+    return ClusterRecord(meta, known or _cluster_spec(spec), _status(RayClusterStatus, status))
 
 
 def _cluster_spec(spec: Mapping[str, Any]) -> RayClusterSpec | ValidationError:
@@ -206,6 +206,17 @@ def _cluster_spec(spec: Mapping[str, Any]) -> RayClusterSpec | ValidationError:
         return RayClusterSpec.model_validate(spec)
     except ValidationError as error:
         return error
+
+
+_Status = TypeVar("_Status", RayServiceStatus, RayClusterStatus)
+
+
+def _status(model: type[_Status], status: Mapping[str, Any]) -> _Status:
+    """A status is rebuilt in every pass, so one that cannot be read counts as none."""
+    try:
+        return model.model_validate(status)
+    except ValidationError:
+        return model()
 
 
 def _families(kind: Kind, view: View) -> Iterator[str]:

@@ -28,8 +28,7 @@ def register(registry: kopf.OperatorRegistry, assemble: Assemble) -> None:
         for kind in WATCHED:
             resource = RESOURCES[kind]
             if resource.selector is not None:
-                address = (resource.group, resource.plural) if resource.group else (resource.plural,)
-                settings.watching.label_selectors[address] = resource.selector
+                settings.watching.label_selectors[resource.group, resource.plural] = resource.selector
         memo["operator"], memo["disconnect"] = await assemble()
 
     async def stop(**_: Any) -> None:
@@ -39,6 +38,10 @@ def register(registry: kopf.OperatorRegistry, assemble: Assemble) -> None:
     async def saw(event: kopf.RawEvent, *, kind_seen: Kind, **_: Any) -> None:
         memo["operator"].saw(kind_seen, event["type"], event["object"])
 
+    def log_in(**kwargs: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+
+    kopf.on.login(registry=registry)(log_in)
     kopf.on.startup(registry=registry)(start)
     kopf.on.cleanup(registry=registry)(stop)
     for kind in WATCHED:

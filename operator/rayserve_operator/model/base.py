@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, WithJsonSchema
+from pydantic.config import JsonDict
 from pydantic.alias_generators import to_camel
 
 INT32_MAX = 2_147_483_647
@@ -11,6 +12,32 @@ OPAQUE_OBJECT = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
 OpaqueObject = Annotated[dict[str, Any], WithJsonSchema(OPAQUE_OBJECT)]
 """A Kubernetes object (or a part of one) that the API server checks itself and we pass on as it is."""
+
+_CONTAINERS = {"type": "array", "minItems": 1, "items": OPAQUE_OBJECT}
+
+PodTemplate = Annotated[
+    dict[str, Any],
+    WithJsonSchema(
+        {
+            **OPAQUE_OBJECT,
+            "required": ["spec"],
+            "properties": {
+                "spec": {**OPAQUE_OBJECT, "required": ["containers"], "properties": {"containers": _CONTAINERS}}
+            },
+        }
+    ),
+]
+"""A pod template. All of it is opaque, but the API server itself refuses one without a container."""
+
+
+def keyed_by(field: str) -> JsonDict:
+    """The schema extension of a list whose items are told apart by one of their fields."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [field]}
+
+
+def rule(expression: str, message: str) -> JsonDict:
+    """The schema extension of a rule in CEL, with the words that the API server refuses with."""
+    return {"x-kubernetes-validations": [{"rule": expression, "message": message}]}
 
 
 class Model(BaseModel):

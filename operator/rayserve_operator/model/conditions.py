@@ -42,9 +42,9 @@ class Condition(Model):
     """Whether it holds."""
     reason: Annotated[str, Field(max_length=1024)]
     """Why, as one word of a closed set."""
-    message: Annotated[str, Field(max_length=32768)] = ""
+    message: Annotated[str, Field(max_length=32768)]
     """Why, in words, and what to do next."""
     last_transition_time: str
     """When the status last changed."""
-    observed_generation: int | None = None
+    observed_generation: Annotated[int | None, Field(json_schema_extra={"format": "int64"})] = None
     """The generation of the spec that the fact speaks of."""

@@ -1,12 +1,12 @@
 """What can go wrong towards Kubernetes and Ray, as types that carry their own policy.
 
-    OperatorError
-    ├── Unavailable       no answer, or a server's trouble: try again with backoff
-    │   └── OutcomeUnknown    the same for a write that may have taken effect
-    ├── Superseded        the world moved on since it was observed: look again at once
-    ├── NotFound          what was read or written is not there: look again at once
-    ├── AlreadyExists     what was to be created is there: look again at once
-    └── Refused           the request itself is wrong: pointless until something changes
+OperatorError
+├── Unavailable       no answer, or a server's trouble: try again with backoff
+│   └── OutcomeUnknown    the same for a write that may have taken effect
+├── Superseded        the world moved on since it was observed: look again at once
+├── NotFound          what was read or written is not there: look again at once
+├── AlreadyExists     what was to be created is there: look again at once
+└── Refused           the request itself is wrong: pointless until something changes
 """
 
 from datetime import timedelta

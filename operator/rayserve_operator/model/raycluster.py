@@ -2,16 +2,24 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from rayserve_operator.model.base import INT32_MAX, Model, OpaqueObject
+from rayserve_operator.model.base import INT32_MAX, Model, OpaqueObject, PodTemplate, keyed_by, rule
 from rayserve_operator.model.conditions import Condition
 
 KUBERAY_OPERATOR = "ray.io/kuberay-operator"
 OUR_OPERATOR = "ray.io/rayserve-operator"
 MULTIKUEUE = "kueue.x-k8s.io/multikueue"
 
-ManagedBy = Literal["ray.io/kuberay-operator", "ray.io/rayserve-operator", "kueue.x-k8s.io/multikueue"]
+ManagedBy = Annotated[
+    Literal["ray.io/kuberay-operator", "ray.io/rayserve-operator", "kueue.x-k8s.io/multikueue"],
+    Field(
+        json_schema_extra=rule(
+            "self == oldSelf || (self.startsWith('ray.io/') && oldSelf.startsWith('ray.io/'))",
+            "managedBy changes only between ray.io/kuberay-operator and ray.io/rayserve-operator",
+        )
+    ),
+]
 
 
 class ScaleStrategy(Model):
@@ -46,7 +54,7 @@ class IngressOptions(Model):
 class HeadGroupSpec(Model):
     """The head pod: Ray's control plane, dashboard and (with autoscaling) the autoscaler."""
 
-    template: OpaqueObject
+    template: PodTemplate
     """Pod template of the head; its first container runs Ray."""
     ray_start_params: dict[str, str] = {}
     """Flags of `ray start`, without the leading dashes."""
@@ -67,9 +75,16 @@ class HeadGroupSpec(Model):
 class WorkerGroupSpec(Model):
     """A set of worker pods of one shape."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rule(
+            "!has(self.minReplicas) || !has(self.maxReplicas) || self.maxReplicas >= self.minReplicas",
+            "maxReplicas is below minReplicas; raise maxReplicas or lower minReplicas",
+        )
+    )
+
     group_name: Annotated[str, Field(min_length=1)]
     """Name of the group, unique in its cluster."""
-    template: OpaqueObject
+    template: PodTemplate
     """Pod template of the workers; its first container runs Ray."""
     replicas: Annotated[int, Field(ge=0)] | None = 0
     """Workers wanted now; clamped to minReplicas and maxReplicas. Under autoscaling Ray owns this field."""
@@ -133,16 +148,13 @@ class RedisCredential(Model):
     """Where the value is read from, as in a container's env."""
 
 
-class GcsStorage(Model):
-    """Where the embedded RocksDB of the GCS keeps its data."""
-
-    model_config = {"extra": "allow"}
-
-
 class GcsFaultToleranceOptions(Model):
     """How the cluster's state survives the loss of its head."""
 
-    backend: Literal["redis", "rocksdb"] | None = None
+    backend: Annotated[
+        Literal["redis", "rocksdb"] | None,
+        Field(json_schema_extra=rule("self == oldSelf", "backend cannot change; make a new cluster")),
+    ] = None
     """Where the state is kept; unset means Redis."""
     redis_address: str | None = None
     """Address of Redis, `host:port` or `redis://…`."""
@@ -215,7 +227,7 @@ class RayClusterSpec(Model):
 
     head_group_spec: HeadGroupSpec
     """The head pod."""
-    worker_group_specs: list[WorkerGroupSpec] = []
+    worker_group_specs: Annotated[list[WorkerGroupSpec], Field(json_schema_extra=keyed_by("groupName"))] = []
     """The worker groups."""
     ray_version: str | None = None
     """Version of Ray in the images, as `2.60.0`; some defaults depend on it."""
@@ -296,7 +308,7 @@ class RayClusterStatus(Model):
     """Where the head is found."""
     reason: str | None = None
     """Why the state is not `ready`, in words."""
-    conditions: list[Condition] = []
+    conditions: Annotated[list[Condition], Field(json_schema_extra=keyed_by("type"))] = []
     """The facts behind the state."""
-    observed_generation: int | None = None
+    observed_generation: Annotated[int | None, Field(json_schema_extra={"format": "int64"})] = None
     """The generation of the spec that this status speaks of."""

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from rayserve_operator.model.base import Model, OpaqueObject
+from rayserve_operator.model.base import Model, OpaqueObject, keyed_by, rule
 from rayserve_operator.model.conditions import Condition
 from rayserve_operator.model.raycluster import ManagedBy, RayClusterSpec, RayClusterStatus
 
@@ -26,6 +26,13 @@ class ClusterUpgradeOptions(Model):
 
 class ServiceUpgradeStrategy(Model):
     """What an edit of rayClusterConfig does."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rule(
+            "!has(self.type) || self.type != 'NewClusterWithIncrementalUpgrade' || has(self.clusterUpgradeOptions)",
+            "NewClusterWithIncrementalUpgrade needs clusterUpgradeOptions; give stepSizePercent and intervalSeconds",
+        )
+    )
 
     type: Literal["NewCluster", "NewClusterWithIncrementalUpgrade", "None"] | None = None
     """`NewCluster` (the default) rolls blue/green; `None` leaves the cluster as it is."""
@@ -112,9 +119,9 @@ class RayServiceStatus(Model):
     """Pods that take traffic through the serve Service."""
     service_status: Literal["", "Running"] | None = None
     """`Running` when the service takes traffic."""
-    observed_generation: int | None = None
+    observed_generation: Annotated[int | None, Field(json_schema_extra={"format": "int64"})] = None
     """The generation of the spec that this status speaks of."""
     last_update_time: str | None = None
     """When this status was last written."""
-    conditions: list[Condition] = []
+    conditions: Annotated[list[Condition], Field(json_schema_extra=keyed_by("type"))] = []
     """The facts behind the summary."""

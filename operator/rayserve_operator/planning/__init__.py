@@ -1,0 +1,1 @@
+"""What should happen next: pure functions of what is observed and the time."""

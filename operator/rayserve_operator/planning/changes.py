@@ -82,9 +82,7 @@ def _group_edits(base: RayClusterSpec, goal: RayClusterSpec) -> Iterator[_Edit]:
             yield f"workerGroupSpecs[{group.group_name}]", (operation,)
 
 
-def _scaling_edits(
-    index: int, base: WorkerGroupSpec, goal: WorkerGroupSpec, autoscaling: bool
-) -> Iterator[_Edit]:
+def _scaling_edits(index: int, base: WorkerGroupSpec, goal: WorkerGroupSpec, autoscaling: bool) -> Iterator[_Edit]:
     at = f"/spec/workerGroupSpecs/{index}"
     guard = {"op": "test", "path": f"{at}/groupName", "value": base.group_name}
     before, after = base.model_dump(by_alias=True), goal.model_dump(by_alias=True)

@@ -55,9 +55,7 @@ def project(observed: ObservedRayCluster, problems: list[Problem], now: datetime
     return status if status == before else status.model_copy(update={"last_update_time": timestamp(now)})
 
 
-def refuse(
-    meta: Meta, before: RayClusterStatus, problems: tuple[Problem, ...], now: datetime
-) -> RayClusterStatus:
+def refuse(meta: Meta, before: RayClusterStatus, problems: tuple[Problem, ...], now: datetime) -> RayClusterStatus:
     """The status of a RayCluster whose spec cannot be read; what is known of its pods stays."""
     others = [condition for condition in before.conditions if condition.type != ClusterCondition.SPEC_VALID]
     verdict = carried(before.conditions, [_spec_valid(problems)], meta.generation, now)
@@ -108,7 +106,9 @@ def _facts(
     )
     troubles = [trouble for pod in (head, *workers) if pod is not None and (trouble := trouble_of(pod))]
     if troubles:
-        yield Fact(ClusterCondition.REPLICA_FAILURE, True, troubles[0][0], "; ".join(words for _, words in troubles[:3]))
+        yield Fact(
+            ClusterCondition.REPLICA_FAILURE, True, troubles[0][0], "; ".join(words for _, words in troubles[:3])
+        )
 
 
 def _spec_valid(problems: Sequence[Problem]) -> Fact:

@@ -22,9 +22,7 @@ class Fact:
     message: str = ""
 
 
-def carried(
-    before: Iterable[Condition], facts: Iterable[Fact], generation: int, now: datetime
-) -> list[Condition]:
+def carried(before: Iterable[Condition], facts: Iterable[Fact], generation: int, now: datetime) -> list[Condition]:
     """The facts as conditions. A time changes only with its status; conditions of other writers stay."""
     old = {condition.type: condition for condition in before}
     ours = {}

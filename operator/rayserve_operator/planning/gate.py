@@ -37,7 +37,9 @@ def judge(observed: ObservedCluster, config: ServeConfig) -> Verdict:
     if head is None or head.ip is None or head.ray is None or not head.ray.running:
         return Verdict(Stage.PROVISIONING, f"cluster {observed.name}: {_why_not_running(head)}")
     if isinstance(observed.serve, Silence):
-        return Verdict(Stage.PROVISIONING, f"cluster {observed.name}: Ray does not answer yet ({observed.serve.reason})")
+        return Verdict(
+            Stage.PROVISIONING, f"cluster {observed.name}: Ray does not answer yet ({observed.serve.reason})"
+        )
     if not config.application_names:
         return Verdict(Stage.CONFIGURING, "serveConfigV2 names no applications; add one to serve")
     if not in_sync(observed, config):

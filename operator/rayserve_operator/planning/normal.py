@@ -76,7 +76,7 @@ def _is_default(parent: str, key: str, value: Any) -> bool:
 
 
 def _is_empty(value: Any) -> bool:
-    return value is None or value == {} or value == []
+    return value is None or (isinstance(value, dict | list) and not value)
 
 
 def _quantity(value: Any) -> Any:

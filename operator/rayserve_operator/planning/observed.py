@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 from rayserve_operator.model.objects import Meta, RayCluster, RayService
 from rayserve_operator.model.serve import ServeConfig, ServeStatus
@@ -151,7 +151,7 @@ class Silence:
     """Since when it has not answered; None where it has never been asked."""
 
 
-ServeReport = ServeStatus | Silence
+ServeReport: TypeAlias = ServeStatus | Silence
 """What Ray's Serve REST API said in this pass."""
 
 

@@ -74,7 +74,7 @@ def _steps(
     if roles.candidate is None:
         yield from _make_cluster(observed, goal, roles, revision, now)
     else:
-        yield tuple(_adjust(observed, roles.candidate, goal, spec_is_valid=spec_is_valid))
+        yield tuple(_adjust(roles.candidate, goal, spec_is_valid=spec_is_valid))
     yield tuple(_sync_serve(goal, roles))
     yield tuple(_label_heads(goal, roles))
     if roles.pending is not None:
@@ -178,9 +178,7 @@ def plan_without_goal(
     return Plan(status=told, announcements=service_status.announcements(status, told))
 
 
-def _adjust(
-    observed: ObservedService, candidate: ObservedCluster, goal: Goal, *, spec_is_valid: bool
-) -> Iterator[AnyAction]:
+def _adjust(candidate: ObservedCluster, goal: Goal, *, spec_is_valid: bool) -> Iterator[AnyAction]:
     """Bring what can change in place to the candidate, and give it the goal's revision."""
     meta = candidate.cluster.meta
     notes: dict[str, str | None] = {}
@@ -286,9 +284,7 @@ def _route(
         yield from _apply(observed.head_service, head, None)
 
 
-def _apply(
-    live: ServiceView | None, wanted: Mapping[str, Any], announce: Announcement | None
-) -> Iterator[AnyAction]:
+def _apply(live: ServiceView | None, wanted: Mapping[str, Any], announce: Announcement | None) -> Iterator[AnyAction]:
     if live is None:
         yield Create(kind=Kind.SERVICE, manifest=wanted, announce=announce)
     elif drifted(live, wanted):
@@ -323,12 +319,8 @@ def _delete(observed: ObservedService, cluster: ObservedCluster, announce: Annou
     """Delete a cluster that the serve Service, read afresh, still does not name."""
     service, meta = observed.serve_service, cluster.cluster.meta
     if service is not None:
-        yield (
-            Confirm(kind=Kind.SERVICE, name=service.meta.name, uid=service.meta.uid, version=service.meta.version),
-        )
-    yield (
-        Delete(kind=Kind.RAY_CLUSTER, name=meta.name, uid=meta.uid, version=meta.version, announce=announce),
-    )
+        yield (Confirm(kind=Kind.SERVICE, name=service.meta.name, uid=service.meta.uid, version=service.meta.version),)
+    yield (Delete(kind=Kind.RAY_CLUSTER, name=meta.name, uid=meta.uid, version=meta.version, announce=announce),)
 
 
 def _retired_at(cluster: ObservedCluster) -> datetime | None:
@@ -362,4 +354,3 @@ def _settled(cluster: ObservedCluster, config: ServeConfig | None) -> bool:
 
 def _same_version(version: str) -> Mapping[str, Any]:
     return {"op": "test", "path": "/metadata/resourceVersion", "value": version}
-

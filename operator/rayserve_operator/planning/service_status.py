@@ -25,7 +25,9 @@ from rayserve_operator.planning.roles import Roles, is_ours
 SILENCE_TOLERATED = timedelta(seconds=15)
 """One bad sample of Ray's API says nothing; a head that is silent for this long is reported."""
 
-_BAD_WHEN_FALSE = frozenset({ServiceCondition.READY, ServiceCondition.SPEC_VALID, ServiceCondition.APPLICATIONS_HEALTHY})
+_BAD_WHEN_FALSE = frozenset(
+    {ServiceCondition.READY, ServiceCondition.SPEC_VALID, ServiceCondition.APPLICATIONS_HEALTHY}
+)
 _BAD_WHEN_TRUE = frozenset({ServiceCondition.SERVICE_CONFLICT})
 _NOT_ANNOUNCED = frozenset({ServiceCondition.RECONCILING})
 
@@ -51,9 +53,7 @@ def project(observed: ObservedService, aim: Aim, roles: Roles, now: datetime) ->
     return status if status == before else status.model_copy(update={"last_update_time": timestamp(now)})
 
 
-def refuse(
-    meta: Meta, before: RayServiceStatus, problems: tuple[Problem, ...], now: datetime
-) -> RayServiceStatus:
+def refuse(meta: Meta, before: RayServiceStatus, problems: tuple[Problem, ...], now: datetime) -> RayServiceStatus:
     """The status of a RayService that never had a valid spec."""
     facts = (
         _spec_valid(problems, ""),
@@ -90,9 +90,7 @@ def _announce(old: dict[str, Condition], conditions: list[Condition]) -> Iterato
         yield Announcement(condition.reason, message, "Warning" if is_bad and not is_first_start else "Normal")
 
 
-def _facts(
-    observed: ObservedService, aim: Aim, roles: Roles, endpoints: int, now: datetime
-) -> Iterator[Fact | None]:
+def _facts(observed: ObservedService, aim: Aim, roles: Roles, endpoints: int, now: datetime) -> Iterator[Fact | None]:
     yield _spec_valid(aim.problems, "; the last valid revision is kept up")
     yield _ready(roles, endpoints)
     yield _upgrade(roles)

@@ -1,1 +1,1 @@
-"""Desired objects as plain manifests: pure functions of what a user wrote."""
+"""Desired objects as manifests: pure functions of the specs."""

@@ -70,6 +70,11 @@ _LABEL_LENGTH = 63
 _NAME_LENGTH = 50
 
 
+def origin(kind: str, name: str) -> dict[str, str]:
+    """Labels of what is made for a RayService or a RayCluster."""
+    return {FROM_CRD: kind, FROM_CR_NAME: name}
+
+
 def check_label(value: str) -> str:
     """KubeRay's rule for long label values: the last 63 characters."""
     return _starting_alphanumeric(value[-_LABEL_LENGTH:])

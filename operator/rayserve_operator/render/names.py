@@ -59,7 +59,7 @@ def stable_head_service_name(service_name: str) -> str:
     return f"{service_name}-head-svc"
 
 
-def stable_serve_service_name(service: RayService) -> str:
+def serve_service_name(service: RayService) -> str:
     """The Service that clients of a RayService use."""
     custom = service.spec.serve_service or {}
     return str((custom.get("metadata") or {}).get("name") or f"{service.meta.name}-serve-svc")

@@ -1,0 +1,46 @@
+{{- /*
+What the operator may do in each namespace that it watches. Plain YAML, the same in the ClusterRole and in the
+Roles, so that a test can read it without Helm. No `update`: the operator writes by POST, apply and patch alone.
+*/}}
+{{- define "rayserve-operator.rules" -}}
+# What users write: read, and never made or removed. `finalizers` is asked for by clusters that check whether
+# an owner reference may block deletion.
+- apiGroups: [ray.io]
+  resources: [rayservices]
+  verbs: [get, list, watch, patch]
+- apiGroups: [ray.io]
+  resources: [rayservices/status, rayclusters/status]
+  verbs: [get, patch]
+- apiGroups: [ray.io]
+  resources: [rayservices/finalizers, rayclusters/finalizers]
+  verbs: [update]
+# What the operator makes.
+- apiGroups: [ray.io]
+  resources: [rayclusters]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [pods, services]
+  verbs: [get, list, watch, create, patch, delete]
+# These go with their owner, by Kubernetes' own garbage collection.
+- apiGroups: [""]
+  resources: [serviceaccounts, persistentvolumeclaims]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [apps]
+  resources: [controllerrevisions]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create, patch]
+# Which pods take traffic.
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [get, list, watch]
+# Ray's autoscaler gets a Role of its own in each cluster with autoscaling: pods get, list, watch and patch,
+# pods/resize patch, rayclusters get and patch. Only what the operator holds itself can be granted.
+- apiGroups: [rbac.authorization.k8s.io]
+  resources: [roles, rolebindings]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [""]
+  resources: [pods/resize]
+  verbs: [patch]
+{{- end }}

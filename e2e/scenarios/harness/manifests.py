@@ -1,0 +1,85 @@
+"""The samples as values, and the edits that the scenarios make to them."""
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from localcluster.images import PROJECT_ROOT
+from scenarios.harness.kube import Manifest
+
+SAMPLES = PROJECT_ROOT / "manifests" / "samples"
+CHART = PROJECT_ROOT / "charts" / "rayserve-operator"
+CRDS = PROJECT_ROOT / "crds"
+
+
+def sample(name: str) -> Manifest:
+    """The RayService in `manifests/samples/NAME.yaml`."""
+    return load(SAMPLES / f"{name}.yaml")
+
+
+def load(path: Path) -> Manifest:
+    """The one object in a file."""
+    manifest: Manifest = yaml.safe_load(path.read_text())
+    return manifest
+
+
+def serve_config(manifest: Manifest) -> dict[str, Any]:
+    """The Serve config of a RayService."""
+    config: dict[str, Any] = yaml.safe_load(manifest["spec"]["serveConfigV2"])
+    return config
+
+
+def with_serve_config(manifest: Manifest, config: dict[str, Any] | str) -> Manifest:
+    """The RayService with another Serve config."""
+    text = config if isinstance(config, str) else yaml.safe_dump(config, sort_keys=False)
+    return with_spec(manifest, serveConfigV2=text)
+
+
+def with_user_config(manifest: Manifest, deployment: str, **user_config: Any) -> Manifest:
+    """The RayService with values in one deployment's user_config changed."""
+    config = serve_config(manifest)
+    for application in config["applications"]:
+        for entry in application.get("deployments", []):
+            if entry["name"] == deployment:
+                entry["user_config"] = {**entry.get("user_config", {}), **user_config}
+    return with_serve_config(manifest, config)
+
+
+def reformatted(manifest: Manifest) -> Manifest:
+    """The RayService with its Serve config written differently, and meaning the same."""
+    config = serve_config(manifest)
+    text = "# Written anew, in another order.\n" + yaml.safe_dump(
+        config, sort_keys=True, indent=4, width=40
+    )
+    return with_serve_config(manifest, text)
+
+
+def with_env(manifest: Manifest, name: str, value: str) -> Manifest:
+    """The RayService with an environment variable in all pod templates: a new cluster."""
+    changed = copy.deepcopy(manifest)
+    for template in pod_templates(changed):
+        container = template["spec"]["containers"][0]
+        others = [entry for entry in container.get("env", []) if entry["name"] != name]
+        container["env"] = [*others, {"name": name, "value": value}]
+    return changed
+
+
+def with_spec(manifest: Manifest, **fields: Any) -> Manifest:
+    """The RayService with fields of its spec replaced."""
+    return {**manifest, "spec": {**manifest["spec"], **fields}}
+
+
+def in_namespace(manifest: Manifest, namespace: str) -> Manifest:
+    """The object in a namespace."""
+    return {**manifest, "metadata": {**manifest["metadata"], "namespace": namespace}}
+
+
+def pod_templates(manifest: Manifest) -> Iterator[Manifest]:
+    """The pod templates of a RayService: the head's, then each worker group's."""
+    cluster = manifest["spec"]["rayClusterConfig"]
+    yield cluster["headGroupSpec"]["template"]
+    for group in cluster.get("workerGroupSpecs", []):
+        yield group["template"]

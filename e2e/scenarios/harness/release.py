@@ -1,0 +1,107 @@
+"""The operator as its users have it: from its image, by its chart."""
+
+import os
+import signal
+from dataclasses import dataclass
+
+from localcluster import images
+from scenarios.harness.kube import Kube, Manifest, kubectl, tool
+from scenarios.harness.manifests import CHART
+from scenarios.harness.session import local_cluster
+from scenarios.harness.waiting import until
+
+NAMESPACE = "rayserve-system"
+RELEASE = "rayserve"
+CONTAINER = "operator"
+USER_AGENT = "rayserve-operator/"
+
+_SELECTOR = f"app.kubernetes.io/instance={RELEASE}"
+
+
+@dataclass(frozen=True)
+class OperatorRelease:
+    """The installed operator."""
+
+    kube: Kube
+
+    def install(self) -> None:
+        """Install or upgrade by helm, and wait until the operator is ready."""
+        [image] = images.select(["operator"])
+        repository, tag = images.OPERATOR_IMAGE.rsplit(":", 1)
+        values = {
+            "image.repository": repository,
+            "image.tag": tag,
+            "logFormat": "text",
+            "logLevel": "DEBUG",
+            # The tag stays as the content changes: a new image must still mean a new pod.
+            "podAnnotations.image-key": image.key,
+        }
+        settings = [f"--set-string={key}={value}" for key, value in values.items()]
+        tool(
+            *("helm", "upgrade", "--install", RELEASE, str(CHART), *settings),
+            *("--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout", "3m"),
+        )
+
+    @property
+    def pod(self) -> Manifest:
+        """The operator's pod."""
+        [pod] = [pod for pod in self._pods if "deletionTimestamp" not in pod["metadata"]]
+        return pod
+
+    @property
+    def restarts(self) -> int:
+        """How often the kubelet has started the operator again."""
+        [status] = self.pod["status"]["containerStatuses"]
+        count: int = status["restartCount"]
+        return count
+
+    def kill(self) -> None:
+        """Kill the operator's process at once, as the kernel does when memory is short."""
+        cluster = local_cluster()
+        if cluster is None:
+            raise NotImplementedError("only a local cluster lets us reach a container's process")
+        os.kill(
+            cluster.container_pid(NAMESPACE, self.pod["metadata"]["name"], CONTAINER),
+            signal.SIGKILL,
+        )
+
+    def wait_restarted(self, restarts: int) -> None:
+        """Wait until it has been started again, and is ready."""
+        until(lambda: self.restarts > restarts, "the kubelet starts the operator again", 60)
+        self.wait_ready()
+
+    def wait_ready(self) -> None:
+        """Wait until the operator's pod is ready."""
+        until(lambda: is_ready(self.pod), "the operator is ready", 60)
+
+    def restart(self) -> None:
+        """Replace the pod, as an upgrade does."""
+        self._kubectl("rollout", "restart", "deployment")
+        self._kubectl("rollout", "status", "deployment", "--timeout=90s")
+
+    def scale(self, replicas: int) -> None:
+        """Stop the operator (0) or start it (1), and wait until it is so."""
+        self._kubectl("scale", "deployment", f"--replicas={replicas}")
+        if replicas:
+            until(lambda: len(self._pods) == 1, "the operator's pod is there", 30)
+            self.wait_ready()
+        else:
+            until(lambda: not self._pods, "the operator's pod is gone", 60)
+
+    def logs(self, lines: int = 200) -> str:
+        """The last lines of its log."""
+        return self._kubectl("logs", f"--tail={lines}")
+
+    @property
+    def _pods(self) -> list[Manifest]:
+        return self.kube.list("pods", NAMESPACE, _SELECTOR)
+
+    @staticmethod
+    def _kubectl(*arguments: str) -> str:
+        return kubectl(*arguments, f"--namespace={NAMESPACE}", f"--selector={_SELECTOR}")
+
+
+def is_ready(pod: Manifest) -> bool:
+    """Whether a pod is Ready."""
+    conditions = pod.get("status", {}).get("conditions", [])
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)

@@ -1,0 +1,67 @@
+"""What Ray's autoscaler may do: see the pods of its namespace, and scale its own cluster.
+
+KubeRay grants more. These rights are what Ray needs (Ray's contract); those to resize pods in place only where the
+cluster is annotated for it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rayserve_operator.model.objects import GROUP, RAY_CLUSTER, RayCluster, owner_reference
+from rayserve_operator.render import labels, names
+
+_RBAC_GROUP = "rbac.authorization.k8s.io"
+
+
+def service_account(cluster: RayCluster) -> dict[str, Any] | None:
+    """The autoscaler's ServiceAccount; None where the user names one, which is then the user's to make."""
+    if (cluster.spec.head_group_spec.template.get("spec") or {}).get("serviceAccountName"):
+        return None
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": _metadata(cluster, names.service_account_name(cluster)),
+    }
+
+
+def role(cluster: RayCluster) -> dict[str, Any]:
+    """The autoscaler's Role."""
+    rules = [
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]},
+        {
+            "apiGroups": [GROUP],
+            "resources": ["rayclusters"],
+            "resourceNames": [cluster.meta.name],
+            "verbs": ["get", "patch"],
+        },
+    ]
+    if labels.IN_PLACE_RESIZE in cluster.meta.annotations:
+        rules.append({"apiGroups": [""], "resources": ["pods", "pods/resize"], "verbs": ["patch"]})
+    return {
+        "apiVersion": f"{_RBAC_GROUP}/v1",
+        "kind": "Role",
+        "metadata": _metadata(cluster, names.permissions_name(cluster.meta.name)),
+        "rules": rules,
+    }
+
+
+def role_binding(cluster: RayCluster) -> dict[str, Any]:
+    """Gives the Role to the ServiceAccount."""
+    account = names.service_account_name(cluster)
+    name = names.permissions_name(cluster.meta.name)
+    return {
+        "apiVersion": f"{_RBAC_GROUP}/v1",
+        "kind": "RoleBinding",
+        "metadata": _metadata(cluster, name),
+        "roleRef": {"apiGroup": _RBAC_GROUP, "kind": "Role", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": cluster.meta.namespace}],
+    }
+
+
+def _metadata(cluster: RayCluster, name: str) -> Mapping[str, Any]:
+    return {
+        "name": name,
+        "namespace": cluster.meta.namespace,
+        "labels": {**labels.APP, labels.CLUSTER: cluster.meta.name},
+        "ownerReferences": [owner_reference(RAY_CLUSTER, cluster.meta)],
+    }

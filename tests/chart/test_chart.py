@@ -1,0 +1,152 @@
+"""The chart, as far as it can be checked without Helm.
+
+Covered: values against their schema and against the templates; the rights; the settings that the Deployment passes;
+the copies of the CRDs. What needs rendering or a server is tested end to end.
+"""
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from rayserve_operator import __version__
+from rayserve_operator.settings import PREFIX, Settings
+
+Values = dict[str, Any]
+Right = tuple[str, str, str]
+
+GRANTED_TO_THE_AUTOSCALER = (
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "patch"]},
+    {"apiGroups": [""], "resources": ["pods/resize"], "verbs": ["patch"]},
+    {"apiGroups": ["ray.io"], "resources": ["rayclusters"], "verbs": ["get", "patch"]},
+)
+
+
+@pytest.fixture(scope="module")
+def values(chart: Path) -> Values:
+    values: Values = yaml.safe_load((chart / "values.yaml").read_text())
+    return values
+
+
+@pytest.fixture(scope="module")
+def schema(chart: Path) -> dict[str, Any]:
+    schema: dict[str, Any] = json.loads((chart / "values.schema.json").read_text())
+    return schema
+
+
+@pytest.fixture(scope="module")
+def templates(chart: Path) -> str:
+    return "\n".join(path.read_text() for path in sorted((chart / "templates").iterdir()))
+
+
+@pytest.fixture(scope="module")
+def rights(chart: Path) -> set[Right]:
+    text = (chart / "templates" / "_rules.tpl").read_text()
+    body = re.search(r'define "rayserve-operator\.rules" -\}\}(.*)\{\{- end', text, re.DOTALL)
+    assert body
+    assert "{{" not in body[1], "the rules are plain YAML"
+    return set(_rights(yaml.safe_load(body[1])))
+
+
+def _rights(rules: Any) -> Iterator[Right]:
+    for rule in rules:
+        assert set(rule) == {"apiGroups", "resources", "verbs"}
+        yield from product(rule["apiGroups"], rule["resources"], rule["verbs"])
+
+
+def _leaves(values: Values, prefix: str = "") -> Iterator[str]:
+    for key, value in values.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, dict) and value and path != "resources":
+            yield from _leaves(value, f"{path}.")
+        else:
+            yield path
+
+
+def test_the_default_values_meet_the_schema(values: Values, schema: dict[str, Any]) -> None:
+    jsonschema.Draft7Validator.check_schema(schema)
+    jsonschema.validate(values, schema)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"imag": {"tag": "x"}},
+        {"image": {"repository": "", "pullPolicy": "Always"}},
+        {"image": {"repository": "x", "pullPolicy": "Sometimes"}},
+        {"watchNamespaces": "default"},
+        {"watchNamespaces": ["Not_a_name"]},
+        {"logLevel": "loud"},
+        {"env": [{"value": "without a name"}]},
+        {"resources": {"request": {}}},
+    ],
+)
+def test_a_wrong_value_is_refused(wrong: Values, schema: dict[str, Any]) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(wrong, schema)
+
+
+def test_every_value_is_used_and_every_used_value_is_there(values: Values, templates: str) -> None:
+    used = set(re.findall(r"\.Values\.([A-Za-z.]*[A-Za-z])", templates))
+    assert used == set(_leaves(values))
+
+
+def test_every_value_is_in_the_schema(values: Values, schema: dict[str, Any]) -> None:
+    assert set(values) == set(schema["properties"]) - {"global"}
+
+
+def test_the_chart_is_of_the_packages_version(chart: Path) -> None:
+    meta = yaml.safe_load((chart / "Chart.yaml").read_text())
+    assert meta["appVersion"] == __version__
+
+
+def test_no_right_is_a_wildcard_or_reaches_secrets(rights: set[Right]) -> None:
+    assert not [right for right in rights if "*" in right]
+    assert "secrets" not in {resource for _, resource, _ in rights}
+
+
+def test_what_users_write_is_neither_made_nor_removed(rights: set[Right]) -> None:
+    verbs = {verb for group, resource, verb in rights if (group, resource) == ("ray.io", "rayservices")}
+    assert not verbs & {"create", "delete", "deletecollection"}
+
+
+def test_the_operator_holds_what_it_grants(rights: set[Right]) -> None:
+    assert set(_rights(GRANTED_TO_THE_AUTOSCALER)) <= rights
+
+
+def test_the_deployment_passes_settings_that_exist(templates: str) -> None:
+    passed = set(re.findall(rf"name: {PREFIX}([A-Z_]+)", templates))
+    known = {field.name.upper() for field in dataclasses.fields(Settings)}
+    assert passed <= known
+    assert {"WATCH_NAMESPACES", "CLUSTER_DOMAIN", "LOG_LEVEL", "LOG_FORMAT"} <= passed
+
+
+def test_the_default_values_are_settings_that_can_be_read(values: Values) -> None:
+    settings = Settings.read(
+        {
+            f"{PREFIX}WATCH_NAMESPACES": ",".join(values["watchNamespaces"]),
+            f"{PREFIX}CLUSTER_DOMAIN": values["clusterDomain"],
+            f"{PREFIX}LOG_LEVEL": values["logLevel"],
+            f"{PREFIX}LOG_FORMAT": values["logFormat"],
+        }
+    )
+    assert settings == Settings(log_format="json")
+
+
+def test_probes_ask_where_the_operator_answers(templates: str) -> None:
+    assert f"containerPort: {Settings().health_port}" in templates
+    assert "path: /healthz" in templates
+
+
+def test_the_charts_crds_are_copies(root: Path, chart: Path) -> None:
+    generated = {path.name: path.read_text() for path in (root / "crds").glob("*.yaml")}
+    copies = {path.name: path.read_text() for path in (chart / "files" / "crds").glob("*.yaml")}
+    assert copies == generated, "run `make generate`"
+    names = {yaml.safe_load(text)["metadata"]["name"] for text in copies.values()}
+    assert names == {"rayservices.ray.io", "rayclusters.ray.io"}
