@@ -3,9 +3,11 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from localcluster.cluster import LocalCluster as LocalCluster
-    from localcluster.errors import LocalClusterError as LocalClusterError
-    from localcluster.spec import ClusterSpec as ClusterSpec
+    from localcluster.cluster import LocalCluster
+    from localcluster.errors import LocalClusterError
+    from localcluster.spec import ClusterSpec
+
+__all__ = ["ClusterSpec", "LocalCluster", "LocalClusterError"]
 
 _MODULES = {"ClusterSpec": "spec", "LocalCluster": "cluster", "LocalClusterError": "errors"}
 

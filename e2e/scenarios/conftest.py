@@ -8,7 +8,7 @@ import pytest
 from localcluster import LocalClusterError
 from scenarios.harness import diagnosis, session
 from scenarios.harness.audit import AuditLog
-from scenarios.harness.kube import Kube
+from scenarios.harness.kube import Kube, KubectlError
 from scenarios.harness.namespaces import fresh_namespace
 from scenarios.harness.release import OperatorRelease
 
@@ -48,7 +48,10 @@ def kube() -> Kube:
 def operator(kube: Kube) -> OperatorRelease:
     """The operator, installed by its chart."""
     release = OperatorRelease(kube)
-    release.install()
+    try:
+        release.install()
+    except KubectlError as error:
+        pytest.exit(f"the operator could not be installed: {error}", returncode=1)
     return release
 
 

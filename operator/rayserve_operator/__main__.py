@@ -8,9 +8,8 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 
-from typing_extensions import override
-
 import kopf
+from typing_extensions import override
 
 from rayserve_operator import __version__
 from rayserve_operator.adapters.clock import SystemClock

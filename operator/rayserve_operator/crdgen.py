@@ -19,11 +19,9 @@ from rayserve_operator.model.base import Model, rule
 from rayserve_operator.model.objects import GROUP
 from rayserve_operator.model.raycluster import RayClusterSpec, RayClusterStatus
 from rayserve_operator.model.rayservice import RayServiceSpec, RayServiceStatus
+from rayserve_operator.model.validation import CLUSTER_NAME_LENGTH, DNS_LABEL, SERVICE_NAME_LENGTH
 
 HEADER = "# Generated from the models by `make generate`; do not edit.\n"
-DNS_LABEL = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
-CLUSTER_NAME_LENGTH = 53
-SERVICE_NAME_LENGTH = 47
 
 Column = tuple[str, str, str, str, int]
 """Name, type, JSON path, description and priority (0 is always shown, 1 with `-o wide`)."""
@@ -188,22 +186,16 @@ def _flatten(schema: Mapping[str, Any], definitions_: Mapping[str, Any]) -> dict
         own = {key: value for key, value in schema.items() if key != "anyOf"}
         [only] = [branch for branch in schema["anyOf"] if branch != {"type": "null"}]
         return _flatten({**only, **own}, definitions_)
-    flat: dict[str, Any] = {}
-    for key, value in schema.items():
-        match key:
-            case "title" | "$defs":
-                continue
-            case "default":
-                if isinstance(value, int | str) and not isinstance(value, bool):
-                    flat[key] = value
-            case "const":
-                flat["enum"] = [value]
-            case "properties":
-                flat[key] = {name: _flatten(child, definitions_) for name, child in value.items()}
-            case "items" | "additionalProperties":
-                flat[key] = _flatten(value, definitions_)
-            case _:
-                flat[key] = value
+    flat = {key: value for key, value in schema.items() if key not in ("title", "$defs", "default")}
+    default = schema.get("default")
+    if isinstance(default, int | str) and not isinstance(default, bool):
+        flat["default"] = default
+    if "const" in flat:
+        flat["enum"] = [flat.pop("const")]
+    if "properties" in flat:
+        flat["properties"] = {name: _flatten(child, definitions_) for name, child in flat["properties"].items()}
+    for nested in flat.keys() & {"items", "additionalProperties"}:
+        flat[nested] = _flatten(flat[nested], definitions_)
     if flat.get("type") == "integer":
         flat.setdefault("format", "int32")
     return flat

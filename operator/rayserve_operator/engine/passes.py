@@ -15,10 +15,10 @@ from rayserve_operator.engine.recorder import Recorder
 from rayserve_operator.engine.store import ClusterRecord, Key, ServiceRecord, Store
 from rayserve_operator.model.errors import OperatorError
 from rayserve_operator.model.objects import Meta, RayService
+from rayserve_operator.model.problems import InvalidSpec
 from rayserve_operator.model.raycluster import KUBERAY_OPERATOR, OUR_OPERATOR, RayClusterStatus
 from rayserve_operator.model.rayservice import RayServiceStatus
 from rayserve_operator.model.serve import ServeConfig, ServeStatus
-from rayserve_operator.model.validation import InvalidSpec
 from rayserve_operator.planning.actions import Kind, Plan
 from rayserve_operator.planning.goal import Aim, Goal
 from rayserve_operator.planning.observed import (

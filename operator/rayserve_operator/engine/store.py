@@ -14,9 +14,9 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import ValidationError
 
 from rayserve_operator.model.objects import Meta, RayCluster
+from rayserve_operator.model.problems import InvalidSpec, parse_problems
 from rayserve_operator.model.raycluster import RayClusterSpec, RayClusterStatus
 from rayserve_operator.model.rayservice import RayServiceStatus
-from rayserve_operator.model.validation import InvalidSpec, parse_problems
 from rayserve_operator.planning.actions import Kind
 from rayserve_operator.planning.observed import PodView, RevisionView, ServiceView
 from rayserve_operator.render import labels

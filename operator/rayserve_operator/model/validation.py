@@ -1,66 +1,91 @@
-"""What must hold before a spec can be acted upon, each problem with its path and its mend."""
+"""What must hold before a spec can be acted upon.
+
+The API server refuses most of this at the door when our CRDs are installed; behind KubeRay's it does not.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from pydantic import ValidationError
+from rayserve_operator.model.problems import InvalidSpec, Problem
+from rayserve_operator.model.raycluster import RayClusterSpec, WorkerGroupSpec
+from rayserve_operator.model.rayservice import RayServiceSpec
+from rayserve_operator.model.serve import parse_serve_config
 
-if TYPE_CHECKING:
-    from rayserve_operator.model.raycluster import RayClusterSpec
-    from rayserve_operator.model.rayservice import RayServiceSpec
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something wrong in a manifest."""
-
-    path: str
-    problem: str
-    mend: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.problem}; {self.mend}"
+CLUSTER_NAME_LENGTH = 53
+SERVICE_NAME_LENGTH = 47
+DNS_LABEL = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
 
 
-class InvalidSpec(ValueError):
-    """A spec that cannot be acted upon."""
-
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__("; ".join(map(str, problems)))
-        self.problems = tuple(problems)
+def validate_service(name: str, namespace: str, spec: RayServiceSpec) -> list[Problem]:
+    """The problems of a RayService."""
+    return list(_service(name, namespace, spec))
 
 
-def validate_service(name: str, spec: RayServiceSpec) -> list[Problem]:
-    """The problems of a RayService's spec."""
-    from rayserve_operator.model.serve import parse_serve_config
+def validate_cluster(name: str, namespace: str, spec: RayClusterSpec) -> list[Problem]:
+    """The problems of a RayCluster."""
+    return [*_name(name, CLUSTER_NAME_LENGTH), *_cluster("spec", namespace, spec)]
 
-    problems = list(_cluster(spec.ray_cluster_config, "spec.rayClusterConfig"))
+
+def _service(name: str, namespace: str, spec: RayServiceSpec) -> Iterator[Problem]:
+    yield from _name(name, SERVICE_NAME_LENGTH)
+    yield from _cluster("spec.rayClusterConfig", namespace, spec.ray_cluster_config)
+    head_service = spec.ray_cluster_config.head_group_spec.head_service
+    if _metadata(head_service).get("name"):
+        yield Problem(
+            "spec.rayClusterConfig.headGroupSpec.headService.metadata.name",
+            "would give the old and the new cluster of a rollout one Service",
+            "leave it out",
+        )
+    yield from _own_namespace("spec.serveService", namespace, spec.serve_service)
     try:
         parse_serve_config(spec.serve_config_v2)
     except InvalidSpec as invalid:
-        problems += invalid.problems
-    return problems
+        yield from invalid.problems
 
 
-def validate_cluster(name: str, spec: RayClusterSpec, prefix: str = "spec") -> list[Problem]:
-    """The problems of a RayCluster's spec."""
-    return list(_cluster(spec, prefix))
+def _name(name: str, longest: int) -> Iterator[Problem]:
+    if len(name) > longest:
+        yield Problem("metadata.name", f"has {len(name)} characters", f"use {longest} at most")
+    if not re.fullmatch(DNS_LABEL, name):
+        yield Problem("metadata.name", f"is {name}", "use lower-case letters, digits and '-', beginning with a letter")
 
 
-def parse_problems(error: ValidationError) -> list[Problem]:
-    """pydantic's findings as problems."""
-    return [Problem("spec." + ".".join(map(str, e["loc"])), e["msg"], "correct the value") for e in error.errors()]
-
-
-def _cluster(spec: RayClusterSpec, prefix: str) -> Iterator[Problem]:
-    seen = set()
+def _cluster(path: str, namespace: str, spec: RayClusterSpec) -> Iterator[Problem]:
+    head = spec.head_group_spec
+    yield from _containers(f"{path}.headGroupSpec.template", head.template)
+    yield from _own_namespace(f"{path}.headGroupSpec.headService", namespace, head.head_service)
+    if spec.history_server_options is not None:
+        yield Problem(f"{path}.historyServerOptions", "is not supported", "leave it out")
+    names = [group.group_name for group in spec.worker_group_specs]
     for index, group in enumerate(spec.worker_group_specs):
-        path = f"{prefix}.workerGroupSpecs[{index}]"
-        if group.group_name in seen:
-            yield Problem(f"{path}.groupName", f"{group.group_name} is used twice", "give each group its own name")
-        seen.add(group.group_name)
-        if (group.min_replicas or 0) > (group.max_replicas if group.max_replicas is not None else 0):
-            yield Problem(f"{path}.maxReplicas", "is below minReplicas", "raise it, or lower minReplicas")
+        at = f"{path}.workerGroupSpecs[{index}]"
+        if group.group_name in names[:index]:
+            yield Problem(f"{at}.groupName", f"is {group.group_name} again", "give each group a name of its own")
+        yield from _containers(f"{at}.template", group.template)
+        yield from _bounds(at, group)
+
+
+def _containers(path: str, template: Mapping[str, Any]) -> Iterator[Problem]:
+    if not (template.get("spec") or {}).get("containers"):
+        yield Problem(f"{path}.spec.containers", "is empty", "add the container that runs Ray")
+
+
+def _bounds(path: str, group: WorkerGroupSpec) -> Iterator[Problem]:
+    low, high = group.min_replicas or 0, group.max_replicas
+    if high is not None and low > high:
+        yield Problem(
+            f"{path}.maxReplicas", f"is {high} and minReplicas is {low}", "raise maxReplicas or lower minReplicas"
+        )
+
+
+def _own_namespace(path: str, namespace: str, service: Mapping[str, Any] | None) -> Iterator[Problem]:
+    named = _metadata(service).get("namespace")
+    if named and named != namespace:
+        yield Problem(f"{path}.metadata.namespace", f"is {named}", f"leave it out: everything is made in {namespace}")
+
+
+def _metadata(service: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    return (service or {}).get("metadata") or {}

@@ -10,8 +10,8 @@ from typing import Any
 from rayserve_operator.model.base import INT32_MAX
 from rayserve_operator.model.conditions import ClusterCondition
 from rayserve_operator.model.objects import Meta, RayCluster
+from rayserve_operator.model.problems import Problem
 from rayserve_operator.model.raycluster import HeadInfo, RayClusterStatus
-from rayserve_operator.model.validation import Problem
 from rayserve_operator.planning.condition_list import Fact, carried, timestamp
 from rayserve_operator.planning.observed import ObservedRayCluster, PodView
 from rayserve_operator.planning.scale import desired_pods, fewest_pods, most_pods

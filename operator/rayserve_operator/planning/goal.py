@@ -11,9 +11,10 @@ from typing import Any, Self
 from pydantic import ValidationError
 
 from rayserve_operator.model.objects import Meta
+from rayserve_operator.model.problems import InvalidSpec, Problem, parse_problems
 from rayserve_operator.model.rayservice import RayServiceSpec
 from rayserve_operator.model.serve import ServeConfig, parse_serve_config
-from rayserve_operator.model.validation import InvalidSpec, Problem, parse_problems, validate_service
+from rayserve_operator.model.validation import validate_service
 from rayserve_operator.planning.changes import cluster_part
 from rayserve_operator.render import names
 
@@ -36,7 +37,7 @@ class Goal:
         Raises:
             InvalidSpec: with every problem found.
         """
-        problems = validate_service(meta.name, spec)
+        problems = validate_service(meta.name, meta.namespace, spec)
         if problems:
             raise InvalidSpec(problems)
         serve = parse_serve_config(spec.serve_config_v2)

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 
 from rayserve_operator.model.conditions import ClusterCondition
 from rayserve_operator.model.objects import Meta, RayCluster
+from rayserve_operator.model.problems import Problem
 from rayserve_operator.model.raycluster import RayClusterStatus, WorkerGroupSpec
-from rayserve_operator.model.validation import Problem, validate_cluster
+from rayserve_operator.model.validation import validate_cluster
 from rayserve_operator.planning import cluster_status
 from rayserve_operator.planning.actions import Announcement, AnyAction, Apply, Create, Delete, Kind, Plan
 from rayserve_operator.planning.drift import drifted, stamped
@@ -29,7 +30,7 @@ def plan_cluster(observed: ObservedRayCluster, options: RenderOptions, now: date
     cluster = observed.cluster
     if cluster.meta.deleting:
         return Plan(status=cluster.status)
-    problems = validate_cluster(cluster.meta.name, cluster.spec)
+    problems = validate_cluster(cluster.meta.name, cluster.meta.namespace, cluster.spec)
     status = cluster_status.project(observed, problems, now)
     return Plan(
         steps=() if problems else tuple(step for step in _steps(observed, options, now) if step),
@@ -89,8 +90,11 @@ def _create_head(cluster: RayCluster, options: RenderOptions) -> AnyAction:
     mirrored = sorted(
         {
             resource
-            for group in (cluster.spec.head_group_spec, *cluster.spec.worker_group_specs)
-            for resource in pods.mirrored_resources(group.template)
+            for template in (
+                cluster.spec.head_group_spec.template,
+                *(group.template for group in cluster.spec.worker_group_specs),
+            )
+            for resource in pods.mirrored_resources(template)
         }
     )
     told = f"; {', '.join(mirrored)} stood in requests alone and is set in limits too" if mirrored else ""

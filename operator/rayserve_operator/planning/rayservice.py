@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from rayserve_operator.model.objects import Meta
+from rayserve_operator.model.problems import Problem
 from rayserve_operator.model.rayservice import RayServiceStatus
 from rayserve_operator.model.serve import ServeConfig, ServeStatus
-from rayserve_operator.model.validation import Problem
 from rayserve_operator.planning import gate, service_status
 from rayserve_operator.planning.actions import (
     Annotate,

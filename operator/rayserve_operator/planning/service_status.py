@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from rayserve_operator.model.conditions import Condition, ServiceCondition
 from rayserve_operator.model.objects import Meta
+from rayserve_operator.model.problems import Problem
 from rayserve_operator.model.rayservice import (
     ApplicationStatus,
     ClusterServiceStatus,
@@ -14,7 +15,6 @@ from rayserve_operator.model.rayservice import (
     RayServiceStatus,
 )
 from rayserve_operator.model.serve import ServeStatus
-from rayserve_operator.model.validation import Problem
 from rayserve_operator.planning import gate
 from rayserve_operator.planning.actions import Announcement
 from rayserve_operator.planning.condition_list import Fact, carried, timestamp
