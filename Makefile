@@ -32,13 +32,14 @@ lint: $(VENV)/ready
 	@echo "== lint"; $(BIN)/ruff check .
 
 types: $(VENV)/ready
-	@echo "== types"; $(BIN)/mypy
+	@echo "== types"; $(BIN)/mypy && cd e2e && $(BIN)/mypy
 
 layers: $(VENV)/ready
 	@echo "== layers"; $(BIN)/lint-imports --no-cache
 
 unit: $(VENV)/ready ## Tests without a cluster (K=EXPR selects)
 	@echo "== unit and simulation tests"; $(BIN)/pytest -q -n auto $(if $(K),-k "$(K)") tests
+	@cd e2e && $(BIN)/pytest -q unit
 
 generate: $(VENV)/ready ## Generate the CRDs from the models, and the chart's copies of them
 	$(BIN)/python -m rayserve_operator.crdgen crds charts/rayserve-operator/files/crds

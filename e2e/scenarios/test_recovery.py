@@ -49,7 +49,7 @@ def test_recovery_keeps_to_the_last_valid_config(
     """An invalid edit, then a head crash, then an operator restart: the last valid config runs."""
     valid = manifests.with_user_config(SAMPLE, "Echo", greeting="still here")
     echo.patch(valid)
-    until(lambda: echo.ask(GREET)["greeting"] == "still here", "the valid edit is applied", 30)
+    echo.wait_answer(GREET, 30, greeting="still here")
     echo.patch(manifests.with_serve_config(SAMPLE, "applications: [{name: echo"))
     until(lambda: _spec_is_refused(echo), "the invalid edit is refused", 15)
     [lost] = echo.heads()
@@ -60,7 +60,7 @@ def test_recovery_keeps_to_the_last_valid_config(
     assert echo.ask(GREET)["greeting"] == "still here"
     assert _spec_is_refused(echo)
     echo.patch(SAMPLE)
-    until(lambda: echo.ask(GREET)["greeting"] == "hello", "the mended spec is applied", 30)
+    echo.wait_answer(GREET, 30, greeting="hello")
 
 
 def _spec_is_refused(service: RayService) -> bool:

@@ -45,7 +45,7 @@ def test_user_config_edit_changes_the_answer_in_place(pipeline: RayService) -> N
     edited = manifests.with_user_config(SAMPLE, "Ranker", model="toy-2")
     watch = Stopwatch()
     pipeline.patch(edited)
-    until(lambda: pipeline.ask(SEARCH)["model"] == "toy-2", "the new model answers", 30, every=0.02)
+    pipeline.wait_answer(SEARCH, 30, every=0.02, model="toy-2")
     seconds = watch.seconds
     print(f"edit → new answer: {seconds:.2f} s")
     assert pipeline.pods().keys() == before
@@ -56,7 +56,7 @@ def test_user_config_edit_changes_the_answer_in_place(pipeline: RayService) -> N
 def test_formatting_edit_causes_no_put(pipeline: RayService) -> None:
     """Comments, order and indentation mean nothing, so Ray hears nothing."""
     pipeline.patch(manifests.with_user_config(SAMPLE, "Ranker", model="toy-3"))
-    until(lambda: pipeline.ask(SEARCH)["model"] == "toy-3", "the new model answers", 30)
+    pipeline.wait_answer(SEARCH, 30, model="toy-3")
     pipeline.wait_ready()
     before = pipeline.deployed_at()
     edited = manifests.with_user_config(SAMPLE, "Ranker", model="toy-3")

@@ -15,6 +15,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+
 from rayserve_operator import __version__
 from rayserve_operator.settings import PREFIX, Settings
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from rayserve_operator.model.rayservice import RayServiceSpec
 
 SAMPLES = ("minimal.yaml", "pipeline-cpu-gpu.yaml", "guide.yaml")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from rayserve_operator.model.objects import RayCluster
 from rayserve_operator.render import labels, names
 

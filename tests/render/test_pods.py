@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+
 from rayserve_operator.model.objects import RayCluster
 from rayserve_operator.render import labels, pods
 from rayserve_operator.render.options import RenderOptions
@@ -138,11 +139,11 @@ class TestSharedMemory:
         ("resources", "size"),
         [
             ({}, {}),
-            ({"requests": {"memory": "1Gi"}}, {"sizeLimit": "1Gi"}),
+            ({"requests": {"memory": "1Gi"}}, {}),
             ({"requests": {"memory": "1Gi"}, "limits": {"memory": "2Gi"}}, {"sizeLimit": "2Gi"}),
         ],
     )
-    def test_its_size_is_the_memory(self, make_worker: MakePod, resources: Any, size: dict[str, str]) -> None:
+    def test_only_a_limit_limits_it(self, make_worker: MakePod, resources: Any, size: dict[str, str]) -> None:
         pod = make_worker(container={"resources": resources})
         assert volumes(pod)["shared-mem"]["emptyDir"] == {"medium": "Memory", **size}
         assert mounts(ray(pod))["/dev/shm"] == "shared-mem"

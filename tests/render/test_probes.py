@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from rayserve_operator.render import labels
 from rayserve_operator.render.options import RenderOptions
 

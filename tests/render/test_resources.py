@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+
 from rayserve_operator.render.resources import (
     LogicalResources,
     mirrored_resources,

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
 from rayserve_operator.model.objects import Meta, RayCluster, RayService
 from rayserve_operator.model.rayservice import RayServiceSpec, RayServiceStatus
 from rayserve_operator.render import labels, pods, services

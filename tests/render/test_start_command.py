@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from rayserve_operator.model.objects import RayCluster
 from rayserve_operator.render import labels
 from rayserve_operator.render.node import Node

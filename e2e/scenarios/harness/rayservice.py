@@ -107,9 +107,18 @@ class RayService:
         found = self.kube.find("services", self.namespace, f"{self.name}-serve-svc")
         return ray.answer(f"{_url(found)}{question.path}", question.body) if found else None
 
-    def wait_answer(self, question: Question, within: float = START) -> Any:
-        """The first good answer through the Service."""
-        return until(lambda: self.ask(question), f"{self.name} answers", within)
+    def wait_answer(
+        self, question: Question, within: float = START, *, every: float = 0.1, **wanted: Any
+    ) -> Any:
+        """The first good answer through the Service whose fields have the wanted values."""
+
+        def answer() -> Any:
+            given = self.ask(question)
+            assert given, "no good answer"
+            assert wanted.items() <= given.items(), given
+            return given
+
+        return until(answer, f"{self.name} answers with {wanted}", within, every=every)
 
     def wait_ready(self, within: float = START) -> None:
         """Wait until it says that it serves this generation, with nothing left to do."""
@@ -140,10 +149,14 @@ class RayService:
         until(lambda: self.active_cluster != old, f"{self.name} leaves {old}", within)
         return self.active_cluster
 
-    def serve_report(self, cluster: str | None = None) -> Manifest:
-        """What the Ray of a cluster says about its Serve applications."""
-        [head] = self.heads(cluster or self.active_cluster).values()
-        return ray.applications(head["status"]["podIP"])
+    def serve_report(self) -> Manifest:
+        """What the Ray of the active cluster says about its Serve applications.
+
+        Raises AssertionError where there is no one head that answers.
+        """
+        addresses = [h["status"].get("podIP") for h in self.heads(self.active_cluster).values()]
+        assert len(addresses) == 1 and addresses[0], f"heads with addresses: {addresses}"
+        return ray.applications(addresses[0])
 
     def deployed_at(self) -> float:
         """When Ray last took a Serve config, by its own clock: every PUT changes that."""

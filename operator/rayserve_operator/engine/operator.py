@@ -14,7 +14,7 @@ from rayserve_operator.engine.passes import Passes
 from rayserve_operator.engine.ports import Clock, Kube, Ray
 from rayserve_operator.engine.recorder import Recorder
 from rayserve_operator.engine.store import WATCHED, Key, Store
-from rayserve_operator.model.errors import OperatorError
+from rayserve_operator.model.errors import NotFound, OperatorError
 from rayserve_operator.planning.actions import Kind
 from rayserve_operator.render.options import RenderOptions
 
@@ -42,8 +42,11 @@ class Operator:
     async def open(self) -> None:
         """Learn what there is, all of it before anything is decided, and then look after it and all that comes."""
         for kind in WATCHED:
-            async for manifest in self._kube.everything(kind):
-                self.store.put(kind, manifest)
+            try:
+                async for manifest in self._kube.everything(kind):
+                    self.store.put(kind, manifest)
+            except NotFound as error:
+                raise NotFound(f"The API server does not know the kind {kind}; install the CRDs first") from error
         self._is_open = True
         for kind in WATCHED:
             self._relist_in(kind, RELIST_AFTER_GAP)
@@ -90,6 +93,7 @@ class Operator:
         try:
             listing = await self._kube.living(kind)
             self.store.prune(kind, listing.uids, listing.version)
+            self.passes.forget(self.store.uids())
         except OperatorError as error:
             logger.warning("Could not list %s: %s", kind, error)
             delay = RELIST_AFTER_GAP

@@ -13,13 +13,15 @@ from rayserve_operator.engine.executor import Executor, Tell
 from rayserve_operator.engine.ports import Clock, Kube, Ray
 from rayserve_operator.engine.recorder import Recorder
 from rayserve_operator.engine.store import ClusterRecord, Key, ServiceRecord, Store
-from rayserve_operator.model.errors import OperatorError
+from rayserve_operator.model.errors import OperatorError, Refused
 from rayserve_operator.model.objects import Meta, RayService
 from rayserve_operator.model.problems import InvalidSpec
 from rayserve_operator.model.raycluster import KUBERAY_OPERATOR, OUR_OPERATOR, RayClusterStatus
 from rayserve_operator.model.rayservice import RayServiceStatus
-from rayserve_operator.model.serve import ServeConfig, ServeStatus
-from rayserve_operator.planning.actions import Kind, Plan
+from rayserve_operator.model.serve import ServeConfig, ServeStatus, parse_serve_config
+from rayserve_operator.planning import cluster_status, service_status
+from rayserve_operator.planning.actions import Announcement, Kind, Plan
+from rayserve_operator.planning.condition_list import dated
 from rayserve_operator.planning.goal import Aim, Goal
 from rayserve_operator.planning.observed import (
     ObservedCluster,
@@ -48,7 +50,7 @@ class Passes:
     recorder: Recorder
     options: RenderOptions
     _aims: dict[str, tuple[int, Aim]] = field(default_factory=dict)
-    _configs: dict[str, ServeConfig] = field(default_factory=dict)
+    _configs: dict[str, tuple[str, ServeConfig]] = field(default_factory=dict)
     _silent_since: dict[str, datetime] = field(default_factory=dict)
 
     async def run(self, key: Key) -> timedelta | None:
@@ -96,6 +98,11 @@ class Passes:
         try:
             for step in plan.steps:
                 await self.executor.carry_out(meta.namespace, step, tell)
+        except Refused as refusal:
+            words = str(refusal)
+            tell(Announcement("ActionRefused", words, "Warning"))
+            await self._report_status(kind, meta, before, blame(plan, before, words, self.clock.now()), tell)
+            raise
         except OperatorError:
             await self._report_status(kind, meta, before, plan, tell)
             raise
@@ -181,10 +188,13 @@ class Passes:
         if name == goal.revision:
             return goal.serve
         meta = observed.cluster.meta
-        if name not in self._configs:
-            stored = await self.kube.get(Kind.REVISION, meta.namespace, name)
-            self._configs[name] = Goal.parse(meta, stored["data"]["spec"]).serve
-        return self._configs[name]
+        known = self._configs.get(meta.uid)
+        if known is not None and known[0] == name:
+            return known[1]
+        stored = await self.kube.get(Kind.REVISION, meta.namespace, name)
+        config = parse_serve_config(stored["data"]["spec"].get("serveConfigV2"))
+        self._configs[meta.uid] = (name, config)
+        return config
 
     async def _head_proxy(self, observed: ObservedCluster, report: ServeReport) -> bool | None:
         """Ask the head's proxy itself, but only where its label and Ray's own word for it disagree."""
@@ -199,9 +209,19 @@ class Passes:
     def forget(self, living: Iterable[str]) -> None:
         """Drop what is kept of objects that are gone."""
         alive = set(living)
-        for kept in (self._aims, self._silent_since):
+        for kept in (self._aims, self._configs, self._silent_since):
             for uid in kept.keys() - alive:
                 del kept[uid]
+
+
+def blame(plan: Plan[Any], before: RayServiceStatus | RayClusterStatus, words: str, now: datetime) -> Plan[Any]:
+    """The plan with a status that says what was refused."""
+    status: RayServiceStatus | RayClusterStatus
+    if isinstance(before, RayServiceStatus):
+        status = dated(service_status.blamed(plan.status, words, now), before, now)
+    else:
+        status = dated(cluster_status.blamed(plan.status, words, now), before, now)
+    return replace(plan, status=status)
 
 
 def is_foreign(managed_by: str | None) -> bool:

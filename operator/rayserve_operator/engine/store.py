@@ -110,6 +110,11 @@ class Store:
         for uid in gone:
             self.remove(kind, uid)
 
+    def uids(self) -> Iterator[str]:
+        """Uids of every object that has a pass of its own."""
+        yield from self._views[Kind.RAY_SERVICE]
+        yield from self._views[Kind.RAY_CLUSTER]
+
     def keys(self) -> Iterator[Key]:
         """Every object that has a pass of its own."""
         for kind in (Kind.RAY_SERVICE, Kind.RAY_CLUSTER):

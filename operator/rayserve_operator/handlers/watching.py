@@ -42,7 +42,7 @@ def register(registry: kopf.OperatorRegistry, assemble: Assemble) -> None:
         return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
 
     kopf.on.login(registry=registry)(log_in)
-    kopf.on.startup(registry=registry)(start)
+    kopf.on.startup(registry=registry, errors=kopf.ErrorsMode.PERMANENT)(start)
     kopf.on.cleanup(registry=registry)(stop)
     for kind in WATCHED:
         resource = RESOURCES[kind]

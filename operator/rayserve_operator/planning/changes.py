@@ -12,6 +12,7 @@ from typing import Any
 
 from rayserve_operator.model.raycluster import AutoscalerOptions, RayClusterSpec, WorkerGroupSpec
 from rayserve_operator.planning import normal
+from rayserve_operator.render import clusters
 
 _GROUP_IN_PLACE = ("replicas", "minReplicas", "maxReplicas", "idleTimeoutSeconds")
 _GROUP_NOT_COMPARED = frozenset({*_GROUP_IN_PLACE, "scaleStrategy", "suspend", "groupName"})
@@ -78,7 +79,7 @@ def _group_edits(base: RayClusterSpec, goal: RayClusterSpec) -> Iterator[_Edit]:
             yield from _scaling_edits(index, group, empty, goal.autoscaling)
     for group in goal.worker_group_specs:
         if group.group_name not in present:
-            operation = {"op": "add", "path": "/spec/workerGroupSpecs/-", "value": group_manifest(group)}
+            operation = {"op": "add", "path": "/spec/workerGroupSpecs/-", "value": clusters.group_manifest(group)}
             yield f"workerGroupSpecs[{group.group_name}]", (operation,)
 
 
@@ -106,12 +107,6 @@ def _autoscaler_edits(base: RayClusterSpec, goal: RayClusterSpec) -> Iterator[_E
 
 def _assign(path: str, value: Any) -> Mapping[str, Any]:
     return {"op": "remove", "path": path} if value is None else {"op": "add", "path": path, "value": value}
-
-
-def group_manifest(group: WorkerGroupSpec) -> dict[str, Any]:
-    """A worker group with the fields that Ray's autoscaler insists on, whatever the CRD defaults."""
-    scaling = {"replicas": group.replicas, "minReplicas": group.min_replicas, "maxReplicas": group.max_replicas}
-    return {**group.manifest(), **scaling}
 
 
 def _fixed(spec: RayClusterSpec) -> dict[str, Any]:

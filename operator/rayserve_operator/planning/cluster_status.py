@@ -12,7 +12,7 @@ from rayserve_operator.model.conditions import ClusterCondition
 from rayserve_operator.model.objects import Meta, RayCluster
 from rayserve_operator.model.problems import Problem
 from rayserve_operator.model.raycluster import HeadInfo, RayClusterStatus
-from rayserve_operator.planning.condition_list import Fact, carried, timestamp
+from rayserve_operator.planning.condition_list import Fact, carried, dated, replaced, timestamp
 from rayserve_operator.planning.observed import ObservedRayCluster, PodView
 from rayserve_operator.planning.scale import desired_pods, fewest_pods, most_pods
 from rayserve_operator.render import names
@@ -52,15 +52,21 @@ def project(observed: ObservedRayCluster, problems: list[Problem], now: datetime
             ),
         }
     )
-    return status if status == before else status.model_copy(update={"last_update_time": timestamp(now)})
+    return dated(status, before, now)
 
 
 def refuse(meta: Meta, before: RayClusterStatus, problems: tuple[Problem, ...], now: datetime) -> RayClusterStatus:
     """The status of a RayCluster whose spec cannot be read; what is known of its pods stays."""
-    others = [condition for condition in before.conditions if condition.type != ClusterCondition.SPEC_VALID]
-    verdict = carried(before.conditions, [_spec_valid(problems)], meta.generation, now)
-    status = before.model_copy(update={"observed_generation": meta.generation, "conditions": [*verdict, *others]})
-    return status if status == before else status.model_copy(update={"last_update_time": timestamp(now)})
+    conditions = replaced(before.conditions, _spec_valid(problems), meta.generation, now)
+    status = before.model_copy(update={"observed_generation": meta.generation, "conditions": conditions})
+    return dated(status, before, now)
+
+
+def blamed(status: RayClusterStatus, words: str, now: datetime) -> RayClusterStatus:
+    """The status, saying that what is to happen next was refused, and why."""
+    fact = Fact(ClusterCondition.REPLICA_FAILURE, True, "ActionRefused", words)
+    generation = status.observed_generation or 0
+    return status.model_copy(update={"conditions": replaced(status.conditions, fact, generation, now)})
 
 
 def trouble_of(pod: PodView) -> tuple[str, str] | None:

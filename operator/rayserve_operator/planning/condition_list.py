@@ -6,9 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, TypeVar
 
 from rayserve_operator.model.conditions import Condition
+from rayserve_operator.model.raycluster import RayClusterStatus
+from rayserve_operator.model.rayservice import RayServiceStatus
+
+DatedStatus = TypeVar("DatedStatus", RayServiceStatus, RayClusterStatus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,19 @@ def carried(before: Iterable[Condition], facts: Iterable[Fact], generation: int,
             observed_generation=generation,
         )
     return list(ours.values())
+
+
+def replaced(conditions: Iterable[Condition], fact: Fact, generation: int, now: datetime) -> list[Condition]:
+    """The conditions with this fact in the place of the one of its type."""
+    before = list(conditions)
+    [new] = carried(before, [fact], generation, now)
+    kept = [condition for condition in before if condition.type != fact.type]
+    return [*kept, new]
+
+
+def dated(status: DatedStatus, before: DatedStatus, now: datetime) -> DatedStatus:
+    """The status with the time of its change: the old one unless anything else differs."""
+    return status if status == before else status.model_copy(update={"last_update_time": timestamp(now)})
 
 
 def timestamp(now: datetime) -> str:

@@ -33,6 +33,11 @@ def drifted(live: ServiceView, wanted: Mapping[str, Any]) -> bool:
     )
 
 
+def is_headless(spec: Mapping[str, Any]) -> bool:
+    """Whether the Service has no address of its own, which the API server never changes."""
+    return spec.get("clusterIP") == "None"
+
+
 def holds(live: Any, wanted: Any) -> bool:
     """Whether everything wanted is there; more may be."""
     if isinstance(wanted, Mapping):

@@ -31,7 +31,7 @@ from rayserve_operator.planning.actions import (
     SubmitServe,
 )
 from rayserve_operator.planning.changes import compare
-from rayserve_operator.planning.drift import drifted, stamped
+from rayserve_operator.planning.drift import drifted, is_headless, stamped
 from rayserve_operator.planning.goal import Aim, Goal
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService, RevisionView, ServiceView
 from rayserve_operator.planning.roles import Roles, assign_roles, is_ours, needs_new_cluster, stamped_cluster
@@ -287,6 +287,9 @@ def _route(
 def _apply(live: ServiceView | None, wanted: Mapping[str, Any], announce: Announcement | None) -> Iterator[AnyAction]:
     if live is None:
         yield Create(kind=Kind.SERVICE, manifest=wanted, announce=announce)
+    elif is_headless(live.spec) != is_headless(wanted["spec"]):
+        told = Announcement("RecreatingService", f"{live.meta.name} cannot change in place whether it has an address")
+        yield Delete(kind=Kind.SERVICE, name=live.meta.name, uid=live.meta.uid, announce=told)
     elif drifted(live, wanted):
         fenced = {**wanted, "metadata": {**wanted["metadata"], "resourceVersion": live.meta.version}}
         yield Apply(kind=Kind.SERVICE, manifest=fenced, announce=announce)

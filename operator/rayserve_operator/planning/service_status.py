@@ -17,7 +17,7 @@ from rayserve_operator.model.rayservice import (
 from rayserve_operator.model.serve import ServeStatus
 from rayserve_operator.planning import gate
 from rayserve_operator.planning.actions import Announcement
-from rayserve_operator.planning.condition_list import Fact, carried, timestamp
+from rayserve_operator.planning.condition_list import Fact, carried, dated, replaced
 from rayserve_operator.planning.goal import Aim
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService
 from rayserve_operator.planning.roles import Roles, is_ours
@@ -50,7 +50,7 @@ def project(observed: ObservedService, aim: Aim, roles: Roles, now: datetime) ->
             "conditions": conditions,
         }
     )
-    return status if status == before else status.model_copy(update={"last_update_time": timestamp(now)})
+    return dated(status, before, now)
 
 
 def refuse(meta: Meta, before: RayServiceStatus, problems: tuple[Problem, ...], now: datetime) -> RayServiceStatus:
@@ -64,7 +64,14 @@ def refuse(meta: Meta, before: RayServiceStatus, problems: tuple[Problem, ...], 
     status = before.model_copy(
         update={"service_status": "", "observed_generation": meta.generation, "conditions": conditions}
     )
-    return status if status == before else status.model_copy(update={"last_update_time": timestamp(now)})
+    return dated(status, before, now)
+
+
+def blamed(status: RayServiceStatus, words: str, now: datetime) -> RayServiceStatus:
+    """The status, saying that what is to happen next was refused, and why."""
+    fact = Fact(ServiceCondition.RECONCILING, True, "ActionRefused", words)
+    generation = status.observed_generation or 0
+    return status.model_copy(update={"conditions": replaced(status.conditions, fact, generation, now)})
 
 
 def announcements(before: RayServiceStatus, after: RayServiceStatus) -> tuple[Announcement, ...]:

@@ -13,7 +13,7 @@ from rayserve_operator.render.node import Node
 from rayserve_operator.render.options import RenderOptions
 from rayserve_operator.render.ports import dashboard_port, serve_port
 from rayserve_operator.render.probes import probes
-from rayserve_operator.render.resources import memory_of, mirrored_resources, with_mirrored_limits
+from rayserve_operator.render.resources import memory_limit, mirrored_resources, with_mirrored_limits
 from rayserve_operator.render.start_command import container_command, start_params
 
 __all__ = ["Host", "dashboard_port", "head_pod", "mirrored_resources", "serve_port", "worker_pod"]
@@ -121,10 +121,10 @@ def _init_containers(node: Node, given: Mapping[str, Any]) -> list[Mapping[str, 
 
 
 def _volumes(node: Node) -> list[Mapping[str, Any]]:
-    shared_memory = [
-        {"name": mount["name"], "emptyDir": without_empty({"medium": "Memory", "sizeLimit": memory_of(node.container)})}
-        for mount in _shared_memory_mounts(node)
-    ]
+    # Ray sizes its object store by the memory limit, or by the whole machine where there is none, and would move it
+    # to disk if this volume were smaller. So a mere request does not limit it, unlike in KubeRay.
+    emptied = {"emptyDir": without_empty({"medium": "Memory", "sizeLimit": memory_limit(node.container)})}
+    shared_memory = [{"name": mount["name"], **emptied} for mount in _shared_memory_mounts(node)]
     return [*shared_memory, *autoscaler.volumes(node), *fault_tolerance.volumes(node)]
 
 

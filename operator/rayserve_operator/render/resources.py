@@ -72,9 +72,9 @@ def without_extended(container: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {bound: amounts for bound, amounts in kept.items() if amounts}
 
 
-def memory_of(container: Mapping[str, Any]) -> Any:
-    """The container's memory limit, else its request, as a quantity; None where it has neither."""
-    return _amounts(container, "limits").get("memory") or _amounts(container, "requests").get("memory")
+def memory_limit(container: Mapping[str, Any]) -> Any:
+    """The container's memory limit, as a quantity; None where it has none."""
+    return _amounts(container, "limits").get("memory")
 
 
 @dataclass(frozen=True, slots=True)
