@@ -103,7 +103,7 @@ class KubeApi:
         """Every object of the kind that is watched, whole, a page at a time."""
         for namespace in self._namespaces or ("",):
             async for page in self._pages(kind, namespace, JSON):
-                for item in page["items"]:
+                for item in page["items"] or ():
                     yield item
 
     async def living(self, kind: Kind) -> Listing:
@@ -112,7 +112,7 @@ class KubeApi:
         versions: list[str] = []
         for namespace in self._namespaces or ("",):
             async for page in self._pages(kind, namespace, METADATA_LIST):
-                uids |= {item["metadata"]["uid"] for item in page["items"]}
+                uids |= {item["metadata"]["uid"] for item in page["items"] or ()}
                 versions.append(page["metadata"]["resourceVersion"])
         return Listing(frozenset(uids), min(versions, key=int))
 

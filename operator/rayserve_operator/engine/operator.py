@@ -89,13 +89,14 @@ class Operator:
 
     async def relist(self, kind: Kind) -> None:
         """Forget the objects of a kind that the API server no longer has, and wake whom that concerns."""
-        delay = RELISTED_EVERY
+        delay = RELIST_AFTER_GAP
         try:
             listing = await self._kube.living(kind)
             self.store.prune(kind, listing.uids, listing.version)
             self.passes.forget(self.store.uids())
+            delay = RELISTED_EVERY
         except OperatorError as error:
             logger.warning("Could not list %s: %s", kind, error)
-            delay = RELIST_AFTER_GAP
-        if self._is_open:
-            self._relist_in(kind, delay)
+        finally:
+            if self._is_open:
+                self._relist_in(kind, delay)
