@@ -16,7 +16,7 @@ from typing_extensions import override
 from rayserve_operator.model.objects import RAY_SERVICE, Meta, RayCluster, RayService
 from rayserve_operator.model.raycluster import RayClusterSpec, RayClusterStatus
 from rayserve_operator.model.rayservice import RayServiceSpec, RayServiceStatus
-from rayserve_operator.model.serve import parse_serve_config
+from rayserve_operator.model.serve_parsing import parse_serve_config
 from rayserve_operator.render import clusters, pods, rbac, services
 from rayserve_operator.render.options import RenderOptions
 

@@ -18,7 +18,8 @@ from rayserve_operator.model.objects import Meta, RayService
 from rayserve_operator.model.problems import InvalidSpec
 from rayserve_operator.model.raycluster import KUBERAY_OPERATOR, OUR_OPERATOR, RayClusterStatus
 from rayserve_operator.model.rayservice import RayServiceStatus
-from rayserve_operator.model.serve import ServeConfig, ServeStatus, parse_serve_config
+from rayserve_operator.model.serve import ServeConfig, ServeStatus
+from rayserve_operator.model.serve_parsing import parse_serve_config
 from rayserve_operator.planning import cluster_status, service_status
 from rayserve_operator.planning.actions import Announcement, Kind, Plan
 from rayserve_operator.planning.condition_list import dated

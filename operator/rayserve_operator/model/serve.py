@@ -1,4 +1,4 @@
-"""The Serve config (`serveConfigV2`) and what Ray says of it, modelled without importing Ray.
+"""The Serve config and what Ray says of it, modelled without importing Ray.
 
 Ray's own schema imports modules that a config names, so it must never see a manifest here. The source of every rule
 is the REST API of Ray Serve (`ServeDeploySchema`, `ServeInstanceDetails`).
@@ -14,15 +14,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self
 
-import yaml
-from typing_extensions import override
-
-from rayserve_operator.model.problems import InvalidSpec, Problem
-
-PATH = "spec.serveConfigV2"
-LARGEST = 1_000_000
-LARGEST_PORT = 65_535
-PROXY_LOCATIONS = ("EveryNode", "HeadOnly", "Disabled")
 _CLUSTER_KEYS = ("proxy_location", "http_options", "grpc_options", "controller_options")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _MESSAGE_LIMIT = 2000
@@ -151,91 +142,6 @@ class ServeStatus:
         return bool(self.applications) and all(app.status == "RUNNING" for app in self.applications.values())
 
 
-def parse_serve_config(text: str | None) -> ServeConfig:
-    """Read a Serve config; an empty one has no applications.
-
-    Only what Ray cannot be sent, or what names and ports are taken from, is checked here.
-
-    Raises:
-        InvalidSpec: with the place in the YAML and the mend.
-    """
-    if len(text or "") > LARGEST:
-        raise InvalidSpec([Problem(PATH, f"has {len(text or '')} characters", f"keep it under {LARGEST}")])
-    try:
-        document = yaml.load(text or "", Loader=_Loader)  # noqa: S506
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise InvalidSpec([Problem(PATH, f"is not YAML: {error.problem}{place}", "mend it there")]) from error
-    except yaml.YAMLError as error:
-        raise InvalidSpec([Problem(PATH, f"is not YAML: {error}", "mend it")]) from error
-    if document is None:
-        return ServeConfig({"applications": []})
-    if _written_out(document, {}) >= LARGEST:
-        raise InvalidSpec([Problem(PATH, "grows without bound through its aliases (*)", "write the values out")])
-    problems = list(_problems(document))
-    if problems:
-        raise InvalidSpec(problems)
-    return ServeConfig(document)
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML that refuses a key given twice, of which Ray would see only the last."""
-
-    @override
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        seen = set()
-        for key_node, _ in node.value:
-            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key} is given twice", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def _written_out(value: Any, sizes: dict[int, int]) -> int:
-    """How many values there are once every alias is written out; aliases of aliases grow without bound."""
-    if not isinstance(value, dict | list):
-        return 1
-    if id(value) not in sizes:
-        sizes[id(value)] = LARGEST  # What an alias inside itself finds.
-        children = value.values() if isinstance(value, dict) else value
-        sizes[id(value)] = 1 + sum(_written_out(child, sizes) for child in children)
-    return sizes[id(value)]
-
-
-def _problems(document: Any) -> Iterator[Problem]:
-    if not isinstance(document, dict):
-        yield Problem(PATH, "is not a mapping", "write `applications:` and a list of applications under it")
-        return
-    port = (document.get("http_options") or {}).get("port", 8000)
-    if not isinstance(port, int) or not 0 < port <= LARGEST_PORT:
-        yield Problem(f"{PATH}:http_options.port", f"is {port}", "give a port number, as 8000")
-    location = document.get("proxy_location", "EveryNode")
-    if location not in PROXY_LOCATIONS:
-        yield Problem(f"{PATH}:proxy_location", f"is {location}", f"use {', '.join(PROXY_LOCATIONS)}")
-    applications = document.get("applications")
-    if not isinstance(applications, list):
-        yield Problem(f"{PATH}:applications", "is not a list", "list the applications, each with an import_path")
-        return
-    names: set[str] = set()
-    routes: set[str] = set()
-    for index, application in enumerate(applications):
-        path = f"{PATH}:applications[{index}]"
-        if not isinstance(application, dict):
-            yield Problem(path, "is not a mapping", "give it an import_path, as `module:app`")
-            continue
-        if not isinstance(application.get("import_path"), str):
-            yield Problem(f"{path}.import_path", "is missing", "say where the application is, as `module:app`")
-        name, route = application.get("name", "default"), application.get("route_prefix", "/")
-        if name in names:
-            yield Problem(f"{path}.name", f"is {name} again", "give each application a name of its own")
-        if route is not None and route in routes:
-            yield Problem(f"{path}.route_prefix", f"is {route} again", "give each application a route of its own")
-        names.add(name)
-        routes.add(route)
-
-
 def _application(app: Mapping[str, Any]) -> ApplicationState:
     return ApplicationState(
         status=app.get("status", ""),
@@ -263,6 +169,8 @@ def _paths(wanted: Any, running: Any, path: str) -> Iterator[str]:
 
 
 def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
     if one == other:
         return True
     if isinstance(one, str | int | float) and isinstance(other, str | int | float):

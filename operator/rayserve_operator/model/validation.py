@@ -12,7 +12,7 @@ from typing import Any
 from rayserve_operator.model.problems import InvalidSpec, Problem
 from rayserve_operator.model.raycluster import RayClusterSpec, WorkerGroupSpec
 from rayserve_operator.model.rayservice import RayServiceSpec
-from rayserve_operator.model.serve import parse_serve_config
+from rayserve_operator.model.serve_parsing import parse_serve_config
 
 CLUSTER_NAME_LENGTH = 53
 SERVICE_NAME_LENGTH = 47

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from rayserve_operator.model.objects import Meta
 from rayserve_operator.model.problems import InvalidSpec, Problem, parse_problems
 from rayserve_operator.model.rayservice import RayServiceSpec
-from rayserve_operator.model.serve import ServeConfig, parse_serve_config
+from rayserve_operator.model.serve import ServeConfig
+from rayserve_operator.model.serve_parsing import parse_serve_config
 from rayserve_operator.model.validation import validate_service
 from rayserve_operator.planning.changes import cluster_part
 from rayserve_operator.render import names
