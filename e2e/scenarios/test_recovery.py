@@ -11,7 +11,10 @@ from scenarios.harness.waiting import until
 
 pytestmark = pytest.mark.ci
 
-SAMPLE = manifests.with_spec(manifests.sample("minimal"), rayClusterDeletionDelaySeconds=5)
+# How long Ray's workers wait for a lost head before they start anew: Ray's 60 s prove no more.
+SAMPLE = manifests.with_env(
+    manifests.sample("minimal"), "RAY_gcs_rpc_server_reconnect_timeout_s", "5"
+)
 RECOVERY = 120.0
 
 

@@ -17,8 +17,8 @@ class NotInTimeError(AssertionError):
 def until(probe: Callable[[], T], what: str, within: float, *, every: float = INTERVAL) -> T:
     """Call `probe` until its answer is true, and return that.
 
-    A failed `assert` in the probe is one more reason to look again. Raises NotInTimeError, with the
-    last answer.
+    A failed `assert`, or something missing, in the probe is one more reason to look again. Raises
+    NotInTimeError, with the last answer.
     """
     began = time.monotonic()
     pause = threading.Event()
@@ -26,7 +26,7 @@ def until(probe: Callable[[], T], what: str, within: float, *, every: float = IN
         last: object
         try:
             answer = probe()
-        except AssertionError as error:
+        except (AssertionError, LookupError) as error:
             last = error
         else:
             if answer:

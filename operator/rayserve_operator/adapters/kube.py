@@ -28,8 +28,10 @@ FIELD_MANAGER = "rayserve-operator"
 TIMEOUT = aiohttp.ClientTimeout(total=10)
 CONNECTIONS = 64
 PAGE = 500
+WORDS = 400
 
 JSON = "application/json"
+YAML = "application/yaml"
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 APPLY = "application/apply-patch+yaml"
@@ -129,8 +131,12 @@ class KubeApi:
 
     async def create(self, kind: Kind, manifest: Manifest) -> Manifest:
         """POST. Raises AlreadyExists, and OutcomeUnknown where no answer came."""
-        path = _path(kind, manifest["metadata"]["namespace"])
-        return await self._request("POST", path, query={"fieldManager": FIELD_MANAGER}, body=manifest)
+        path, query = _path(kind, manifest["metadata"]["namespace"]), {"fieldManager": FIELD_MANAGER}
+        if kind is Kind.REVISION:
+            # The API server keeps the data of a ControllerRevision byte for byte and never lets it change, yet spells
+            # JSON anew at every later patch. From YAML (which JSON is too) it is in the server's spelling at once.
+            return await self._request("POST", path, query=query, body=json.dumps(manifest), content_type=YAML)
+        return await self._request("POST", path, query=query, body=manifest)
 
     async def apply(self, kind: Kind, manifest: Manifest) -> Manifest:
         """Server-side apply, taking over fields of others. A resourceVersion is a precondition."""
@@ -200,6 +206,11 @@ def _path(kind: Kind, namespace: str, name: str | None = None) -> str:
     return f"{resource.root}{within}/{resource.plural}{one}"
 
 
+def _shortened(message: str) -> str:
+    """The two ends of a long message; in between the API server repeats the whole object."""
+    return message if len(message) <= WORDS else f"{message[: WORDS // 2]} … {message[-WORDS // 2 :]}"
+
+
 def _failure(status: int, request: str, data: bytes) -> Exception:
     """The error type for an answer of the API server. The source is its API conventions."""
     try:
@@ -207,7 +218,7 @@ def _failure(status: int, request: str, data: bytes) -> Exception:
         reason, message = answer.get("reason", ""), answer.get("message", "")
     except (ValueError, AttributeError):
         reason, message = "", data[:200].decode(errors="replace")
-    words = f"{request}: {message or status}"
+    words = f"{request}: {_shortened(message) or status}"
     match status, reason:
         case 404, _:
             return NotFound(words)

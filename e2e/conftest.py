@@ -1,0 +1,63 @@
+"""Starts pytest again inside a cluster: with a node for the scenarios, without for integration."""
+
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from localcluster import LocalClusterError
+from scenarios.harness import diagnosis, session
+from scenarios.harness.audit import AuditLog
+from scenarios.harness.kube import Kube
+
+HERE = Path(__file__).parent
+SUITES = (HERE / "scenarios", HERE / "integration")
+
+
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Start pytest again inside the cluster's network."""
+    only_tells = config.option.collectonly or config.option.help or config.option.version
+    if session.is_inside() or only_tells:
+        return None
+    suites = {_suite(argument) for argument in config.args}
+    if len(suites) != 1 or None in suites:
+        raise pytest.UsageError("name tests of e2e/scenarios, or of e2e/integration")
+    try:
+        return session.run_inside(
+            [sys.executable, "-m", "pytest", *config.invocation_params.args],
+            control_plane_only=suites == {SUITES[1]},
+        )
+    except LocalClusterError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def _suite(argument: str) -> Path | None:
+    path = Path(argument.partition("::")[0]).resolve()
+    return next((suite for suite in SUITES if path.is_relative_to(suite)), None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add what the cluster looks like to the report of a failed test."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function) and item.funcargs.get("namespace"):
+        report.sections.extend(diagnosis.sections(item.funcargs["namespace"]))
+    return report
+
+
+@pytest.fixture(scope="session")
+def kube() -> Kube:
+    """The cluster's API."""
+    return Kube()
+
+
+@pytest.fixture(scope="session")
+def audit_log() -> AuditLog:
+    """The API server's audit log, which only a local cluster has."""
+    cluster = session.local_cluster()
+    if cluster is None:
+        pytest.skip("the audit log is only at hand on a local cluster")
+    return AuditLog(cluster.audit_log)
