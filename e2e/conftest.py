@@ -43,8 +43,9 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add what the cluster looks like to the report of a failed test."""
     report = yield
-    if report.failed and isinstance(item, pytest.Function) and item.funcargs.get("namespace"):
-        report.sections.extend(diagnosis.sections(item.funcargs["namespace"]))
+    namespace = item.funcargs.get("namespace") if isinstance(item, pytest.Function) else None
+    if report.failed and isinstance(namespace, str):
+        report.sections.extend(diagnosis.sections(namespace))
     return report
 
 

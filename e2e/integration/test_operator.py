@@ -15,6 +15,8 @@ from scenarios.harness.waiting import Stopwatch, until
 
 SAMPLE = manifests.with_spec(manifests.sample("minimal"), rayClusterDeletionDelaySeconds=1)
 SOON = 20.0
+COLLECTED = 60.0
+"""Seconds until dependents are gone: the garbage collector looks for new CRDs every 30 s."""
 QUIET = 8.0
 """Seconds in which an operator that has something to write would have written it."""
 
@@ -70,7 +72,7 @@ def test_rollout_and_way_back(kube: Kube, namespace: str, ray: FakeRay) -> None:
     first = service.active_cluster
     service.patch(manifests.with_env(SAMPLE, "COLOUR", "green"))
     second = service.wait_switched(first, SOON)
-    service.wait_alone(SOON)
+    service.wait_alone(COLLECTED)
     service.patch(SAMPLE)
     third = service.wait_switched(second, SOON)
     assert third not in {first, second}
@@ -101,9 +103,9 @@ def test_nothing_that_vanished_unseen_stays(
     [worker] = stays.workers()
     stays.delete_pod(worker)
     kube.delete("services", namespace, f"{ray_cluster}-head-svc")
-    until(lambda: not goes.clusters, "the RayCluster is collected", SOON)
+    until(lambda: not goes.clusters, "the RayCluster is collected", COLLECTED)
     left = f"ray.io/cluster,ray.io/cluster!={ray_cluster}"
-    until(lambda: not kube.list("pods", namespace, left), "the pods are collected", SOON)
+    until(lambda: not kube.list("pods", namespace, left), "the pods are collected", COLLECTED)
     forget_history(cluster, kube)
     since = audit_log.position()
     line.mend()
@@ -117,11 +119,11 @@ def test_nothing_that_vanished_unseen_stays(
     watch = Stopwatch()
     until(lambda: watch.seconds > QUIET, "a time of rest", QUIET + 5)
     haunted = [
-        request["requestURI"]
+        f"{request['verb']} {request['requestURI']} → {request['responseStatus']['code']}"
         for request in audit_log.requests(since, USER_AGENT)
         if request["verb"] in WRITES and "/goes" in request["requestURI"]
     ]
-    assert not haunted
+    assert not haunted, "\n".join(haunted)
     assert not goes.clusters
 
 

@@ -58,6 +58,7 @@ def _roll(
     old = service.active_cluster
     with Load(service.url, GREET).running() as load:
         until(lambda: load.sent > 10, "the load runs", 10)
+        load.mark()
         watch = Stopwatch()
         service.patch(manifests.with_env(SAMPLE, "COLOUR", colour))
         disturb(watch)
@@ -67,7 +68,7 @@ def _roll(
         until(lambda: load.by_cluster[new] > 20, "the new cluster answers", 30)
     print(
         f"{colour}: switched after {switched:.1f} s, old pods gone after {watch.seconds:.1f} s,"
-        f" {load.sent} requests, {len(load.failed)} failed, longest {load.longest:.2f} s"
+        f" {load.sent} requests, {len(load.failed)} failed; slowest: {load.slowest}"
     )
     assert not load.failed, load.explain()
     assert load.by_cluster.keys() == {old, new}

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import urllib3
+from typing_extensions import override
 
 from scenarios.harness.kube import ApiError, Kube, Manifest
 from scenarios.harness.ray import APPLICATIONS, DASHBOARD_PORT
@@ -149,6 +150,7 @@ class FakeRay:
                 self.end_headers()
                 self.wfile.write(text.encode())
 
+            @override
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
 

@@ -35,6 +35,7 @@ class Load:
     question: Question
     rate: float = 10.0
     requests: list[Request] = field(default_factory=list)
+    _zero: float = field(default_factory=time.monotonic)
 
     @contextmanager
     def running(self) -> Iterator["Load"]:
@@ -62,6 +63,17 @@ class Load:
     def longest(self) -> float:
         """Seconds that the slowest request took."""
         return max((request.seconds for request in self.requests), default=0.0)
+
+    def mark(self) -> None:
+        """Count time from here on."""
+        self._zero = time.monotonic()
+
+    @property
+    def slowest(self) -> str:
+        """The slowest request in words: how long, when, and who answered."""
+        slowest = max(self.requests, key=lambda request: request.seconds)
+        began = slowest.began - self._zero
+        return f"{slowest.seconds:.2f} s, sent at {began:.1f} s, answered by {slowest.cluster}"
 
     @property
     def by_cluster(self) -> Counter[str]:

@@ -15,6 +15,7 @@ from rayserve_operator.adapters.ray import describe
 from rayserve_operator.engine.ports import Listing, Manifest
 from rayserve_operator.model.errors import (
     AlreadyExists,
+    Disconnected,
     NotFound,
     OutcomeUnknown,
     Refused,
@@ -191,7 +192,7 @@ class KubeApi:
             )
             data = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            unanswered = Unavailable if method == "GET" else OutcomeUnknown
+            unanswered = Disconnected if method == "GET" else OutcomeUnknown
             raise unanswered(f"no answer to {method} {path}: {describe(error)}") from error
         if response.status >= 400:  # noqa: PLR2004
             raise _failure(response.status, f"{method} {path}", data)

@@ -41,6 +41,8 @@ class Executor:
     ray: Ray
     store: Store
     chance: random.Random = field(default_factory=random.SystemRandom)
+    _unanswered: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    """Names drawn for creates that never were answered; the next create of their kind takes one up again."""
 
     async def carry_out(self, namespace: str, step: tuple[AnyAction, ...], tell: Tell) -> None:
         """Carry out the actions of one step together. All are tried; then the first failure is raised."""
@@ -78,12 +80,15 @@ class Executor:
 
     async def _create(self, namespace: str, action: Create) -> Manifest:
         """POST, under one name however often the answer is lost; a namesake counts only if it is this very object."""
-        manifest = self._named(action)
+        manifest = self._named(namespace, action)
         for attempt in range(CREATE_ATTEMPTS):
             try:
                 return await self.kube.create(action.kind, manifest)
             except OutcomeUnknown:
                 if attempt == CREATE_ATTEMPTS - 1:
+                    if action.name_prefix is not None:
+                        names = self._unanswered.setdefault((namespace, action.name_prefix), [])
+                        names.append(manifest["metadata"]["name"])
                     raise
             except AlreadyExists:
                 namesake = await self.kube.get(action.kind, namespace, manifest["metadata"]["name"])
@@ -95,11 +100,13 @@ class Executor:
                 return namesake
         raise AssertionError("the loop returns or raises")
 
-    def _named(self, action: Create) -> Manifest:
+    def _named(self, namespace: str, action: Create) -> Manifest:
         if action.name_prefix is None:
             return action.manifest
         drawn = "".join(self.chance.choices(NAME_ALPHABET, k=DRAWN_CHARACTERS))
-        metadata = {**action.manifest["metadata"], "name": f"{action.name_prefix}{drawn}"}
+        left_over = self._unanswered.get((namespace, action.name_prefix))
+        name = left_over.pop() if left_over else f"{action.name_prefix}{drawn}"
+        metadata = {**action.manifest["metadata"], "name": name}
         return {**action.manifest, "metadata": metadata}
 
     async def _delete(self, namespace: str, action: Delete) -> None:

@@ -50,14 +50,19 @@ class Loop:
     _is_open: bool = False
 
     def open(self) -> None:
-        """Start to run passes, beginning with everything that was woken before."""
+        """Run passes, beginning with everything that was woken while the loop was closed."""
         self._is_open = True
-        for key in list(self._turns):
-            self.wake(key)
+        for key, turn in list(self._turns.items()):
+            if turn.is_due_again:
+                self.wake(key)
+
+    def hold(self) -> None:
+        """Begin no more passes until the loop is opened again; those under way go on."""
+        self._is_open = False
 
     async def close(self) -> None:
         """End the passes under way; what they had planned is planned again by the next operator."""
-        self._is_open = False
+        self.hold()
         tasks = [turn.task for turn in self._turns.values() if turn.task is not None]
         for turn in self._turns.values():
             if turn.timer is not None:
@@ -69,9 +74,7 @@ class Loop:
     def wake(self, key: Key) -> None:
         """See to it that a pass of this object starts now, or once more when the one under way ends."""
         turn = self._turns.setdefault(key, _Turn())
-        if not self._is_open:
-            return
-        if turn.task is not None:
+        if turn.task is not None or not self._is_open:
             turn.is_due_again = True
             return
         if turn.timer is not None:
@@ -94,8 +97,6 @@ class Loop:
     async def _run(self, key: Key, turn: _Turn) -> None:
         again = await self._attempt(key, turn)
         turn.task = None
-        if not self._is_open:
-            return
         if turn.is_due_again and turn.failures == 0 and turn.rush <= RUSH:
             self.wake(key)
         elif again is not None:

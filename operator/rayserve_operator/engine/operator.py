@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from rayserve_operator.engine.executor import Executor
@@ -14,7 +14,7 @@ from rayserve_operator.engine.passes import Passes
 from rayserve_operator.engine.ports import Clock, Kube, Ray
 from rayserve_operator.engine.recorder import Recorder
 from rayserve_operator.engine.store import WATCHED, Key, Store
-from rayserve_operator.model.errors import NotFound, OperatorError
+from rayserve_operator.model.errors import Disconnected, NotFound, OperatorError
 from rayserve_operator.planning.actions import Kind
 from rayserve_operator.render.options import RenderOptions
 
@@ -22,7 +22,9 @@ logger = logging.getLogger(__name__)
 
 RELISTED_EVERY = timedelta(minutes=5)
 """kopf's watch says nothing of what vanished while it was cut, so what is gone is found by listing."""
-RELIST_AFTER_GAP = timedelta(seconds=2)
+RELIST_RETRY = timedelta(seconds=1)
+STARTING = timedelta(seconds=10)
+"""For this long after the start, an event without a type belongs to the first listing."""
 
 
 class Operator:
@@ -34,69 +36,89 @@ class Operator:
         self.recorder = Recorder(kube, clock)
         executor = Executor(kube, ray, self.store)
         self.passes = Passes(kube, ray, clock, self.store, executor, self.recorder, options)
-        self.loop = Loop(self.passes.run)
-        self._relisting: dict[Kind, asyncio.TimerHandle] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._is_open = False
+        self.loop = Loop(self._pass)
+        self._clock = clock
+        self._opened: datetime | None = None
+        self._relisting: asyncio.Task[None] | None = None
+        self._next_relist: asyncio.TimerHandle | None = None
 
     async def open(self) -> None:
-        """Learn what there is, all of it before anything is decided, and then look after it and all that comes."""
+        """Learn what there is, all of it before anything is decided, and then look after it and all that comes.
+
+        Raises:
+            NotFound: the CRDs are not installed.
+            Unavailable: the API server does not answer.
+        """
         for kind in WATCHED:
             try:
                 async for manifest in self._kube.everything(kind):
                     self.store.put(kind, manifest)
             except NotFound as error:
                 raise NotFound(f"The API server does not know the kind {kind}; install the CRDs first") from error
-        self._is_open = True
-        for kind in WATCHED:
-            self._relist_in(kind, RELIST_AFTER_GAP)
+        self._opened = self._clock.now()
+        self._relist_in(STARTING)
         self.loop.open()
 
     async def close(self) -> None:
         """End all passes and tell what is still to be told."""
-        self._is_open = False
-        for timer in self._relisting.values():
-            timer.cancel()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._relisting is not None:
+            self._relisting.cancel()
+            await asyncio.gather(self._relisting, return_exceptions=True)
+        if self._next_relist is not None:
+            self._next_relist.cancel()
         await self.loop.close()
         await self.recorder.close()
 
     def saw(self, kind: Kind, event: str | None, manifest: Mapping[str, Any]) -> None:
-        """Take in a watch event. One without a type after the start tells that the kind was listed anew."""
+        """Take in a watch event. One without a type, after the start, tells that the kind was listed anew."""
         if event == "DELETED":
             self.store.remove(kind, manifest["metadata"]["uid"])
             return
         self.store.put(kind, manifest)
-        if event is None and self._is_open:
-            self._relist_in(kind, RELIST_AFTER_GAP)
+        if event is None and self._opened is not None and self._clock.now() - self._opened > STARTING:
+            self._distrust()
+
+    async def _pass(self, key: Key) -> timedelta | None:
+        try:
+            return await self.passes.run(key)
+        except Disconnected:
+            self._distrust()
+            raise
 
     def _wake(self, key: Key) -> None:
         self.loop.wake(key)
 
-    def _relist_in(self, kind: Kind, delay: timedelta) -> None:
-        pending = self._relisting.get(kind)
-        if pending is not None:
-            pending.cancel()
+    def _distrust(self) -> None:
+        """The watches may have missed that something is gone: look before any further pass."""
+        if self._relisting is None:
+            self.loop.hold()
+            self._start_relisting()
+
+    def _relist_in(self, delay: timedelta) -> None:
         loop = asyncio.get_running_loop()
-        self._relisting[kind] = loop.call_later(delay.total_seconds(), self._start_relisting, kind)
+        self._next_relist = loop.call_later(delay.total_seconds(), self._start_relisting)
 
-    def _start_relisting(self, kind: Kind) -> None:
-        task = asyncio.get_running_loop().create_task(self.relist(kind))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _start_relisting(self) -> None:
+        if self._next_relist is not None:
+            self._next_relist.cancel()
+        if self._relisting is None:
+            self._relisting = asyncio.get_running_loop().create_task(self._relist())
 
-    async def relist(self, kind: Kind) -> None:
-        """Forget the objects of a kind that the API server no longer has, and wake whom that concerns."""
-        delay = RELIST_AFTER_GAP
+    async def _relist(self) -> None:
+        delay = RELIST_RETRY
         try:
-            listing = await self._kube.living(kind)
-            self.store.prune(kind, listing.uids, listing.version)
-            self.passes.forget(self.store.uids())
+            await self.relist()
+            self.loop.open()
             delay = RELISTED_EVERY
         except OperatorError as error:
-            logger.warning("Could not list %s: %s", kind, error)
+            logger.warning("Could not list what there is: %s", error)
         finally:
-            if self._is_open:
-                self._relist_in(kind, delay)
+            self._relisting = None
+            self._relist_in(delay)
+
+    async def relist(self) -> None:
+        """Forget what the API server no longer has, owners before what they own, and wake whom that concerns."""
+        for kind in WATCHED:
+            listing = await self._kube.living(kind)
+            self.store.prune(kind, listing.uids, listing.version)
+        self.passes.forget(self.store.uids())

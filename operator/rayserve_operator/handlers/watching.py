@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import itertools
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,14 @@ Assemble = Callable[[], Awaitable[tuple[Operator, Callable[[], Awaitable[None]]]
 """Connects, and gives the engine and what closes its connections."""
 
 
+class Patience:
+    """Pauses between kopf's tries to reach the API server, in seconds; there is always one more."""
+
+    def __iter__(self) -> Iterator[float]:
+        """Short at first, and never long, because a rollout may be waiting."""
+        return itertools.chain((0.1, 0.3, 1.0), itertools.repeat(2.0))
+
+
 def register(registry: kopf.OperatorRegistry, assemble: Assemble) -> None:
     """Register the start, the end, the probe and the watches of the operator."""
     memo: dict[str, Any] = {}
@@ -25,6 +34,7 @@ def register(registry: kopf.OperatorRegistry, assemble: Assemble) -> None:
         settings.posting.enabled = False
         settings.scanning.disabled = True
         settings.watching.server_timeout = 600
+        settings.networking.error_backoffs = Patience()
         for kind in WATCHED:
             resource = RESOURCES[kind]
             if resource.selector is not None:

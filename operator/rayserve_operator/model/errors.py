@@ -2,7 +2,8 @@
 
 OperatorError
 ├── Unavailable       no answer, or a server's trouble: try again with backoff
-│   └── OutcomeUnknown    the same for a write that may have taken effect
+│   └── Disconnected      the API server was not reached: what was seen of it may be out of date
+│       └── OutcomeUnknown    the same for a write that may have taken effect
 ├── Superseded        the world moved on since it was observed: look again at once
 ├── NotFound          what was read or written is not there: look again at once
 ├── AlreadyExists     what was to be created is there: look again at once
@@ -23,7 +24,11 @@ class Unavailable(OperatorError):
     """No answer in time, or a server error."""
 
 
-class OutcomeUnknown(Unavailable):
+class Disconnected(Unavailable):
+    """The API server was not reached, so the watches may have missed something too."""
+
+
+class OutcomeUnknown(Disconnected):
     """A write without an answer: it may have taken effect, so the object is read before anything is repeated."""
 
 
