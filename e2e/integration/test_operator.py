@@ -74,8 +74,7 @@ def test_rollout_and_way_back(kube: Kube, namespace: str, ray: FakeRay) -> None:
     second = service.wait_switched(first, SOON)
     service.wait_alone(COLLECTED)
     service.patch(SAMPLE)
-    third = service.wait_switched(second, SOON)
-    assert third not in {first, second}
+    service.wait_switched(second, SOON)
     service.wait_ready(SOON)
     for greeting in ("one", "two", "one"):
         service.patch(manifests.with_user_config(SAMPLE, "Echo", greeting=greeting))

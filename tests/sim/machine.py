@@ -122,7 +122,7 @@ class Machine:
     def selected(self) -> str | None:
         """The cluster that takes traffic."""
         service = self.cluster.objects.get((Kind.SERVICE, SERVE_SERVICE))
-        return None if service is None else str(service["spec"]["selector"]["ray.io/cluster"])
+        return None if service is None else service["spec"]["selector"].get("ray.io/cluster")
 
     @property
     def clusters(self) -> dict[str, RayClusterSpec]:

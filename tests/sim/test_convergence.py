@@ -255,3 +255,29 @@ def test_an_invalid_edit_leaves_the_last_valid_revision_looked_after() -> None:
     assert state.config.document["applications"][0]["import_path"] == "app:y"
     assert machine.condition("SpecValid") == "False"
     assert machine.condition("Ready") == "True"
+
+
+def test_a_cluster_made_again_has_a_name_of_its_own() -> None:
+    machine = Machine()
+    names: list[str] = []
+    for image, code in (("a", "x"), ("b", "x"), ("a", "x"), ("b", "x"), ("a", "y")):
+        machine.edit(spec(image=image, code=code))
+        machine.settle()
+        names += machine.clusters
+    assert len(set(names)) == len(names) == 5
+
+
+def test_a_service_of_the_users_is_left_alone() -> None:
+    machine = Machine()
+    theirs = {"metadata": {"name": SERVE_SERVICE}, "spec": {"selector": {"app": "theirs"}}}
+    machine.cluster.put(Kind.SERVICE, theirs)
+    machine.delivered = len(machine.cluster.events)  # The watch is narrowed to our own Services.
+    machine.edit(spec())
+    machine.settle()
+    assert machine.condition("ServiceConflict") == "True"
+    assert machine.cluster.objects[Kind.SERVICE, SERVE_SERVICE]["spec"] == theirs["spec"]
+    assert_stays(machine)
+    machine.cluster.remove(Kind.SERVICE, SERVE_SERVICE)
+    machine.settle()
+    assert machine.condition("ServiceConflict") is None
+    assert_reached(machine, spec())

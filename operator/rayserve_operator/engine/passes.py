@@ -13,7 +13,7 @@ from rayserve_operator.engine.executor import Executor, Tell
 from rayserve_operator.engine.ports import Clock, Kube, Ray
 from rayserve_operator.engine.recorder import Recorder
 from rayserve_operator.engine.store import ClusterRecord, Key, ServiceRecord, Store
-from rayserve_operator.model.errors import OperatorError, Refused
+from rayserve_operator.model.errors import NotFound, OperatorError, Refused
 from rayserve_operator.model.objects import Meta, RayService
 from rayserve_operator.model.problems import InvalidSpec
 from rayserve_operator.model.raycluster import KUBERAY_OPERATOR, OUR_OPERATOR, RayClusterStatus
@@ -29,11 +29,12 @@ from rayserve_operator.planning.observed import (
     ObservedRayCluster,
     ObservedService,
     ServeReport,
+    ServiceView,
     Silence,
 )
 from rayserve_operator.planning.raycluster import plan_cluster, refuse_cluster
 from rayserve_operator.planning.rayservice import can_be_asked, plan_service, plan_without_goal
-from rayserve_operator.planning.roles import Roles, assign_roles
+from rayserve_operator.planning.roles import Roles, assign_roles, is_conflict
 from rayserve_operator.render import labels, names
 from rayserve_operator.render.options import RenderOptions
 from rayserve_operator.render.pods import dashboard_port, serve_port
@@ -150,11 +151,23 @@ class Passes:
             serve_service=self.store.kube_service(namespace, names.serve_service_name(service)),
             head_service=self.store.kube_service(namespace, names.stable_head_service_name(record.meta.name)),
         )
+        if is_conflict(observed):
+            observed = replace(observed, serve_service=await self._still_there(namespace, observed.serve_service))
         roles = assign_roles(observed, goal)
         if roles.candidate is None:
             observed = replace(observed, ghosts=self.store.ghosts(namespace, record.meta.name))
         asked = await asyncio.gather(*(self._ask(c, roles, goal) for c in clusters))
         return replace(observed, clusters=tuple(asked))
+
+    async def _still_there(self, namespace: str, service: ServiceView | None) -> ServiceView | None:
+        """Somebody else's Service, read anew, because no watch tells when it goes."""
+        if service is None:
+            return None
+        try:
+            return ServiceView.parse(await self.kube.get(Kind.SERVICE, namespace, service.meta.name))
+        except NotFound:
+            self.store.remove(Kind.SERVICE, service.meta.uid)
+            return None
 
     def _observe_cluster(self, record: ClusterRecord) -> ObservedCluster:
         pods = tuple(self.store.pods_of(record.meta.namespace, record.meta.name))

@@ -105,7 +105,7 @@ class Store:
         gone = [
             uid
             for uid, view in self._views[kind].items()
-            if uid not in alive and not _is_newer(view.meta.version, version)
+            if uid not in alive and _is_watched(kind, view) and not _is_newer(view.meta.version, version)
         ]
         for uid in gone:
             self.remove(kind, uid)
@@ -222,6 +222,11 @@ def _status(model: type[_Status], status: Mapping[str, Any]) -> _Status:
         return model.model_validate(status)
     except ValidationError:
         return model()
+
+
+def _is_watched(kind: Kind, view: View) -> bool:
+    """Whether lists and watches show it. A Service of somebody else's under our name was only met on the way."""
+    return kind is not Kind.SERVICE or labels.FROM_CRD in view.meta.labels
 
 
 def _families(kind: Kind, view: View) -> Iterator[str]:

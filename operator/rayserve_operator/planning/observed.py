@@ -141,6 +141,16 @@ class RevisionView:
         """Read a ControllerRevision."""
         return cls(meta=Meta.parse(manifest), number=manifest.get("revision", 0))
 
+    @property
+    def part(self) -> str | None:
+        """Stands for the cluster part that it holds."""
+        return self.meta.annotations.get(labels.PART)
+
+    @property
+    def attempt(self) -> int:
+        """The attempt at its cluster part that was begun last."""
+        return int(self.meta.annotations.get(labels.ATTEMPT, "1"))
+
 
 @dataclass(frozen=True, slots=True)
 class Silence:

@@ -34,7 +34,7 @@ from rayserve_operator.planning.changes import compare
 from rayserve_operator.planning.drift import drifted, is_headless, stamped
 from rayserve_operator.planning.goal import Aim, Goal
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService, RevisionView, ServiceView
-from rayserve_operator.planning.roles import Roles, assign_roles, is_ours, needs_new_cluster, stamped_cluster
+from rayserve_operator.planning.roles import Roles, assign_roles, is_conflict, needs_new_cluster, stamped_cluster
 from rayserve_operator.render import clusters, labels, names, revisions, services
 from rayserve_operator.render.pods import dashboard_port
 
@@ -70,9 +70,10 @@ def _steps(
         yield from _stamp(observed, roles, now)
         return
     revision = _revision(observed, goal)
-    yield tuple(_keep_revision(observed, goal, revision, now))
+    attempt = _attempt(observed, goal, revision, roles)
+    yield tuple(_keep_revision(observed, goal, revision, attempt, now))
     if roles.candidate is None:
-        yield from _make_cluster(observed, goal, roles, revision, now)
+        yield from _make_cluster(observed, goal, roles, attempt, now)
     else:
         yield tuple(_adjust(roles.candidate, goal, spec_is_valid=spec_is_valid))
     yield tuple(_sync_serve(goal, roles))
@@ -102,19 +103,15 @@ def _revision(observed: ObservedService, goal: Goal) -> RevisionView | None:
 
 
 def _keep_revision(
-    observed: ObservedService, goal: Goal, revision: RevisionView | None, now: datetime
+    observed: ObservedService, goal: Goal, revision: RevisionView | None, attempt: int, now: datetime
 ) -> Iterator[AnyAction]:
+    """See to it that the goal's revision exists and has the highest number."""
     latest = max((r.number for r in observed.revisions), default=0)
+    notes = {labels.PART: goal.part_digest, labels.ATTEMPT: str(attempt), labels.STARTED_AT: now.isoformat()}
     if revision is None:
         yield Create(
             kind=Kind.REVISION,
-            manifest=revisions.controller_revision(
-                observed.service,
-                goal.revision,
-                latest + 1,
-                goal.data,
-                {labels.ATTEMPT: "1", labels.STARTED_AT: now.isoformat()},
-            ),
+            manifest=revisions.controller_revision(observed.service, goal.revision, latest + 1, goal.data, notes),
         )
     elif revision.number < latest:
         yield Patch(
@@ -123,16 +120,28 @@ def _keep_revision(
             operations=(
                 _same_version(revision.meta.version),
                 {"op": "replace", "path": "/revision", "value": latest + 1},
+                {"op": "add", "path": "/metadata/annotations", "value": {**revision.meta.annotations, **notes}},
             ),
         )
 
 
-def _make_cluster(
-    observed: ObservedService, goal: Goal, roles: Roles, revision: RevisionView | None, now: datetime
-) -> Iterator[Step]:
-    first = int(revision.meta.annotations.get(labels.ATTEMPT, "1")) if revision else 1
-    attempt, name = _free_name(observed, goal, first)
-    if revision is not None and attempt != first:
+def _attempt(observed: ObservedService, goal: Goal, revision: RevisionView | None, roles: Roles) -> int:
+    """Which attempt at the goal's cluster part this is.
+
+    A new one begins when the part becomes the goal again and no cluster of it is left. As long as the part stays the
+    goal its attempt stays too, because the answer to a create may be on its way.
+    """
+    latest = max(observed.revisions, key=lambda r: r.number, default=None)
+    if latest is not None and (latest is revision or latest.part == goal.part_digest):
+        return latest.attempt
+    before = max((r.attempt for r in observed.revisions if r.part == goal.part_digest), default=0)
+    return max(before + (1 if roles.candidate is None else 0), 1)
+
+
+def _make_cluster(observed: ObservedService, goal: Goal, roles: Roles, begun: int, now: datetime) -> Iterator[Step]:
+    attempt, name = _free_name(observed, goal, begun)
+    revision = _revision(observed, goal)
+    if revision is not None and attempt != begun:
         yield (
             Annotate(
                 kind=Kind.REVISION,
@@ -252,7 +261,7 @@ def _label_heads(goal: Goal, roles: Roles) -> Iterator[AnyAction]:
 
 
 def _switch(observed: ObservedService, pending: ObservedCluster, goal: Goal, now: datetime) -> Iterator[Step]:
-    if gate.judge(pending, goal.serve).stage is not gate.Stage.FIT:
+    if is_conflict(observed) or gate.judge(pending, goal.serve).stage is not gate.Stage.FIT:
         return
     meta = pending.cluster.meta
     yield (_mark_routed(pending, now),)
@@ -278,8 +287,7 @@ def _route(
     service = observed.service
     serve = stamped(services.stable_serve_service(service, active.cluster))
     head = stamped(services.stable_head_service(service, active.cluster))
-    if observed.serve_service is None or is_ours(observed):
-        yield from _apply(observed.serve_service, serve, announce)
+    yield from _apply(observed.serve_service, serve, announce)
     if observed.head_service is None or observed.head_service.meta.owner == service.meta.uid:
         yield from _apply(observed.head_service, head, None)
 

@@ -57,15 +57,15 @@ def assign_roles(observed: ObservedService, goal: Goal) -> Roles:
 def stamped_cluster(observed: ObservedService) -> str | None:
     """Name of the cluster that the serve Service was given with its traffic, if ours and stamped."""
     service = observed.serve_service
-    if service is None or not is_ours(observed):
+    if service is None or is_conflict(observed):
         return None
     return service.meta.annotations.get(labels.ACTIVE_CLUSTER)
 
 
-def is_ours(observed: ObservedService) -> bool:
-    """Whether the Service under the serve Service's name belongs to this RayService."""
+def is_conflict(observed: ObservedService) -> bool:
+    """Whether somebody else's Service stands under the serve Service's name."""
     service = observed.serve_service
-    return service is not None and service.meta.owner == observed.service.meta.uid
+    return service is not None and service.meta.owner != observed.service.meta.uid
 
 
 def serve_options(observed: ObservedCluster) -> dict[str, Any] | None:
@@ -98,7 +98,9 @@ def _candidate(observed: ObservedService, goal: Goal, active: ObservedCluster | 
 
 def _fallbacks(observed: ObservedService) -> Iterator[ObservedCluster]:
     """Clusters that may be taking traffic though no stamp says so, the likeliest first."""
-    if observed.serve_service is not None and is_ours(observed):
+    if is_conflict(observed):
+        return
+    if observed.serve_service is not None:
         yield from _named(observed, (observed.serve_service.spec.get("selector") or {}).get(labels.CLUSTER))
     status = observed.service.status.active_service_status
     if status is not None:

@@ -20,7 +20,7 @@ from rayserve_operator.planning.actions import Announcement
 from rayserve_operator.planning.condition_list import Fact, carried, dated, replaced
 from rayserve_operator.planning.goal import Aim
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService
-from rayserve_operator.planning.roles import Roles, is_ours
+from rayserve_operator.planning.roles import Roles, is_conflict
 
 SILENCE_TOLERATED = timedelta(seconds=15)
 """One bad sample of Ray's API says nothing; a head that is silent for this long is reported."""
@@ -171,7 +171,7 @@ def _unchanged(type_: ServiceCondition, before: Iterable[Condition]) -> Fact | N
 
 def _conflict(observed: ObservedService) -> Fact | None:
     service = observed.serve_service
-    if service is None or is_ours(observed):
+    if service is None or not is_conflict(observed):
         return None
     return Fact(
         ServiceCondition.SERVICE_CONFLICT,

@@ -58,6 +58,8 @@ RETIRED_AT: Final = f"{PREFIX}retired-at"
 """When traffic was taken from the cluster, in RFC 3339; the deletion delay counts from here."""
 
 # Ours, on a ControllerRevision.
+PART: Final = f"{PREFIX}cluster-part"
+"""Stands for all of the revision that cannot change in place."""
 ATTEMPT: Final = f"{PREFIX}attempt"
 """How many clusters have been made for it, so that no name is used twice."""
 STARTED_AT: Final = f"{PREFIX}started-at"
