@@ -214,8 +214,7 @@ def _print_table(lines: list[Line]) -> None:
         load = line.load
         counts = (str(load.sent), str(len(load.failed)), f"{load.longest:.2f} s") if load else ()
         table.add_row(line.step, line.happened, f"{line.seconds:.2f}", *counts)
-    console = Console()
-    console.print("", table, width=None if console.is_terminal else WIDTH)
+    Console(width=None if sys.stdout.isatty() else WIDTH).print("", table)
 
 
 def _print_next(service: RayService) -> None:

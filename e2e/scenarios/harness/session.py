@@ -50,7 +50,7 @@ def run_inside(command: Sequence[str], *, control_plane_only: bool = False) -> i
         access = provider.from_environment().ensure()
         return _run(access.command(command), name=os.environ["CLUSTER"])
     cluster = LocalCluster(os.environ.get("NAME") or f"e2e-{os.getpid()}")
-    with _terminated_as_interrupted(), _ended(cluster):
+    with _terminated_in_order(), _ended(cluster):
         _ensure(cluster, control_plane_only=control_plane_only)
         status = _run(cluster.command(command), name=cluster.name)
     if not is_kept():
@@ -92,17 +92,21 @@ def _run(command: Sequence[str], *, name: str) -> int:
                 return process.wait()
             except KeyboardInterrupt:
                 # A terminal has told the program too; from elsewhere only we were told.
-                process.send_signal(signal.SIGINT)
+                if not sys.stdin.isatty():
+                    process.send_signal(signal.SIGINT)
+            except SystemExit:
+                process.terminate()
+                raise
 
 
 @contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Let SIGTERM unwind like Ctrl-C, so that the cluster is taken down."""
+def _terminated_in_order() -> Iterator[None]:
+    """Let SIGTERM unwind, so that the cluster is taken down."""
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+    def end(number: int, _frame: FrameType | None) -> None:
+        sys.exit(128 + number)
 
-    previous = signal.signal(signal.SIGTERM, interrupt)
+    previous = signal.signal(signal.SIGTERM, end)
     try:
         yield
     finally:

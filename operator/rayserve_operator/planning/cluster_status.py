@@ -12,7 +12,8 @@ from rayserve_operator.model.conditions import ClusterCondition
 from rayserve_operator.model.objects import Meta, RayCluster
 from rayserve_operator.model.problems import Problem
 from rayserve_operator.model.raycluster import HeadInfo, RayClusterStatus
-from rayserve_operator.planning.condition_list import Fact, carried, dated, replaced, timestamp
+from rayserve_operator.model.unsupported import unsupported_in_cluster
+from rayserve_operator.planning.condition_list import Fact, acceptance, carried, dated, replaced, timestamp
 from rayserve_operator.planning.observed import ObservedRayCluster, PodView
 from rayserve_operator.planning.scale import desired_pods, fewest_pods, most_pods
 from rayserve_operator.render import names
@@ -57,7 +58,7 @@ def project(observed: ObservedRayCluster, problems: list[Problem], now: datetime
 
 def refuse(meta: Meta, before: RayClusterStatus, problems: tuple[Problem, ...], now: datetime) -> RayClusterStatus:
     """The status of a RayCluster whose spec cannot be read; what is known of its pods stays."""
-    conditions = replaced(before.conditions, _spec_valid(problems), meta.generation, now)
+    conditions = replaced(before.conditions, _spec_refused(problems), meta.generation, now)
     status = before.model_copy(update={"observed_generation": meta.generation, "conditions": conditions})
     return dated(status, before, now)
 
@@ -100,7 +101,10 @@ def _state(
 def _facts(
     cluster: RayCluster, head: PodView | None, workers: Sequence[PodView], desired: int, problems: list[Problem]
 ) -> Iterator[Fact]:
-    yield _spec_valid(problems)
+    if problems:
+        yield _spec_refused(problems)
+    else:
+        yield acceptance(ClusterCondition.SPEC_VALID, unsupported_in_cluster(cluster.spec))
     yield _head_ready(head)
     up = sum(pod.up for pod in workers)
     provisioned = head is not None and head.up and up >= desired
@@ -117,9 +121,8 @@ def _facts(
         )
 
 
-def _spec_valid(problems: Sequence[Problem]) -> Fact:
-    reason = "InvalidRayClusterSpec" if problems else "Accepted"
-    return Fact(ClusterCondition.SPEC_VALID, not problems, reason, "; ".join(map(str, problems)))
+def _spec_refused(problems: Sequence[Problem]) -> Fact:
+    return Fact(ClusterCondition.SPEC_VALID, False, "InvalidRayClusterSpec", "; ".join(map(str, problems)))
 
 
 def _head_ready(head: PodView | None) -> Fact:

@@ -15,6 +15,10 @@ from rayserve_operator.model.rayservice import RayServiceStatus
 DatedStatus = TypeVar("DatedStatus", RayServiceStatus, RayClusterStatus)
 
 
+UNSUPPORTED = "UnsupportedFields"
+"""Reason of a spec that is valid, though not all of it has an effect."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fact:
     """A condition as it is found now, before it is compared with what stood there."""
@@ -24,6 +28,13 @@ class Fact:
     """None where it cannot be known."""
     reason: str
     message: str = ""
+
+
+def acceptance(type_: StrEnum, gaps: tuple[str, ...]) -> Fact:
+    """That a spec is valid, and which of its fields have no effect."""
+    if not gaps:
+        return Fact(type_, True, "Accepted")
+    return Fact(type_, True, UNSUPPORTED, f"accepted, but these have no effect yet: {', '.join(gaps)}")
 
 
 def carried(before: Iterable[Condition], facts: Iterable[Fact], generation: int, now: datetime) -> list[Condition]:

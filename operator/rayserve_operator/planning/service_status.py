@@ -15,9 +15,10 @@ from rayserve_operator.model.rayservice import (
     RayServiceStatus,
 )
 from rayserve_operator.model.serve import ServeStatus
+from rayserve_operator.model.unsupported import unsupported_in_service
 from rayserve_operator.planning import gate
 from rayserve_operator.planning.actions import Announcement
-from rayserve_operator.planning.condition_list import Fact, carried, dated, replaced
+from rayserve_operator.planning.condition_list import UNSUPPORTED, Fact, acceptance, carried, dated, replaced
 from rayserve_operator.planning.goal import Aim
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService
 from rayserve_operator.planning.roles import Roles, is_conflict
@@ -56,7 +57,7 @@ def project(observed: ObservedService, aim: Aim, roles: Roles, now: datetime) ->
 def refuse(meta: Meta, before: RayServiceStatus, problems: tuple[Problem, ...], now: datetime) -> RayServiceStatus:
     """The status of a RayService that never had a valid spec."""
     facts = (
-        _spec_valid(problems, ""),
+        _spec_refused(problems, ""),
         Fact(ServiceCondition.READY, False, "ValidationFailed", "no valid spec yet"),
         Fact(ServiceCondition.RECONCILING, False, "ValidationFailed", "waiting for a valid spec"),
     )
@@ -87,8 +88,10 @@ def _announce(old: dict[str, Condition], conditions: list[Condition]) -> Iterato
             continue
         if previous is not None and (previous.status, previous.reason) == (condition.status, condition.reason):
             continue
-        is_bad = (condition.type in _BAD_WHEN_FALSE and condition.status == "False") or (
-            condition.type in _BAD_WHEN_TRUE and condition.status == "True"
+        is_bad = (
+            (condition.type in _BAD_WHEN_FALSE and condition.status == "False")
+            or (condition.type in _BAD_WHEN_TRUE and condition.status == "True")
+            or condition.reason == UNSUPPORTED
         )
         if previous is None and not is_bad:
             continue
@@ -98,7 +101,10 @@ def _announce(old: dict[str, Condition], conditions: list[Condition]) -> Iterato
 
 
 def _facts(observed: ObservedService, aim: Aim, roles: Roles, endpoints: int, now: datetime) -> Iterator[Fact | None]:
-    yield _spec_valid(aim.problems, "; the last valid revision is kept up")
+    if aim.problems:
+        yield _spec_refused(aim.problems, "; the last valid revision is kept up")
+    else:
+        yield acceptance(ServiceCondition.SPEC_VALID, unsupported_in_service(aim.goal.spec))
     yield _ready(roles, endpoints)
     yield _upgrade(roles)
     yield _reconciling(aim, roles)
@@ -106,9 +112,7 @@ def _facts(observed: ObservedService, aim: Aim, roles: Roles, endpoints: int, no
     yield _conflict(observed)
 
 
-def _spec_valid(problems: tuple[Problem, ...], kept: str) -> Fact:
-    if not problems:
-        return Fact(ServiceCondition.SPEC_VALID, True, "Accepted")
+def _spec_refused(problems: tuple[Problem, ...], kept: str) -> Fact:
     words = "; ".join(str(problem) for problem in problems)
     return Fact(ServiceCondition.SPEC_VALID, False, "InvalidRayServiceSpec", f"{words}{kept}")
 

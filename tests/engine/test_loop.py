@@ -1,0 +1,120 @@
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from rayserve_operator.engine.loop import RUSH, Loop
+from rayserve_operator.engine.store import Key
+from rayserve_operator.model.errors import Unavailable
+from rayserve_operator.planning.actions import Kind
+
+KEY = Key(Kind.RAY_SERVICE, "default", "demo")
+OTHER = Key(Kind.RAY_SERVICE, "default", "other")
+
+
+async def settle() -> None:
+    for _ in range(20):
+        await asyncio.get_running_loop().run_in_executor(None, int)
+
+
+async def test_nothing_runs_before_the_loop_is_open() -> None:
+    seen: list[Key] = []
+
+    async def look(key: Key) -> None:
+        seen.append(key)
+
+    loop = Loop(look)
+    loop.wake(KEY)
+    await settle()
+    assert seen == []
+    loop.open()
+    await settle()
+    assert seen == [KEY]
+
+
+async def test_wakes_during_a_pass_lead_to_one_more() -> None:
+    gate = asyncio.Event()
+    seen: list[Key] = []
+
+    async def look(key: Key) -> None:
+        seen.append(key)
+        await gate.wait()
+
+    loop = Loop(look)
+    loop.open()
+    for _ in range(5):
+        loop.wake(KEY)
+        await settle()
+    assert seen == [KEY]
+    gate.set()
+    await settle()
+    assert seen == [KEY, KEY]
+    assert loop.is_idle
+
+
+async def test_one_object_that_hangs_keeps_no_other_waiting() -> None:
+    seen: list[Key] = []
+
+    async def look(key: Key) -> None:
+        seen.append(key)
+        if key == KEY:
+            await asyncio.Event().wait()
+
+    loop = Loop(look)
+    loop.open()
+    loop.wake(KEY)
+    loop.wake(OTHER)
+    await settle()
+    assert seen == [KEY, OTHER]
+    await loop.close()
+
+
+async def test_held_it_keeps_what_was_woken() -> None:
+    seen: list[Key] = []
+
+    async def look(key: Key) -> None:
+        seen.append(key)
+
+    loop = Loop(look)
+    loop.open()
+    loop.hold()
+    loop.wake(KEY)
+    loop.wake(KEY)
+    await settle()
+    assert seen == []
+    loop.open()
+    await settle()
+    assert seen == [KEY]
+
+
+@pytest.mark.parametrize("error", [Unavailable("no answer"), RuntimeError("a bug")])
+async def test_a_failure_is_tried_again_later_and_later(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def look(key: Key) -> None:
+        raise error
+
+    loop = Loop(look)
+    delays: list[float] = []
+    running = asyncio.get_running_loop()
+    monkeypatch.setattr(running, "call_later", lambda delay, *_: delays.append(delay))
+    loop.open()
+    for _ in range(8):
+        loop.wake(KEY)
+        await settle()
+    assert delays[0] < delays[3] < delays[5]
+    assert max(delays) < 60
+
+
+async def test_two_writers_that_undo_each_other_get_further_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def look(key: Key) -> timedelta:
+        return timedelta()
+
+    loop = Loop(look)
+    delays: list[float] = []
+    running = asyncio.get_running_loop()
+    monkeypatch.setattr(running, "call_later", lambda delay, *_: delays.append(delay))
+    loop.open()
+    for _ in range(RUSH + 10):
+        loop.wake(KEY)
+        await settle()
+    assert set(delays[:RUSH]) == {0}
+    assert 0 < delays[RUSH] < delays[RUSH + 5]

@@ -1,0 +1,135 @@
+"""What an edit of rayClusterConfig means."""
+
+from typing import Any
+
+import pytest
+
+from rayserve_operator.model.raycluster import RayClusterSpec
+from rayserve_operator.planning.changes import compare
+
+
+def container(**fields: Any) -> dict[str, Any]:
+    return {"name": "ray", "image": "ray:1", **fields}
+
+
+def template(**fields: Any) -> dict[str, Any]:
+    return {"spec": {"containers": [container(**fields)]}}
+
+
+def group(name: str = "cpu", **fields: Any) -> dict[str, Any]:
+    return {"groupName": name, "template": template(), "replicas": 1, "minReplicas": 1, "maxReplicas": 3, **fields}
+
+
+def pods(**spec: Any) -> dict[str, Any]:
+    return {"spec": {**template()["spec"], **spec}}
+
+
+def cluster(*groups: dict[str, Any], **fields: Any) -> RayClusterSpec:
+    spec = {"headGroupSpec": {"template": template()}, "workerGroupSpecs": list(groups or [group()]), **fields}
+    return RayClusterSpec.model_validate(spec)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (cluster(), cluster()),
+        (cluster(group("a"), group("b")), cluster(group("b"), group("a"))),
+        (
+            cluster(group(template=template(ports=[{"containerPort": 8000}]))),
+            cluster(group(template=template(ports=[{"containerPort": 8000, "protocol": "TCP"}]))),
+        ),
+        (
+            cluster(group(template=template(resources={"limits": {"cpu": "1000m", "memory": "1Gi"}}))),
+            cluster(group(template=template(resources={"limits": {"cpu": 1, "memory": "1024Mi"}}))),
+        ),
+        (
+            cluster(group(template=template(livenessProbe={"httpGet": {"port": 1}}))),
+            cluster(
+                group(template=template(livenessProbe={"httpGet": {"port": 1, "scheme": "HTTP"}, "timeoutSeconds": 1}))
+            ),
+        ),
+        (cluster(), cluster(group(rayStartParams={}, labels={}, scaleStrategy={"workersToDelete": ["x"]}))),
+        (cluster(), cluster(headServiceAnnotations={}, suspend=False, managedBy="ray.io/kuberay-operator")),
+        (
+            cluster(),
+            cluster(group(template={"metadata": {"creationTimestamp": None}, **pods(volumes=[])})),
+        ),
+        (
+            cluster(),
+            cluster(group(template=pods(tolerations=[{"key": "gpu"}], schedulingGates=[]))),
+        ),
+    ],
+    ids=[
+        "the same",
+        "order of groups",
+        "protocol",
+        "quantities",
+        "probe",
+        "empty fields",
+        "of the cluster",
+        "nulls",
+        "tolerations",
+    ],
+)
+def test_another_spelling_is_no_change(before: RayClusterSpec, after: RayClusterSpec) -> None:
+    for one, other in ((before, after), (after, before)):
+        diff = compare(one, other)
+        assert (diff.rebuild, diff.operations, diff.edited) == ((), (), ())
+
+
+@pytest.mark.parametrize(
+    ("after", "paths"),
+    [
+        (
+            cluster(group(template=template(image="ray:2"))),
+            ("workerGroupSpecs[cpu].template.spec.containers[0].image",),
+        ),
+        (
+            cluster(headGroupSpec={"template": template(env=[{"name": "A", "value": "1"}])}),
+            ("headGroupSpec.template.spec.containers[0].env",),
+        ),
+        (cluster(rayVersion="2.60.0"), ("rayVersion",)),
+        (cluster(group(rayStartParams={"num-cpus": "1"})), ("workerGroupSpecs[cpu].rayStartParams",)),
+        (cluster(enableInTreeAutoscaling=True), ("autoscalerOptions",)),
+        (
+            cluster(group(template=pods(terminationGracePeriodSeconds=30))),
+            ("workerGroupSpecs[cpu].template.spec.terminationGracePeriodSeconds",),
+        ),
+    ],
+)
+def test_what_pods_are_made_of_needs_a_new_cluster(after: RayClusterSpec, paths: tuple[str, ...]) -> None:
+    assert compare(cluster(), after).rebuild == paths
+
+
+def test_scaling_is_patched_behind_a_test_of_the_groups_name() -> None:
+    diff = compare(cluster(group("a"), group("b")), cluster(group("b", maxReplicas=9), group("a")))
+    assert diff.rebuild == ()
+    assert diff.edited == ("workerGroupSpecs[b].maxReplicas",)
+    assert diff.operations == (
+        {"op": "test", "path": "/spec/workerGroupSpecs/1/groupName", "value": "b"},
+        {"op": "add", "path": "/spec/workerGroupSpecs/1/maxReplicas", "value": 9},
+    )
+
+
+def test_rays_autoscaler_keeps_its_replicas() -> None:
+    before = cluster(group(replicas=3), enableInTreeAutoscaling=True)
+    after = cluster(group(replicas=1, minReplicas=0), enableInTreeAutoscaling=True)
+    assert compare(before, after).edited == ("workerGroupSpecs[cpu].minReplicas",)
+
+
+def test_a_new_group_is_appended_and_a_removed_one_stays_empty() -> None:
+    diff = compare(cluster(group("old"), group("kept")), cluster(group("new"), group("kept")))
+    assert diff.rebuild == ()
+    paths = [operation["path"] for operation in diff.operations if operation["op"] != "test"]
+    assert paths == [
+        "/spec/workerGroupSpecs/0/replicas",
+        "/spec/workerGroupSpecs/0/minReplicas",
+        "/spec/workerGroupSpecs/0/maxReplicas",
+        "/spec/workerGroupSpecs/-",
+    ]
+    assert diff.operations[-1]["value"]["groupName"] == "new"
+
+
+def test_a_group_that_was_removed_is_removed_once() -> None:
+    left = cluster(group("old", replicas=0, minReplicas=0, maxReplicas=0), group("kept"))
+    assert compare(left, cluster(group("kept"))).operations == ()
