@@ -33,7 +33,9 @@ _RECIPE = "2"
 _KEPT_ARCHIVES = 3
 """How many versions of an image stay: a cluster that is starting may still read an older one."""
 
-_NEVER_HASHED = ("__pycache__", "*.pyc", ".git", ".venv", "*.egg-info")
+_BASE_TAR = "base.tar"
+_NEVER_HASHED = ("__pycache__", "*.pyc", ".git", ".venv", "*.egg-info", _BASE_TAR)
+"""Files that are no input. The base's is made on the way, from packages that are part of the key."""
 _HOST_FILES_FOR_PIP = ("/etc/ssl/certs", "/etc/pip.conf")
 
 
@@ -106,7 +108,7 @@ def _files_under(path: Path) -> Iterator[Path]:
 
 def _base() -> Image:
     dockerfile = (
-        "FROM scratch\nADD base.tar /\n"
+        f"FROM scratch\nADD {_BASE_TAR} /\n"
         'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nCMD ["python3"]\n'
     )
     # The packages stand in the build arguments to be part of the key.
@@ -217,7 +219,7 @@ def _bootstrap_base(context: Path) -> None:
             "--dpkgopt=path-exclude=/usr/share/doc/*",
             "--dpkgopt=path-exclude=/usr/share/locale/*",
             DEBIAN_SUITE,
-            str(context / "base.tar"),
+            str(context / _BASE_TAR),
         ],
         "image-base",
         env=admin_env(),
