@@ -12,7 +12,8 @@ from scenarios.harness.audit import AuditLog
 from scenarios.harness.kube import Kube
 
 HERE = Path(__file__).parent
-SUITES = (HERE / "scenarios", HERE / "integration")
+WITHOUT_CLUSTER = HERE / "unit"
+SUITES = (HERE / "scenarios", HERE / "integration", WITHOUT_CLUSTER)
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
@@ -22,7 +23,9 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         return None
     suites = {_suite(argument) for argument in config.args}
     if len(suites) != 1 or None in suites:
-        raise pytest.UsageError("name tests of e2e/scenarios, or of e2e/integration")
+        raise pytest.UsageError("name tests of e2e/scenarios, e2e/integration or e2e/unit")
+    if suites == {WITHOUT_CLUSTER}:
+        return None
     try:
         return session.run_inside(
             [sys.executable, "-m", "pytest", *config.invocation_params.args],

@@ -35,7 +35,7 @@ _KEPT_ARCHIVES = 3
 
 _BASE_TAR = "base.tar"
 _NEVER_HASHED = ("__pycache__", "*.pyc", ".git", ".venv", "*.egg-info", _BASE_TAR)
-"""Files that are no input. The base's is made on the way, from packages that are part of the key."""
+"""Files that are no input. The base is made on the way, from packages that are part of the key."""
 _HOST_FILES_FOR_PIP = ("/etc/ssl/certs", "/etc/pip.conf")
 
 
