@@ -58,6 +58,8 @@ class Executor:
 
     async def _perform(self, namespace: str, action: AnyAction) -> None:
         match action:
+            case Create(kind=Kind.SERVICE):
+                self._saw(action.kind, await self._create_service(namespace, action.manifest))
             case Create():
                 self._saw(action.kind, await self._create(namespace, action))
             case Apply():
@@ -95,10 +97,23 @@ class Executor:
                 self._saw(action.kind, namesake)
                 meta, wanted = Meta.parse(namesake), Meta.parse(manifest)
                 is_ours = meta.owner == wanted.owner and not meta.deleting
-                if action.kind is Kind.SERVICE or not is_ours:
+                if not is_ours:
                     raise
                 return namesake
         raise AssertionError("the loop returns or raises")
+
+    async def _create_service(self, namespace: str, manifest: Manifest) -> Manifest:
+        """Apply a Service where there is none.
+
+        What a POST says stays when a later apply leaves it out (to the API server, they are two managers), so that a
+        port could never be taken out again.
+        """
+        try:
+            namesake = await self.kube.get(Kind.SERVICE, namespace, manifest["metadata"]["name"])
+        except NotFound:
+            return await self.kube.apply(Kind.SERVICE, manifest)
+        self._saw(Kind.SERVICE, namesake)
+        raise AlreadyExists(f"Service {manifest['metadata']['name']} is there already")
 
     def _named(self, namespace: str, action: Create) -> Manifest:
         if action.name_prefix is None:
