@@ -137,7 +137,11 @@ class Executor:
             self.store.put(action.kind, left)
 
     async def _confirm(self, namespace: str, action: Confirm) -> None:
-        found = await self.kube.get(action.kind, namespace, action.name)
+        try:
+            found = await self.kube.get(action.kind, namespace, action.name)
+        except NotFound:
+            self.store.remove(action.kind, action.uid)
+            raise
         self._saw(action.kind, found)
         meta = Meta.parse(found)
         if meta.uid != action.uid or meta.deleting or (action.version and meta.version != action.version):

@@ -76,8 +76,12 @@ class Store:
         if meta.uid in self._dead or (before is not None and not _is_newer(meta.version, before.meta.version)):
             return
         view = _parse(kind, manifest, before)
+        namesake = self._by_name(kind, meta.namespace, meta.name)
         self._views[kind][meta.uid] = view
-        self._named[kind, meta.namespace, meta.name] = meta.uid
+        if namesake is None or _is_newer(meta.version, namesake.meta.version):
+            self._named[kind, meta.namespace, meta.name] = meta.uid
+        if before is not None:
+            self._leave_families(kind, before)
         for family in _families(kind, view):
             self._families[kind, family].add(meta.uid)
         if before is None or _differs(before, view):
@@ -93,10 +97,7 @@ class Store:
             return
         if self._named.get(name := (kind, view.meta.namespace, view.meta.name)) == uid:
             del self._named[name]
-        for family in _families(kind, view):
-            self._families[kind, family].discard(uid)
-            if not self._families[kind, family]:
-                del self._families[kind, family]
+        self._leave_families(kind, view)
         self._tell(kind, view)
 
     def prune(self, kind: Kind, living: Iterable[str], version: str) -> None:
@@ -171,6 +172,12 @@ class Store:
 
     def _family(self, kind: Kind, family: str) -> list[View]:
         return [self._views[kind][uid] for uid in self._families.get((kind, family), ())]
+
+    def _leave_families(self, kind: Kind, view: View) -> None:
+        for family in _families(kind, view):
+            self._families[kind, family].discard(view.meta.uid)
+            if not self._families[kind, family]:
+                del self._families[kind, family]
 
     def _tell(self, kind: Kind, view: View) -> None:
         """Wake the object itself, its controller, and for a pod also the RayService above its cluster."""

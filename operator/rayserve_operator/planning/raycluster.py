@@ -11,7 +11,7 @@ from rayserve_operator.model.problems import Problem
 from rayserve_operator.model.raycluster import RayClusterStatus, WorkerGroupSpec
 from rayserve_operator.model.validation import validate_cluster
 from rayserve_operator.planning import cluster_status
-from rayserve_operator.planning.actions import Announcement, AnyAction, Apply, Create, Delete, Kind, Plan
+from rayserve_operator.planning.actions import Announcement, AnyAction, Apply, Confirm, Create, Delete, Kind, Plan
 from rayserve_operator.planning.drift import drifted, stamped
 from rayserve_operator.planning.observed import ObservedRayCluster, PodView, age
 from rayserve_operator.planning.scale import desired_pods, hosts
@@ -52,8 +52,6 @@ def _steps(observed: ObservedRayCluster, options: RenderOptions, now: datetime) 
     cluster = observed.cluster
     heads = [pod for pod in observed.pods if pod.is_head]
     needs_head = not heads and not cluster.spec.suspend
-    if needs_head and cluster.spec.autoscaling:
-        yield tuple(_permissions(cluster))
     members: list[AnyAction] = [*_services(observed)]
     if needs_head:
         members.append(_create_head(cluster, options))
@@ -61,6 +59,11 @@ def _steps(observed: ObservedRayCluster, options: RenderOptions, now: datetime) 
     for group in cluster.spec.worker_group_specs:
         workers = [pod for pod in observed.pods if not pod.is_head and pod.group == group.group_name]
         members += _group(cluster, group, workers, options, now)
+    if any(isinstance(member, Create) for member in members):
+        # A cluster that went while its watch was cut would get pods for ever, for the garbage collector to take.
+        yield (Confirm(kind=Kind.RAY_CLUSTER, name=cluster.meta.name, uid=cluster.meta.uid),)
+    if needs_head and cluster.spec.autoscaling:
+        yield tuple(_permissions(cluster))
     yield tuple(members)
 
 

@@ -94,7 +94,7 @@ def _stamp(observed: ObservedService, roles: Roles, now: datetime) -> Iterator[S
         f"The serve Service did not say which cluster takes traffic; {roles.active.name} was found to be it",
         "Warning",
     )
-    yield (_mark_routed(roles.active, now),)
+    yield tuple(_mark_routed(roles.active, now))
     yield tuple(_route(observed, roles.active, found))
 
 
@@ -264,20 +264,17 @@ def _switch(observed: ObservedService, pending: ObservedCluster, goal: Goal, now
     if is_conflict(observed) or gate.judge(pending, goal.serve).stage is not gate.Stage.FIT:
         return
     meta = pending.cluster.meta
-    yield (_mark_routed(pending, now),)
+    yield tuple(_mark_routed(pending, now))
     yield (Confirm(kind=Kind.RAY_CLUSTER, name=meta.name, uid=meta.uid),)
     switched = Announcement("SwitchedTraffic", f"Traffic goes to {meta.name} now")
     yield tuple(_route(observed, pending, switched))
 
 
-def _mark_routed(cluster: ObservedCluster, now: datetime) -> AnyAction:
+def _mark_routed(cluster: ObservedCluster, now: datetime) -> Iterator[AnyAction]:
     meta = cluster.cluster.meta
-    return Annotate(
-        kind=Kind.RAY_CLUSTER,
-        name=meta.name,
-        uid=meta.uid,
-        annotations={labels.ROUTED_AT: meta.annotations.get(labels.ROUTED_AT, now.isoformat())},
-    )
+    if labels.ROUTED_AT not in meta.annotations:
+        notes = {labels.ROUTED_AT: now.isoformat()}
+        yield Annotate(kind=Kind.RAY_CLUSTER, name=meta.name, uid=meta.uid, annotations=notes)
 
 
 def _route(
