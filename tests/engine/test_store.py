@@ -97,3 +97,11 @@ def test_a_status_that_cannot_be_read_counts_as_none(store: Store) -> None:
     found = store.service("default", "demo")
     assert found is not None
     assert found.status.conditions == []
+
+
+def test_a_pod_that_is_relabelled_leaves_its_cluster(store: Store, woken: list[Key]) -> None:
+    store.put(Kind.POD, pod("p", "p", 3, "demo-a"))
+    woken.clear()
+    store.put(Kind.POD, pod("p", "p", 4, "quarantine"))
+    assert store.pods_of("default", "demo-a") == []
+    assert woken == [CLUSTER, SERVICE]

@@ -80,9 +80,12 @@ class Store:
         self._views[kind][meta.uid] = view
         if namesake is None or _is_newer(meta.version, namesake.meta.version):
             self._named[kind, meta.namespace, meta.name] = meta.uid
-        if before is not None:
+        families = set(_families(kind, view))
+        if before is not None and families != set(_families(kind, before)):
+            # Somebody has relabelled a pod, or taken an object from its owner.
             self._leave_families(kind, before)
-        for family in _families(kind, view):
+            self._tell(kind, before)
+        for family in families:
             self._families[kind, family].add(meta.uid)
         if before is None or _differs(before, view):
             self._tell(kind, view)
