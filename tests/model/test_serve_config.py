@@ -91,7 +91,22 @@ def test_a_changed_value_is_a_change() -> None:
         ("{http_options: 8000, applications: []}", "spec.serveConfigV2:http_options", "is not a mapping"),
         ("{proxy_location: Everywhere, applications: []}", "spec.serveConfigV2:proxy_location", "is Everywhere"),
         ("applications: []\napplications: []", "spec.serveConfigV2", "applications is given twice at line 2"),
-        ("a: &a [*a]\napplications: []", "spec.serveConfigV2", "grows without bound"),
+        ("a: &a [*a]\napplications: []", "spec.serveConfigV2", "its aliases (*) written out"),
+        ("a: &a {k: 1}\nb: {<<: [" + "*a, " * 200_000 + "]}", "spec.serveConfigV2", "its aliases (*) written out"),
+        ("[" * 500_000, "spec.serveConfigV2", "more than 100 levels at line 1, column 101"),
+        ("- " * 400_000 + "x", "spec.serveConfigV2", "more than 100 levels"),
+        ("{applications: [], a: .inf}", "spec.serveConfigV2", ".inf is no value of JSON at line 1, column 23"),
+        ("{applications: [], a: 1e999}", "spec.serveConfigV2", "1e999 is no value of JSON"),
+        (f"{{applications: [], a: {'9' * 5000}}}", "spec.serveConfigV2", "is no value of JSON"),
+        ("{applications: [], a: !!int x}", "spec.serveConfigV2", "x is no value of JSON"),
+        ("{applications: [], a: !!bool x}", "spec.serveConfigV2", "x is no value of JSON"),
+        ("{applications: [], a: !!binary aGk=}", "spec.serveConfigV2", "binary is nothing that JSON has"),
+        ("{applications: [], a: !!set {b}}", "spec.serveConfigV2", "set is nothing that JSON has"),
+        ("{applications: [], a: !!map [b]}", "spec.serveConfigV2", "map is nothing that JSON has"),
+        ("{applications: [], a: !python/name:os.system x}", "spec.serveConfigV2", "is nothing that JSON has"),
+        ('{applications: [], a: "\x00"}', "spec.serveConfigV2", "control characters are not allowed"),
+        ("applications: []\n---\napplications: []", "spec.serveConfigV2", "but found another document"),
+        ("{http_options: {port: true}, applications: []}", "spec.serveConfigV2:http_options.port", "is True"),
         ("? [a, b]\n: c", "spec.serveConfigV2", "is not YAML"),
         (f"a: {'x' * 1_000_001}", "spec.serveConfigV2", "characters"),
     ],
@@ -108,6 +123,118 @@ def test_a_config_that_cannot_work_is_refused_with_its_path_and_mend(text: str, 
 def test_aliases_that_stay_small_are_fine() -> None:
     config = parse_serve_config("applications: [{import_path: 'a:b', args: &x {n: 1}, runtime_env: *x}]")
     assert config.document["applications"][0]["runtime_env"] == {"n": 1}
+
+
+def test_a_merge_is_no_key_given_twice() -> None:
+    text = "a: &a {k: 1}\nx: {y: &b {<<: *a, k: 2}}\nc: {<<: *b}\napplications: []"
+    document = parse_serve_config(text).document
+    assert (document["x"], document["c"]) == ({"y": {"k": 2}}, {"k": 2})
+
+
+def levels(depth: int) -> str:
+    """Anchors that each stay shallow and together make a value of some depth."""
+    chain = [f"a0: &a0 {'[' * 50}{']' * 50}"]
+    chain += [f"a{step}: &a{step} {'[' * 10}*a{step - 1}{']' * 10}" for step in range(1, depth // 10 - 4)]
+    return "\n".join([*chain, "applications: []"])
+
+
+def test_depth_is_counted_through_aliases() -> None:
+    parse_serve_config(levels(90))
+    with pytest.raises(InvalidSpec, match="levels"):
+        parse_serve_config(levels(110))
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("1e-4", 0.0001),
+        ("2E3", 2000.0),
+        ("1.5e3", 1500.0),
+        (".5", 0.5),
+        ("-1_000", -1000),
+        ("0x10", 16),
+        ("yes", True),
+        ("~", None),
+        ("2026-01-31", "2026-01-31"),
+        ("1:30", "1:30"),
+        ("1.10.0", "1.10.0"),
+        ("e5", "e5"),
+        ("'1e5'", "1e5"),
+        ("=", "="),
+        ("{1: a, b: c}", {"1": "a", "b": "c"}),
+        ("{yes: a, 0.5: b}", {"true": "a", "0.5": "b"}),
+    ],
+)
+def test_values_are_read_as_kuberay_reads_them(written: str, read: Any) -> None:
+    config = parse_serve_config(f"applications: [{{import_path: 'a:b', args: {{v: {written}}}}}]")
+    assert config.document["applications"][0]["args"] == {"v": read}
+    assert type(config.document["applications"][0]["args"]["v"]) is type(read)
+
+
+@given(JSON)
+def test_json_is_read_as_json(value: Any) -> None:
+    """Every JSON text is YAML and says the same, but for what is too deep, too large or given twice."""
+    document = {"applications": [], "value": value}
+    with suppress(InvalidSpec):
+        assert parse_serve_config(json.dumps(document)).document == document
+
+
+def only(app: dict[str, Any]) -> ServeConfig:
+    return ServeConfig({"applications": [{"name": "a", "import_path": "a:b", **app}]})
+
+
+def running(app: dict[str, Any]) -> DeployedConfig:
+    return DeployedConfig({"a": {"name": "a", "import_path": "a:b", **app}})
+
+
+def one_deployment(**fields: Any) -> dict[str, Any]:
+    return {"deployments": [{"name": "D", **fields}]}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"runtime_env": {"env_vars": {"V": "1.10"}}}, {"runtime_env": {"env_vars": {"V": "1.1"}}}),
+        ({"args": {"id": "7"}}, {"args": {"id": "007"}}),
+        ({"args": {"id": "7"}}, {"args": {"id": 7}}),
+        ({"args": {"id": 2**53}}, {"args": {"id": 2**53 + 1}}),
+        ({"args": {"a": None}}, {"args": {}}),
+        ({"args": {"a": {}}}, {"args": {"a": None}}),
+        ({"route_prefix": None}, {}),
+        ({"args": {"on": True}}, {"args": {"on": 1}}),
+        (one_deployment(user_config={"a": ""}), one_deployment(user_config={"a": None})),
+        (one_deployment(autoscaling_config={}), one_deployment()),
+        (
+            one_deployment(ray_actor_options={"runtime_env": {"env_vars": {"A": "1"}}}),
+            one_deployment(ray_actor_options={"runtime_env": {"env_vars": {"A": "1.0"}}}),
+        ),
+    ],
+)
+def test_a_change_that_the_application_sees_is_one(before: dict[str, Any], after: dict[str, Any]) -> None:
+    assert only(after).differences(running(before))
+    assert only(before).differences(running(after))
+
+
+@pytest.mark.parametrize(
+    ("written", "answered"),
+    [
+        (one_deployment(max_ongoing_requests="7"), one_deployment(max_ongoing_requests=7)),
+        (one_deployment(health_check_period_s=5), one_deployment(health_check_period_s=5.0)),
+        (one_deployment(ray_actor_options={"num_cpus": "0.5"}), one_deployment(ray_actor_options={"num_cpus": 0.5})),
+        (one_deployment(autoscaling_config=None), one_deployment()),
+        ({"runtime_env": {}, "args": {"a": None}}, {"runtime_env": {}, "args": {"a": None}}),
+    ],
+)
+def test_rays_own_spelling_of_a_typed_value_is_no_change(written: dict[str, Any], answered: dict[str, Any]) -> None:
+    assert only(written).differences(running(answered)) == ()
+
+
+def test_differences_are_told_in_the_same_order_always() -> None:
+    names = [f"app{number}" for number in range(20)]
+    apps = {name: {"name": name, "import_path": "a:b"} for name in names}
+    assert ServeConfig({"applications": []}).differences(DeployedConfig(apps)) == tuple(
+        f"applications.{name}" for name in sorted(names)
+    )
 
 
 @given(JSON)
@@ -164,6 +291,8 @@ def test_rays_answer_is_read_with_all_that_may_be_absent() -> None:
                     "status": "DEPLOY_FAILED",
                     "message": "\x1b[31mbroken\x1b[0m",
                     "deployed_app_config": {"import_path": "a:b"},
+                    "source": "declarative",
+                    "last_deployed_time_s": 12.5,
                     "deployments": {"D": {"status": "UNHEALTHY"}},
                 },
                 "b": {"status": "RUNNING", "source": "imperative"},
@@ -175,4 +304,6 @@ def test_rays_answer_is_read_with_all_that_may_be_absent() -> None:
     assert status.healthy_proxy_ips == {"10.0.0.1"}
     assert status.applications["a"].message == "broken"
     assert status.applications["a"].deployments["D"].status == "UNHEALTHY"
+    assert (status.applications["a"].source, status.applications["a"].last_deployed_time_s) == ("declarative", 12.5)
+    assert (status.applications["b"].source, status.applications["b"].last_deployed_time_s) == ("imperative", None)
     assert status.deployed.apps == {"a": {"import_path": "a:b"}}

@@ -36,6 +36,14 @@ def test_a_good_service_has_no_problems() -> None:
         (cluster(group(), group()), "workerGroupSpecs[1].groupName"),
         (cluster(group(template={"spec": {"containers": []}})), "workerGroupSpecs[0].template.spec.containers"),
         ({"headGroupSpec": {"template": {}}}, "headGroupSpec.template.spec.containers"),
+        ({"headGroupSpec": {"template": {"spec": "x"}}}, "headGroupSpec.template.spec.containers"),
+        ({"headGroupSpec": {"template": {"spec": {"containers": "x"}}}}, "headGroupSpec.template.spec.containers"),
+        ({"headGroupSpec": {"template": {"spec": {"containers": [1]}}}}, "headGroupSpec.template.spec.containers"),
+        (
+            {"headGroupSpec": {"template": TEMPLATE, "headService": {"metadata": 5}}},
+            "headGroupSpec.headService.metadata",
+        ),
+        ({"headGroupSpec": {"template": TEMPLATE, "headService": {"spec": "x"}}}, "headGroupSpec.headService.spec"),
         (cluster(historyServerOptions={}), "historyServerOptions"),
         (
             {"headGroupSpec": {"template": TEMPLATE, "headService": {"metadata": {"name": "mine"}}}},
@@ -65,6 +73,31 @@ def test_a_raycluster_may_have_a_longer_name_than_a_rayservice() -> None:
 def test_a_service_in_another_namespace_is_refused() -> None:
     found = problems_of({"rayClusterConfig": cluster(), "serveService": {"metadata": {"namespace": "other"}}})
     assert found == [("spec.serveService.metadata.namespace", "is other")]
+
+
+def test_a_bad_serve_config_is_found_with_all_the_rest() -> None:
+    spec = {"rayClusterConfig": cluster(group(), group()), "serveConfigV2": "applications: {}"}
+    assert [path for path, _ in problems_of(spec)] == [
+        "spec.rayClusterConfig.workerGroupSpecs[1].groupName",
+        "spec.serveConfigV2:applications",
+    ]
+
+
+def test_however_much_is_wrong_it_fits_a_condition() -> None:
+    groups = [group("g" * 10_000, minReplicas=2, maxReplicas=1) for _ in range(1000)]
+    spec = RayServiceSpec.model_validate({"rayClusterConfig": cluster(*groups)})
+    found = validate_service("my-app", "default", spec)
+    assert found[-1].problem == "has 1979 more problems"
+    assert len("; ".join(map(str, found))) < 32768
+
+
+def test_a_missing_field_is_called_missing() -> None:
+    with pytest.raises(ValidationError) as error:
+        RayServiceSpec.model_validate({"rayClusterConfig": {"workerGroupSpecs": [{"groupName": "a"}]}})
+    assert [str(problem) for problem in parse_problems(error.value)] == [
+        "spec.rayClusterConfig.headGroupSpec is missing; add it",
+        "spec.rayClusterConfig.workerGroupSpecs[0].template is missing; add it",
+    ]
 
 
 def test_what_pydantic_finds_is_told_in_the_words_of_manifests() -> None:

@@ -205,8 +205,12 @@ class Passes:
         known = self._configs.get(meta.uid)
         if known is not None and known[0] == name:
             return known[1]
-        stored = await self.kube.get(Kind.REVISION, meta.namespace, name)
-        config = parse_serve_config(stored["data"]["spec"].get("serveConfigV2"))
+        try:
+            stored = await self.kube.get(Kind.REVISION, meta.namespace, name)
+            config = parse_serve_config(stored["data"]["spec"].get("serveConfigV2"))
+        except (NotFound, InvalidSpec):
+            # Deleted by hand, or written by a more lenient version: the cluster runs on as it is.
+            return None
         self._configs[meta.uid] = (name, config)
         return config
 

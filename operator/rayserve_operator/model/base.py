@@ -4,30 +4,50 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, WithJsonSchema
 from pydantic.alias_generators import to_camel
-from pydantic.config import JsonDict
+from pydantic.config import JsonDict, JsonValue
 
 INT32_MAX = 2_147_483_647
 
-OPAQUE_OBJECT = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+OPAQUE_OBJECT: JsonDict = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
 OpaqueObject = Annotated[dict[str, Any], WithJsonSchema(OPAQUE_OBJECT)]
 """A Kubernetes object (or a part of one) that the API server checks itself and we pass on as it is."""
 
-_CONTAINERS = {"type": "array", "minItems": 1, "items": OPAQUE_OBJECT}
+_STRING: JsonDict = {"type": "string"}
+_INTEGER: JsonDict = {"type": "integer"}
+_STRINGS: JsonDict = {"type": "object", "additionalProperties": _STRING}
 
-PodTemplate = Annotated[
+
+def _opaque(required: list[JsonValue], **properties: JsonValue) -> JsonDict:
+    """An opaque object of which only what we read ourselves is declared, so that the API server warrants its shape."""
+    return {**OPAQUE_OBJECT, **({"required": required} if required else {}), "properties": properties}
+
+
+def _list_of(item: JsonDict, **bounds: JsonValue) -> JsonDict:
+    return {"type": "array", "items": item, **bounds}
+
+
+_METADATA = _opaque([], name=_STRING, namespace=_STRING, labels=_STRINGS, annotations=_STRINGS)
+_CONTAINER = _opaque(
+    ["name"],
+    name=_STRING,
+    env=_list_of(_opaque(["name"], name=_STRING)),
+    ports=_list_of(_opaque(["containerPort"], containerPort=_INTEGER, name=_STRING)),
+)
+_POD_SPEC = _opaque(["containers"], containers=_list_of(_CONTAINER, minItems=1), initContainers=_list_of(_CONTAINER))
+
+PodTemplate = Annotated[dict[str, Any], WithJsonSchema(_opaque(["spec"], metadata=_METADATA, spec=_POD_SPEC))]
+"""A pod template. Nearly all of it is opaque, but the API server itself refuses one without a container."""
+
+ServiceTemplate = Annotated[
     dict[str, Any],
     WithJsonSchema(
-        {
-            **OPAQUE_OBJECT,
-            "required": ["spec"],
-            "properties": {
-                "spec": {**OPAQUE_OBJECT, "required": ["containers"], "properties": {"containers": _CONTAINERS}}
-            },
-        }
+        _opaque(
+            [], metadata=_METADATA, spec=_opaque([], ports=_list_of(_opaque(["port"], port=_INTEGER, name=_STRING)))
+        )
     ),
 ]
-"""A pod template. All of it is opaque, but the API server itself refuses one without a container."""
+"""A Service that the user describes and the operator completes."""
 
 
 def keyed_by(field: str) -> JsonDict:

@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 from typing_extensions import override
 
+MOST = 20
+"""Problems told at once: a condition and an event hold only so many words."""
+LONGEST = 500
+"""Characters of one problem; the value that is wrong may be as large as the manifest."""
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -22,7 +27,7 @@ class Problem:
 
     @override
     def __str__(self) -> str:
-        return f"{self.path} {self.problem}; {self.mend}"
+        return f"{_short(self.path)} {_short(self.problem)}; {self.mend}"
 
 
 class InvalidSpec(ValueError):
@@ -33,12 +38,30 @@ class InvalidSpec(ValueError):
         super().__init__("; ".join(map(str, self.problems)))
 
 
+def first_of(problems: Iterable[Problem], path: str) -> list[Problem]:
+    """As many problems as one message can tell; `path` is where the rest of them is."""
+    found = list(problems)
+    more = len(found) - MOST
+    if more <= 0:
+        return found
+    return [*found[:MOST], Problem(path, f"has {more} more problems", "correct these first")]
+
+
 def parse_problems(error: ValidationError) -> list[Problem]:
     """What pydantic found in a spec, in the words of manifests."""
-    return [
-        Problem(f"spec{_dotted(found['loc'])}", f"is not valid ({found['msg']})", "correct the value")
-        for found in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
+    return first_of(
+        (
+            Problem(f"spec{_dotted(found['loc'])}", "is missing", "add it")
+            if found["type"] == "missing"
+            else Problem(f"spec{_dotted(found['loc'])}", f"is not valid ({found['msg']})", "correct the value")
+            for found in error.errors(include_url=False, include_context=False, include_input=False)
+        ),
+        "spec",
+    )
+
+
+def _short(words: str) -> str:
+    return words if len(words) <= LONGEST else f"{words[:LONGEST]}…"
 
 
 def _dotted(location: tuple[int | str, ...]) -> str:

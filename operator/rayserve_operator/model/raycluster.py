@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from rayserve_operator.model.base import INT32_MAX, Model, OpaqueObject, PodTemplate, keyed_by, rule
+from rayserve_operator.model.base import INT32_MAX, Model, OpaqueObject, PodTemplate, ServiceTemplate, keyed_by, rule
 from rayserve_operator.model.conditions import Condition
 
 KUBERAY_OPERATOR = "ray.io/kuberay-operator"
@@ -58,7 +58,7 @@ class HeadGroupSpec(Model):
     """Pod template of the head; its first container runs Ray."""
     ray_start_params: dict[str, str] = {}
     """Flags of `ray start`, without the leading dashes."""
-    head_service: OpaqueObject | None = None
+    head_service: ServiceTemplate | None = None
     """A Service that replaces the generated head Service; its selector is set by the operator."""
     service_type: Literal["", "ClusterIP", "NodePort", "LoadBalancer", "ExternalName"] | None = None
     """Type of the head Service; unset means a headless Service."""
@@ -151,10 +151,15 @@ class RedisCredential(Model):
 class GcsFaultToleranceOptions(Model):
     """How the cluster's state survives the loss of its head."""
 
-    backend: Annotated[
-        Literal["redis", "rocksdb"] | None,
-        Field(json_schema_extra=rule("self == oldSelf", "backend cannot change; make a new cluster")),
-    ] = None
+    # The rule stands here and not at the field, where it would not see that the field is taken out and put in again.
+    model_config = ConfigDict(
+        json_schema_extra=rule(
+            "(has(self.backend) ? self.backend : 'redis') == (has(oldSelf.backend) ? oldSelf.backend : 'redis')",
+            "gcsFaultToleranceOptions.backend cannot change; make a new cluster",
+        )
+    )
+
+    backend: Literal["redis", "rocksdb"] | None = None
     """Where the state is kept; unset means Redis."""
     redis_address: str | None = None
     """Address of Redis, `host:port` or `redis://…`."""

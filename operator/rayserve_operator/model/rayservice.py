@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from rayserve_operator.model.base import Model, OpaqueObject, keyed_by, rule
+from rayserve_operator.model.base import Model, ServiceTemplate, keyed_by, rule
 from rayserve_operator.model.conditions import Condition
 from rayserve_operator.model.raycluster import ManagedBy, RayClusterSpec, RayClusterStatus
 
@@ -13,6 +13,13 @@ DEFAULT_DELETION_DELAY = 60
 
 class ClusterUpgradeOptions(Model):
     """How an incremental upgrade moves capacity and traffic."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rule(
+            "!has(self.stepSizePercent) || !has(self.maxSurgePercent) || self.stepSizePercent <= self.maxSurgePercent",
+            "stepSizePercent is above maxSurgePercent; lower stepSizePercent or raise maxSurgePercent",
+        )
+    )
 
     max_surge_percent: Annotated[int, Field(ge=0, le=100)] | None = 100
     """Capacity that the new cluster may add at a time, in percent."""
@@ -29,7 +36,9 @@ class ServiceUpgradeStrategy(Model):
 
     model_config = ConfigDict(
         json_schema_extra=rule(
-            "!has(self.type) || self.type != 'NewClusterWithIncrementalUpgrade' || has(self.clusterUpgradeOptions)",
+            "!has(self.type) || self.type != 'NewClusterWithIncrementalUpgrade' || (has(self.clusterUpgradeOptions)"
+            " && has(self.clusterUpgradeOptions.stepSizePercent)"
+            " && has(self.clusterUpgradeOptions.intervalSeconds))",
             "NewClusterWithIncrementalUpgrade needs clusterUpgradeOptions; give stepSizePercent and intervalSeconds",
         )
     )
@@ -47,7 +56,7 @@ class RayServiceSpec(Model):
     """The Ray cluster."""
     serve_config_v2: str | None = Field(default=None, alias="serveConfigV2")
     """The Serve applications, as YAML in Ray's own schema."""
-    serve_service: OpaqueObject | None = None
+    serve_service: ServiceTemplate | None = None
     """A Service that replaces the generated `{name}-serve-svc`; its selector is set by the operator."""
     upgrade_strategy: ServiceUpgradeStrategy | None = None
     """What an edit of rayClusterConfig does."""

@@ -15,7 +15,12 @@ from functools import cached_property
 from typing import Any, Self
 
 _CLUSTER_KEYS = ("proxy_location", "http_options", "grpc_options", "controller_options")
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_VERBATIM = frozenset({"args", "user_config", "runtime_env", "policy_kwargs", "request_router_kwargs"})
+"""What Ray hands on as it is: there `"1.10"` is not `"1.1"`, nor `"7"` a 7, nor null the same as nothing."""
+_NULL_TELLS = frozenset({"route_prefix"})
+"""Where null says something of its own: here, that the application is not reachable from outside."""
+_ABSENT = object()
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _MESSAGE_LIMIT = 2000
 
 
@@ -74,16 +79,17 @@ class ServeConfig:
         return tuple(self._differences(deployed))
 
     def _differences(self, deployed: DeployedConfig) -> Iterator[str]:
-        if not _same(self.document.get("target_capacity"), deployed.target_capacity):
-            yield "target_capacity"
+        yield from _paths(
+            self.document.get("target_capacity"), deployed.target_capacity, "target_capacity", verbatim=False
+        )
         logging = self.document.get("logging_config")
-        for name in self.applications.keys() | deployed.apps.keys():
+        for name in sorted(self.applications.keys() | deployed.apps.keys()):
             wanted, running = self.applications.get(name), deployed.apps.get(name)
             if wanted is None or running is None:
                 yield f"applications.{name}"
                 continue
             wanted = {"logging_config": logging, **wanted, "name": name}
-            yield from _paths(wanted, {**running, "name": name}, f"applications.{name}")
+            yield from _paths(wanted, {**running, "name": name}, f"applications.{name}", verbatim=False)
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,10 @@ class ApplicationState:
     status: str
     message: str
     deployments: Mapping[str, DeploymentState]
+    source: str
+    """`declarative` for what a Serve config made, `imperative` for what `serve.run` did."""
+    last_deployed_time_s: float | None
+    """When a PUT last reached it, by Ray's clock: the only mark that tells one PUT from the next."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +160,8 @@ def _application(app: Mapping[str, Any]) -> ApplicationState:
             name: DeploymentState(deployment.get("status", ""), _plain(deployment.get("message")))
             for name, deployment in (app.get("deployments") or {}).items()
         },
+        source=app.get("source", "declarative"),
+        last_deployed_time_s=app.get("last_deployed_time_s"),
     )
 
 
@@ -157,29 +169,39 @@ def _plain(message: str | None) -> str:
     return _ANSI.sub("", message or "")[-_MESSAGE_LIMIT:]
 
 
-def _paths(wanted: Any, running: Any, path: str) -> Iterator[str]:
+def _paths(wanted: Any, running: Any, path: str, *, verbatim: bool) -> Iterator[str]:
     if isinstance(wanted, Mapping) and isinstance(running, Mapping):
         for key in sorted(wanted.keys() | running.keys()):
-            yield from _paths(wanted.get(key), running.get(key), f"{path}.{key}")
+            absent = _ABSENT if verbatim or key in _NULL_TELLS else None
+            yield from _paths(
+                wanted.get(key, absent),
+                running.get(key, absent),
+                f"{path}.{key}",
+                verbatim=verbatim or key in _VERBATIM,
+            )
     elif isinstance(wanted, list) and isinstance(running, list) and len(wanted) == len(running):
         for index, (one, other) in enumerate(zip(wanted, running, strict=True)):
-            yield from _paths(one, other, f"{path}.{index}")
-    elif not _same(wanted, running):
+            yield from _paths(one, other, f"{path}.{index}", verbatim=verbatim)
+    elif not (_equal(wanted, running) or (not verbatim and _coerced(wanted, running))):
         yield path
 
 
-def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    if one == other:
-        return True
-    if isinstance(one, str | int | float) and isinstance(other, str | int | float):
-        try:
-            return float(one) == float(other)
-        except ValueError:
-            return False
-    return not one and not other and not isinstance(one, bool | int | float)
+def _equal(one: Any, other: Any) -> bool:
+    """Equality of JSON: a flag is no number, but 5 is 5.0."""
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+
+
+def _coerced(one: Any, other: Any) -> bool:
+    """Whether a number and a word say the same, as Ray's schema takes one for the other."""
+    if isinstance(other, str):
+        one, other = other, one
+    if not isinstance(one, str) or isinstance(other, bool) or not isinstance(other, int | float):
+        return False
+    try:
+        return float(one) == other
+    except ValueError:
+        return False
 
 
 def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rayserve_operator.model.problems import InvalidSpec, Problem
+from rayserve_operator.model.problems import InvalidSpec, Problem, first_of
 from rayserve_operator.model.raycluster import RayClusterSpec, WorkerGroupSpec
 from rayserve_operator.model.rayservice import RayServiceSpec
 from rayserve_operator.model.serve_parsing import parse_serve_config
@@ -21,12 +21,12 @@ DNS_LABEL = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
 
 def validate_service(name: str, namespace: str, spec: RayServiceSpec) -> list[Problem]:
     """The problems of a RayService."""
-    return list(_service(name, namespace, spec))
+    return first_of(_service(name, namespace, spec), "spec")
 
 
 def validate_cluster(name: str, namespace: str, spec: RayClusterSpec) -> list[Problem]:
     """The problems of a RayCluster."""
-    return [*_name(name, CLUSTER_NAME_LENGTH), *_cluster("spec", namespace, spec)]
+    return first_of([*_name(name, CLUSTER_NAME_LENGTH), *_cluster("spec", namespace, spec)], "spec")
 
 
 def _service(name: str, namespace: str, spec: RayServiceSpec) -> Iterator[Problem]:
@@ -39,7 +39,7 @@ def _service(name: str, namespace: str, spec: RayServiceSpec) -> Iterator[Proble
             "would give the old and the new cluster of a rollout one Service",
             "leave it out",
         )
-    yield from _own_namespace("spec.serveService", namespace, spec.serve_service)
+    yield from _service_template("spec.serveService", namespace, spec.serve_service)
     try:
         parse_serve_config(spec.serve_config_v2)
     except InvalidSpec as invalid:
@@ -56,21 +56,26 @@ def _name(name: str, longest: int) -> Iterator[Problem]:
 def _cluster(path: str, namespace: str, spec: RayClusterSpec) -> Iterator[Problem]:
     head = spec.head_group_spec
     yield from _containers(f"{path}.headGroupSpec.template", head.template)
-    yield from _own_namespace(f"{path}.headGroupSpec.headService", namespace, head.head_service)
+    yield from _service_template(f"{path}.headGroupSpec.headService", namespace, head.head_service)
     if spec.history_server_options is not None:
         yield Problem(f"{path}.historyServerOptions", "is not supported", "leave it out")
-    names = [group.group_name for group in spec.worker_group_specs]
+    seen: set[str] = set()
     for index, group in enumerate(spec.worker_group_specs):
         at = f"{path}.workerGroupSpecs[{index}]"
-        if group.group_name in names[:index]:
+        if group.group_name in seen:
             yield Problem(f"{at}.groupName", f"is {group.group_name} again", "give each group a name of its own")
+        seen.add(group.group_name)
         yield from _containers(f"{at}.template", group.template)
         yield from _bounds(at, group)
 
 
 def _containers(path: str, template: Mapping[str, Any]) -> Iterator[Problem]:
-    if not (template.get("spec") or {}).get("containers"):
+    spec = template.get("spec")
+    containers = spec.get("containers") if isinstance(spec, Mapping) else None
+    if not containers:
         yield Problem(f"{path}.spec.containers", "is empty", "add the container that runs Ray")
+    elif not isinstance(containers, list) or not all(isinstance(container, Mapping) for container in containers):
+        yield Problem(f"{path}.spec.containers", "is not a list of containers", "write each with a name and an image")
 
 
 def _bounds(path: str, group: WorkerGroupSpec) -> Iterator[Problem]:
@@ -81,11 +86,15 @@ def _bounds(path: str, group: WorkerGroupSpec) -> Iterator[Problem]:
         )
 
 
-def _own_namespace(path: str, namespace: str, service: Mapping[str, Any] | None) -> Iterator[Problem]:
+def _service_template(path: str, namespace: str, service: Mapping[str, Any] | None) -> Iterator[Problem]:
+    for part in ("metadata", "spec"):
+        if not isinstance((service or {}).get(part) or {}, Mapping):
+            yield Problem(f"{path}.{part}", "is not a mapping", "write it as in a Service")
     named = _metadata(service).get("namespace")
     if named and named != namespace:
         yield Problem(f"{path}.metadata.namespace", f"is {named}", f"leave it out: everything is made in {namespace}")
 
 
 def _metadata(service: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    return (service or {}).get("metadata") or {}
+    metadata = (service or {}).get("metadata")
+    return metadata if isinstance(metadata, Mapping) else {}

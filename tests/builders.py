@@ -1,0 +1,258 @@
+"""Builders for what the planners see, and plans in words: a test names only what it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rayserve_operator.model.objects import Meta, RayCluster, RayService
+from rayserve_operator.model.raycluster import RayClusterSpec, RayClusterStatus
+from rayserve_operator.model.rayservice import RayServiceStatus
+from rayserve_operator.model.serve import ServeStatus
+from rayserve_operator.model.serve_parsing import parse_serve_config
+from rayserve_operator.planning.actions import (
+    Annotate,
+    AnyAction,
+    Apply,
+    Confirm,
+    Create,
+    Delete,
+    Kind,
+    Patch,
+    Plan,
+    SubmitServe,
+)
+from rayserve_operator.planning.drift import stamped
+from rayserve_operator.planning.goal import Aim, Goal
+from rayserve_operator.planning.observed import (
+    ObservedCluster,
+    ObservedRayCluster,
+    ObservedService,
+    PodView,
+    RevisionView,
+    ServiceView,
+)
+from rayserve_operator.render import clusters, labels, services
+
+NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
+NAME = "demo"
+APP = "applications: [{name: app, import_path: 'app:x'}]"
+OTHER_APP = "applications: [{name: app, import_path: 'app:y'}]"
+
+
+def ago(seconds: float) -> str:
+    """A moment before now, as an annotation says it."""
+    return (NOW - timedelta(seconds=seconds)).isoformat()
+
+
+# What users write. -------------------------------------------------------------------------------------------------
+
+
+def template(image: str = "ray:1") -> dict[str, Any]:
+    return {"spec": {"containers": [{"name": "ray", "image": image}]}}
+
+
+def group(name: str = "cpu", image: str = "ray:1", **fields: Any) -> dict[str, Any]:
+    return {"groupName": name, "template": template(image), "replicas": 1, "minReplicas": 0, **fields}
+
+
+def cluster_config(*groups: Mapping[str, Any], image: str = "ray:1", **fields: Any) -> dict[str, Any]:
+    head = {"template": template(image)}
+    return {"headGroupSpec": head, "workerGroupSpecs": list(groups or [group(image=image)]), **fields}
+
+
+def service_spec(config: Mapping[str, Any] | None = None, app: str = APP, **fields: Any) -> dict[str, Any]:
+    return {"rayClusterConfig": dict(config or cluster_config()), "serveConfigV2": app, **fields}
+
+
+def service_meta(generation: int = 1) -> Meta:
+    return Meta.parse(
+        {"metadata": {"name": NAME, "namespace": "default", "uid": "service", "generation": generation, "labels": {}}}
+    )
+
+
+def aim_at(spec: Mapping[str, Any]) -> Aim:
+    return Aim(Goal.parse(service_meta(), spec))
+
+
+# What there is. ----------------------------------------------------------------------------------------------------
+
+
+def pod(name: str = "worker", cluster: str = "demo-a", **fields: Any) -> PodView:
+    """A pod that runs and is ready, but for what is given: role, group, phase, started, ready, serve, age, leaving,
+    waiting (a reason)."""
+    role, phase = fields.pop("role", labels.WORKER), fields.pop("phase", "Running")
+    started, age = fields.pop("started", phase == "Running"), fields.pop("age", 100.0)
+    ready = fields.pop("ready", started)
+    waiting = fields.pop("waiting", None)
+    metadata: dict[str, Any] = {
+        "name": name,
+        "namespace": "default",
+        "uid": f"uid-{name}",
+        "creationTimestamp": ago(age),
+        "labels": {
+            labels.CLUSTER: cluster,
+            labels.NODE_TYPE: role,
+            labels.GROUP: fields.pop("group", labels.HEAD_GROUP if role == labels.HEAD else "cpu"),
+            labels.SERVE: fields.pop("serve", "false" if role == labels.HEAD else "true"),
+        },
+    }
+    if fields.pop("leaving", False):
+        metadata["deletionTimestamp"] = ago(1)
+    assert not fields, fields
+    state = {"waiting": {"reason": waiting}} if waiting else {"running": {}}
+    container = {"name": "ray", "state": state, "started": started, "ready": ready}
+    status = {
+        "phase": phase,
+        "conditions": [{"type": "Ready", "status": str(ready)}],
+        "containerStatuses": [container] if phase == "Running" or waiting else [],
+        **({"podIP": f"ip-{name}"} if phase == "Running" else {}),
+    }
+    return PodView.parse({"metadata": metadata, "spec": {"containers": [{"name": "ray"}]}, "status": status})
+
+
+def head(cluster: str = "demo-a", **fields: Any) -> PodView:
+    return pod(f"{cluster}-head", cluster, role=labels.HEAD, **fields)
+
+
+def pods_of(cluster: str) -> tuple[PodView, ...]:
+    """A head and a worker, both well."""
+    return head(cluster, serve="true"), pod(f"{cluster}-worker", cluster)
+
+
+def answer(app: str = APP, status: str = "RUNNING", proxies: Iterable[str] = (), message: str = "") -> ServeStatus:
+    """What a Ray says that was given these applications."""
+    applications = {
+        name: {"status": status, "message": message, "source": "declarative", "deployed_app_config": dict(config)}
+        for name, config in parse_serve_config(app).applications.items()
+    }
+    return ServeStatus.parse(
+        {
+            "controller_info": {"node": "a"},
+            "applications": applications,
+            "proxies": {ip: {"node_ip": ip, "status": "HEALTHY"} for ip in proxies},
+        }
+    )
+
+
+NOTHING_DEPLOYED = ServeStatus.parse({"controller_info": {}, "applications": {}})
+
+
+def cluster(name: str = "demo-a", goal: Aim | None = None, **fields: Any) -> ObservedCluster:
+    """A RayCluster as the goal's own would be, with healthy pods and applications, but for what is given: config,
+    pods, serve, assigned, routed and retired (seconds ago), notes, leaving, created (seconds ago), proxy."""
+    aim = goal or aim_at(service_spec())
+    service = RayService(service_meta(), aim.goal.spec, RayServiceStatus())
+    config = fields.pop("config", None)
+    spec = RayClusterSpec.model_validate(config) if config else aim.goal.spec.ray_cluster_config
+    manifest = clusters.ray_cluster(service, name, spec, aim.goal.revision, aim.goal.serve.cluster_part)
+    manifest["metadata"].update(
+        uid=f"uid-{name}", resourceVersion="7", creationTimestamp=ago(fields.pop("created", 900))
+    )
+    notes = manifest["metadata"]["annotations"]
+    for note, key in ((labels.ROUTED_AT, "routed"), (labels.RETIRED_AT, "retired")):
+        if key in fields:
+            notes[note] = ago(fields.pop(key))
+    notes.update(fields.pop("notes", {}))
+    if fields.pop("leaving", False):
+        manifest["metadata"]["deletionTimestamp"] = ago(1)
+    observed = ObservedCluster(
+        RayCluster(Meta.parse(manifest), RayClusterSpec.model_validate(manifest["spec"]), RayClusterStatus()),
+        fields.pop("pods", pods_of(name)),
+        fields.pop("serve", answer()),
+        fields.pop("assigned", aim.goal.serve),
+        fields.pop("proxy", None),
+    )
+    assert not fields, fields
+    return observed
+
+
+def stable_services(goal: Aim, active: ObservedCluster, **changes: Any) -> tuple[ServiceView, ServiceView]:
+    """The serve and the head Service as they are once traffic goes to the cluster."""
+    service = RayService(service_meta(), goal.goal.spec, RayServiceStatus())
+    views = []
+    for render in (services.stable_serve_service, services.stable_head_service):
+        manifest = stamped(render(service, active.cluster))
+        manifest["metadata"] = {**manifest["metadata"], "uid": "uid-svc", "resourceVersion": "5"}
+        views.append(ServiceView.parse(manifest))
+    serve, stable_head = views
+    if "stamp" in changes:
+        notes = {labels.ACTIVE_CLUSTER: changes["stamp"]} if changes["stamp"] else {}
+        serve = replace(serve, meta=replace(serve.meta, annotations=notes))
+    if "selects" in changes:
+        serve = replace(serve, spec={**serve.spec, "selector": {labels.CLUSTER: changes["selects"]}})
+    if "owner" in changes:
+        serve = replace(serve, meta=replace(serve.meta, owner=changes["owner"]))
+    return serve, stable_head
+
+
+def revision(goal: Aim, number: int = 1, attempt: int = 1) -> RevisionView:
+    notes = {labels.ATTEMPT: str(attempt), labels.PART: goal.goal.part_digest}
+    metadata = {"name": goal.goal.revision, "uid": "uid-revision", "resourceVersion": "3", "annotations": notes}
+    return RevisionView.parse({"metadata": metadata, "revision": number})
+
+
+def world(
+    goal: Aim,
+    *found: ObservedCluster,
+    active: ObservedCluster | None = None,
+    status: RayServiceStatus | None = None,
+    revisions: tuple[RevisionView, ...] | None = None,
+    ghosts: Iterable[str] = (),
+    **service_changes: Any,
+) -> ObservedService:
+    """A RayService with its clusters; the stable Services lead to the active one, if any."""
+    serve, stable_head = stable_services(goal, active, **service_changes) if active else (None, None)
+    return ObservedService(
+        service=RayService(service_meta(), goal.goal.spec, status or RayServiceStatus()),
+        clusters=found,
+        revisions=(revision(goal),) if revisions is None else revisions,
+        serve_service=serve,
+        head_service=stable_head,
+        ghosts=frozenset(ghosts),
+    )
+
+
+def ray_cluster(
+    config: Mapping[str, Any], *pods: PodView, status: RayClusterStatus | None = None
+) -> ObservedRayCluster:
+    """A RayCluster of its own, as the planner of clusters sees it, with its head Service in order."""
+    metadata = {"name": "demo-a", "namespace": "default", "uid": "uid-demo-a", "generation": 1}
+    spec = RayClusterSpec.model_validate(config)
+    made = RayCluster(Meta.parse({"metadata": metadata}), spec, status or RayClusterStatus())
+    service = ServiceView.parse(stamped(services.cluster_head_service(made)))
+    return ObservedRayCluster(made, pods, {service.meta.name: service})
+
+
+# Plans in words. ---------------------------------------------------------------------------------------------------
+
+
+def in_words(plan: Plan[Any]) -> list[str]:
+    """The plan's actions, one after the other, each in a few words."""
+    return [_words(action) for step in plan.steps for action in step]
+
+
+def _words(action: AnyAction) -> str:
+    match action:
+        case Create(kind=Kind.POD):
+            return f"create a pod {action.name_prefix}"
+        case Create(kind=Kind.SERVICE) | Apply(kind=Kind.SERVICE):
+            metadata, selector = action.manifest["metadata"], action.manifest["spec"]["selector"]
+            return f"point {metadata['name']} at {selector[labels.CLUSTER]}"
+        case Create() | Apply():
+            return f"make {action.kind} {action.manifest['metadata']['name']}"
+        case Patch():
+            paths = [operation["path"] for operation in action.operations if operation["op"] != "test"]
+            return f"patch {action.name}: {', '.join(paths)}"
+        case Annotate():
+            notes = {**(action.annotations or {}), **(action.labels or {})}
+            said = [f"{'not ' if value is None else ''}{key.partition('/')[2]}" for key, value in notes.items()]
+            return f"note {', '.join(said)} on {action.name}"
+        case Delete():
+            return f"delete {action.name}"
+        case Confirm():
+            return f"confirm {action.name}"
+        case SubmitServe():
+            return f"submit {action.config.applications['app']['import_path']} to {action.cluster}"

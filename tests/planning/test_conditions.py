@@ -1,0 +1,50 @@
+from datetime import timedelta
+
+from rayserve_operator.model.conditions import Condition, ServiceCondition
+from rayserve_operator.model.rayservice import RayServiceStatus
+from rayserve_operator.planning.condition_list import Fact, carried, dated, replaced, timestamp
+
+from ..builders import NOW
+
+LATER = NOW + timedelta(minutes=1)
+READY = Fact(ServiceCondition.READY, True, "Serves", "2 pods")
+VALID = Fact(ServiceCondition.SPEC_VALID, True, "Accepted")
+
+
+def told(*facts: Fact) -> list[Condition]:
+    return carried([], facts, 1, NOW)
+
+
+def test_a_condition_that_holds_on_keeps_its_time_though_its_words_change() -> None:
+    [before] = told(READY)
+    [after] = carried([before], [Fact(ServiceCondition.READY, True, "Serves", "3 pods")], 2, LATER)
+    assert (after.last_transition_time, after.message, after.observed_generation) == (timestamp(NOW), "3 pods", 2)
+
+
+def test_a_condition_that_turns_gets_a_new_time() -> None:
+    [after] = carried(told(READY), [Fact(ServiceCondition.READY, False, "Gone")], 1, LATER)
+    assert (after.status, after.last_transition_time) == ("False", timestamp(LATER))
+
+
+def test_what_cannot_be_known_is_unknown() -> None:
+    [after] = told(Fact(ServiceCondition.UPGRADE_IN_PROGRESS, None, "NoActiveCluster"))
+    assert after.status == "Unknown"
+
+
+def test_a_fact_that_no_longer_is_one_goes() -> None:
+    assert [c.type for c in carried(told(READY, VALID), [VALID], 1, LATER)] == ["SpecValid"]
+
+
+def test_one_fact_is_replaced_and_the_others_stay_as_they_are() -> None:
+    before = told(READY, VALID)
+    after = replaced(before, Fact(ServiceCondition.SPEC_VALID, False, "Invalid"), 2, LATER)
+    assert after[0] == before[0]
+    assert [(c.type, c.status) for c in after] == [("Ready", "True"), ("SpecValid", "False")]
+
+
+def test_a_status_is_dated_only_when_something_changed() -> None:
+    before = RayServiceStatus(last_update_time="then", num_serve_endpoints=1)
+    assert dated(before.model_copy(), before, NOW) is not None
+    assert dated(before.model_copy(), before, NOW).last_update_time == "then"
+    changed = dated(before.model_copy(update={"num_serve_endpoints": 2}), before, NOW)
+    assert changed.last_update_time == timestamp(NOW)

@@ -1,0 +1,209 @@
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from rayserve_operator.planning.observed import Silence
+from rayserve_operator.planning.rayservice import RESTING, WATCHING, plan_service
+from rayserve_operator.render import labels
+
+from ..builders import (
+    APP,
+    NOTHING_DEPLOYED,
+    NOW,
+    OTHER_APP,
+    aim_at,
+    answer,
+    cluster,
+    cluster_config,
+    group,
+    head,
+    in_words,
+    pod,
+    pods_of,
+    revision,
+    service_spec,
+    world,
+)
+
+FIRST = aim_at(service_spec())
+NEW_APP = aim_at(service_spec(app=OTHER_APP))
+NEW_IMAGE = aim_at(service_spec(cluster_config(image="ray:2")))
+SERVING = cluster(routed=600)
+NEXT = cluster("demo-b", NEW_IMAGE)
+UPGRADING = (revision(FIRST), revision(NEW_IMAGE, 2))
+
+
+def plan(observed: Any, goal: Any) -> Any:
+    return plan_service(observed, goal, NOW)
+
+
+def words(observed: Any, goal: Any) -> list[str]:
+    return in_words(plan(observed, goal))
+
+
+def test_at_rest_there_is_nothing_to_do_and_ray_is_asked_now_and_then() -> None:
+    result = plan(world(FIRST, SERVING, active=SERVING), FIRST)
+    assert in_words(result) == []
+    assert result.recheck_after == RESTING
+
+
+def test_a_new_service_gets_its_revision_and_a_cluster_made_for_it() -> None:
+    revised, made = words(world(FIRST, revisions=()), FIRST)
+    assert revised == f"make ControllerRevision {FIRST.goal.revision}"
+    assert made.startswith("make RayCluster demo-")
+
+
+@pytest.mark.parametrize(
+    ("stage", "fields", "expected"),
+    [
+        ("its pods are not there", {"pods": (), "serve": NOTHING_DEPLOYED}, []),
+        ("its head has no address", {"pods": (head(phase="Pending"),), "serve": Silence("no head")}, []),
+        ("Ray does not answer", {"serve": Silence("refused", NOW)}, []),
+        ("nothing is deployed", {"serve": NOTHING_DEPLOYED}, ["submit app:x to demo-a"]),
+        ("it runs something else", {"serve": answer(OTHER_APP)}, ["submit app:x to demo-a"]),
+        ("the application comes up", {"serve": answer(status="DEPLOYING")}, []),
+        ("the application failed", {"serve": answer(status="DEPLOY_FAILED")}, []),
+        ("no pod is ready", {"pods": (head(), pod(ready=False))}, []),
+        ("the pods are ready, and outside the Service", {"pods": (head(), pod(serve="false"))}, []),
+        (
+            "all is well",
+            {},
+            [
+                "note routed-at on demo-a",
+                "confirm demo-a",
+                "point demo-serve-svc at demo-a",
+                "point demo-head-svc at demo-a",
+            ],
+        ),
+        ("the head's proxy answers", {"pods": (head(),), "proxy": True}, ["note serve on demo-a-head"]),
+    ],
+)
+def test_the_first_cluster_gets_traffic_only_when_it_serves(
+    stage: str, fields: dict[str, Any], expected: list[str]
+) -> None:
+    assert words(world(FIRST, cluster(**fields)), FIRST) == expected, stage
+
+
+def test_another_serve_config_goes_to_the_serving_cluster_in_place() -> None:
+    observed = world(NEW_APP, SERVING, active=SERVING, revisions=(revision(FIRST), revision(NEW_APP, 2)))
+    assert words(observed, NEW_APP) == ["note revision on demo-a", "submit app:y to demo-a"]
+
+
+def test_an_edit_of_scaling_is_patched_in_place() -> None:
+    more = aim_at(service_spec(cluster_config(group(minReplicas=1, maxReplicas=5))))
+    observed = world(more, SERVING, active=SERVING)
+    assert words(observed, more) == [
+        "patch demo-a: /spec/workerGroupSpecs/0/minReplicas, /spec/workerGroupSpecs/0/maxReplicas"
+    ]
+
+
+def test_another_image_makes_a_new_cluster_and_leaves_the_serving_one_as_it_is() -> None:
+    both = aim_at(service_spec(cluster_config(image="ray:2"), OTHER_APP))
+    observed = world(both, SERVING, active=SERVING, revisions=(revision(FIRST), revision(both, 2)))
+    [made] = words(observed, both)
+    assert made.startswith("make RayCluster demo-")
+    assert "demo-a" not in made
+
+
+def test_the_serving_cluster_is_looked_after_while_another_is_made_ready() -> None:
+    forgetful = cluster(routed=600, serve=NOTHING_DEPLOYED)
+    pending = cluster("demo-b", NEW_IMAGE, serve=answer(status="DEPLOYING"))
+    observed = world(NEW_IMAGE, forgetful, pending, active=forgetful, revisions=UPGRADING)
+    assert words(observed, NEW_IMAGE) == ["submit app:x to demo-a"]
+    assert plan(observed, NEW_IMAGE).recheck_after == WATCHING
+
+
+def test_traffic_moves_in_one_step_after_a_fresh_look_and_nothing_is_retired_before_that_is_seen() -> None:
+    observed = world(NEW_IMAGE, SERVING, NEXT, active=SERVING, revisions=UPGRADING)
+    assert words(observed, NEW_IMAGE) == [
+        "note routed-at on demo-b",
+        "confirm demo-b",
+        "point demo-serve-svc at demo-b",
+        "point demo-head-svc at demo-b",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "expected", "again"),
+    [
+        (cluster(routed=600), ["note retired-at on demo-a"], RESTING),
+        (cluster(routed=600, retired=20), [], RESTING),
+        (cluster(routed=600, retired=55), [], timedelta(seconds=5)),
+        (cluster(routed=600, retired=60), ["confirm demo-serve-svc", "delete demo-a"], timedelta()),
+        (cluster(), ["confirm demo-serve-svc", "delete demo-a"], RESTING),
+    ],
+    ids=["just left", "early", "soon", "over", "never served"],
+)
+def test_a_cluster_that_served_is_kept_for_its_delay(old: Any, expected: list[str], again: timedelta) -> None:
+    result = plan(world(NEW_IMAGE, old, NEXT, active=NEXT, revisions=UPGRADING), NEW_IMAGE)
+    assert in_words(result) == expected
+    assert result.recheck_after == again
+
+
+def test_a_revert_takes_the_old_cluster_up_again() -> None:
+    old = cluster(routed=600, retired=20)
+    observed = world(FIRST, old, NEXT, active=NEXT, revisions=UPGRADING)
+    assert words(observed, FIRST)[:2] == [
+        f"patch {FIRST.goal.revision}: /revision, /metadata/annotations",
+        "note not retired-at on demo-a",
+    ]
+    assert "point demo-serve-svc at demo-a" in words(observed, FIRST)
+
+
+def test_a_superseded_cluster_goes_at_once() -> None:
+    third = aim_at(service_spec(cluster_config(image="ray:3")))
+    observed = world(third, SERVING, NEXT, active=SERVING, revisions=(*UPGRADING, revision(third, 3)))
+    made, *rest = words(observed, third)
+    assert made.startswith("make RayCluster")
+    assert rest == ["confirm demo-serve-svc", "delete demo-b"]
+
+
+def test_a_hand_that_points_the_service_elsewhere_is_undone() -> None:
+    observed = world(FIRST, SERVING, active=SERVING, selects="elsewhere")
+    assert words(observed, FIRST) == ["point demo-serve-svc at demo-a"]
+
+
+def test_without_a_stamp_the_one_that_serves_is_written_down_and_nothing_else_is_done() -> None:
+    adopted = cluster(pods=pods_of("demo-a"))
+    observed = world(NEW_IMAGE, adopted, active=adopted, stamp=None)
+    assert words(observed, NEW_IMAGE) == ["note routed-at on demo-a", "point demo-serve-svc at demo-a"]
+
+
+def test_a_service_that_somebody_else_made_is_left_alone() -> None:
+    observed = world(FIRST, cluster(), active=cluster(), owner="somebody")
+    assert not [done for done in words(observed, FIRST) if "serve-svc" in done]
+    status = plan(observed, FIRST).status
+    assert [c.status for c in status.conditions if c.type == "ServiceConflict"] == ["True"]
+
+
+def test_a_name_that_pods_of_a_gone_cluster_still_bear_is_not_used_again() -> None:
+    [_, first] = words(world(FIRST, revisions=()), FIRST)
+    again = words(world(FIRST, ghosts=[first.rpartition(" ")[2]]), FIRST)
+    assert again[0] == f"note attempt, started-at on {FIRST.goal.revision}"
+    assert again[1] != first
+
+
+def test_rays_own_spelling_of_the_config_counts_as_applied() -> None:
+    spelled = answer(APP.replace("}]", ", runtime_env: {added: by Ray}}]"))
+    note = {labels.SERVE_SPELLING: f"{FIRST.goal.serve.digest}:{spelled.deployed.digest}"}
+    as_told = cluster(routed=600, serve=spelled)
+    noted = cluster(routed=600, serve=spelled, notes=note)
+    assert words(world(FIRST, as_told, active=as_told), FIRST) == ["submit app:x to demo-a"]
+    assert words(world(FIRST, noted, active=noted), FIRST) == []
+
+
+def test_an_invalid_spec_changes_no_scaling() -> None:
+    more = aim_at(service_spec(cluster_config(group(minReplicas=1))))
+    broken = type(more)(more.goal, problems=("something",))  # type: ignore[arg-type]
+    assert words(world(more, SERVING, active=SERVING), broken) == []
+
+
+def test_the_head_leaves_the_service_when_its_proxy_is_silent() -> None:
+    silent = cluster(routed=600, proxy=False)
+    assert words(world(FIRST, silent, active=silent), FIRST) == ["note serve on demo-a-head"]
+
+
+def test_a_head_that_is_to_take_no_traffic_takes_none() -> None:
+    excluded = aim_at(service_spec(excludeHeadPodFromServeSvc=True))
+    assert words(world(excluded, SERVING, active=SERVING), excluded) == ["note serve on demo-a-head"]
