@@ -82,11 +82,14 @@ def aim_at(spec: Mapping[str, Any]) -> Aim:
 
 def pod(name: str = "worker", cluster: str = "demo-a", **fields: Any) -> PodView:
     """A pod that runs and is ready, but for what is given: role, group, phase, started, ready, serve, age, leaving,
-    waiting (a reason)."""
+    ended (all its containers have), waiting (a reason), since (seconds that Ray runs), restarts and the words of the
+    last crash, node, cut_off, failures, replica, index, host, notes."""
     role, phase = fields.pop("role", labels.WORKER), fields.pop("phase", "Running")
     started, age = fields.pop("started", phase == "Running"), fields.pop("age", 100.0)
-    ready = fields.pop("ready", started)
-    waiting = fields.pop("waiting", None)
+    cut_off, waiting = fields.pop("cut_off", False), fields.pop("waiting", None)
+    ready = fields.pop("ready", started) and not cut_off
+    node = fields.pop("node", "node-1" if phase == "Running" else None)
+    placed = {labels.REPLICA_NAME: "replica", labels.REPLICA_INDEX: "index", labels.HOST_INDEX: "host"}
     metadata: dict[str, Any] = {
         "name": name,
         "namespace": "default",
@@ -97,20 +100,40 @@ def pod(name: str = "worker", cluster: str = "demo-a", **fields: Any) -> PodView
             labels.NODE_TYPE: role,
             labels.GROUP: fields.pop("group", labels.HEAD_GROUP if role == labels.HEAD else "cpu"),
             labels.SERVE: fields.pop("serve", "false" if role == labels.HEAD else "true"),
+            labels.IDENTIFIER: f"{cluster}-{role}",
+            **{label: str(fields.pop(key)) for label, key in placed.items() if key in fields},
         },
+        "annotations": {labels.FAILURES: str(fields.pop("failures", 0)), **fields.pop("notes", {})},
     }
     if fields.pop("leaving", False):
         metadata["deletionTimestamp"] = ago(1)
+    state: dict[str, Any] = {"running": {"startedAt": ago(fields.pop("since", age - 3))}}
+    if waiting:
+        state = {"waiting": {"reason": waiting}}
+    if fields.pop("ended", False):
+        state = {"terminated": {"reason": "Error", "exitCode": 1}}
+    container = {"name": "ray", "state": state, "started": started, "ready": ready or cut_off}
+    container["restartCount"] = fields.pop("restarts", 0)
+    if "crash" in fields:
+        crash = {"reason": "Error", "exitCode": 1, "finishedAt": ago(5), "message": fields.pop("crash")}
+        container["lastState"] = {"terminated": crash}
+    spec = {"containers": [{"name": "ray"}], **({"nodeName": node} if node else {})}
+    if "restart_policy" in fields:
+        spec["restartPolicy"] = fields.pop("restart_policy")
+    if "beside" in fields:
+        spec["containers"] = [{"name": "ray"}, {"name": fields.pop("beside")}]
+    conditions = [{"type": "Ready", "status": str(ready)}]
+    if "unschedulable" in fields:
+        words = fields.pop("unschedulable")
+        conditions.append({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": words})
     assert not fields, fields
-    state = {"waiting": {"reason": waiting}} if waiting else {"running": {}}
-    container = {"name": "ray", "state": state, "started": started, "ready": ready}
     status = {
         "phase": phase,
-        "conditions": [{"type": "Ready", "status": str(ready)}],
+        "conditions": conditions,
         "containerStatuses": [container] if phase == "Running" or waiting else [],
         **({"podIP": f"ip-{name}"} if phase == "Running" else {}),
     }
-    return PodView.parse({"metadata": metadata, "spec": {"containers": [{"name": "ray"}]}, "status": status})
+    return PodView.parse({"metadata": metadata, "spec": spec, "status": status})
 
 
 def head(cluster: str = "demo-a", **fields: Any) -> PodView:
@@ -216,14 +239,17 @@ def world(
 
 
 def ray_cluster(
-    config: Mapping[str, Any], *pods: PodView, status: RayClusterStatus | None = None
+    config: Mapping[str, Any], *pods: PodView, status: RayClusterStatus | None = None, **fields: Any
 ) -> ObservedRayCluster:
-    """A RayCluster of its own, as the planner of clusters sees it, with its head Service in order."""
+    """A RayCluster of its own, as the planner of clusters sees it, with its head Service in order; other fields are
+    those of ObservedRayCluster, and `of_service` and `notes`."""
     metadata = {"name": "demo-a", "namespace": "default", "uid": "uid-demo-a", "generation": 1}
+    metadata["labels"] = labels.origin("RayService", NAME) if fields.pop("of_service", False) else {}
+    metadata["annotations"] = fields.pop("notes", {})
     spec = RayClusterSpec.model_validate(config)
     made = RayCluster(Meta.parse({"metadata": metadata}), spec, status or RayClusterStatus())
     service = ServiceView.parse(stamped(services.cluster_head_service(made)))
-    return ObservedRayCluster(made, pods, {service.meta.name: service})
+    return ObservedRayCluster(made, pods, {service.meta.name: service}, **fields)
 
 
 # Plans in words. ---------------------------------------------------------------------------------------------------

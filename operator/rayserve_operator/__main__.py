@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 import kopf
 from typing_extensions import override
@@ -51,7 +52,12 @@ def main() -> None:
     async def assemble() -> tuple[Operator, Callable[[], Awaitable[None]]]:
         kube = await KubeApi.connect(settings.watch_namespaces, USER_AGENT)
         ray = RayApi(USER_AGENT)
-        operator = Operator(kube, ray, SystemClock(), RenderOptions(cluster_domain=settings.cluster_domain))
+        options = RenderOptions(
+            cluster_domain=settings.cluster_domain,
+            batch_scheduler=settings.batch_scheduler,
+            operator_namespace=settings.operator_namespace,
+        )
+        operator = Operator(kube, ray, SystemClock(), options, timedelta(seconds=settings.node_lost_after))
 
         async def disconnect() -> None:
             await ray.close()

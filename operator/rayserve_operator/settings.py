@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal, Self, get_args
+
+from rayserve_operator.render.options import BatchScheduler
 
 PREFIX = "RAYSERVE_"
 
@@ -23,6 +25,12 @@ class Settings:
     """`json` for one object a line, `text` for people."""
     health_port: int = 8080
     """Port of the health endpoint, /healthz."""
+    operator_namespace: str | None = None
+    """Where the operator itself runs; network policies of Ray clusters let it through from there alone."""
+    node_lost_after: int = 60
+    """Seconds that a node must be silent (Ready=Unknown) before the head of a cluster on it is replaced."""
+    batch_scheduler: BatchScheduler | None = None
+    """`volcano`, `yunikorn` or `scheduler-plugins` to schedule Ray pods; empty means the default scheduler."""
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:
@@ -41,10 +49,20 @@ class Settings:
         port = environment.get(f"{PREFIX}HEALTH_PORT", "8080")
         if not port.isdecimal():
             raise ValueError(f"{PREFIX}HEALTH_PORT: {port} is no port; use a number, as 8080")
+        lost_after = environment.get(f"{PREFIX}NODE_LOST_AFTER", "60")
+        if not lost_after.isdecimal():
+            raise ValueError(f"{PREFIX}NODE_LOST_AFTER: {lost_after} is no number of seconds; use one, as 60")
+        scheduler = environment.get(f"{PREFIX}BATCH_SCHEDULER", "")
+        known: dict[str, BatchScheduler] = {name: name for name in get_args(BatchScheduler)}
+        if scheduler and scheduler not in known:
+            raise ValueError(f"{PREFIX}BATCH_SCHEDULER: {scheduler} is not supported; use {', '.join(known)}")
         return cls(
             watch_namespaces=tuple(name.strip() for name in namespaces.split(",") if name.strip()),
             cluster_domain=environment.get(f"{PREFIX}CLUSTER_DOMAIN", "cluster.local"),
             log_level=level,
             log_format="json" if form == "json" else "text",
             health_port=int(port),
+            operator_namespace=environment.get(f"{PREFIX}OPERATOR_NAMESPACE") or None,
+            node_lost_after=int(lost_after),
+            batch_scheduler=known.get(scheduler),
         )

@@ -49,7 +49,7 @@ def templates(chart: Path) -> str:
 @pytest.fixture(scope="module")
 def rights(chart: Path) -> set[Right]:
     text = (chart / "templates" / "_rules.tpl").read_text()
-    body = re.search(r'define "rayserve-operator\.rules" -\}\}(.*)\{\{- end', text, re.DOTALL)
+    body = re.search(r'define "rayserve-operator\.rules" -\}\}(.*?)\{\{- end', text, re.DOTALL)
     assert body
     assert "{{" not in body[1], "the rules are plain YAML"
     return set(_rights(yaml.safe_load(body[1])))
@@ -107,7 +107,7 @@ def test_the_chart_is_of_the_packages_version(chart: Path) -> None:
     assert meta["appVersion"] == __version__
 
 
-def test_no_right_is_a_wildcard_or_reaches_secrets(rights: set[Right]) -> None:
+def test_no_right_is_a_wildcard_and_secrets_have_a_switch_of_their_own(rights: set[Right]) -> None:
     assert not [right for right in rights if "*" in right]
     assert "secrets" not in {resource for _, resource, _ in rights}
 

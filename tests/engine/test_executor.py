@@ -8,6 +8,7 @@ import pytest
 from rayserve_operator.engine.executor import CREATE_ATTEMPTS, Executor
 from rayserve_operator.engine.ports import Kube, Ray
 from rayserve_operator.engine.store import Store
+from rayserve_operator.engine.tokens import Tokens
 from rayserve_operator.model.errors import (
     AlreadyExists,
     NotFound,
@@ -79,10 +80,10 @@ class Script:
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str, version: str | None) -> Any:
         return self._answer("delete", (name, uid, version))
 
-    async def submit(self, address: str, config: ServeConfig) -> None:
+    async def submit(self, address: str, config: ServeConfig, token: str | None) -> None:
         self._answer("submit", address)
 
-    async def serve_status(self, address: str) -> ServeStatus:
+    async def serve_status(self, address: str, token: str | None) -> ServeStatus:
         return cast(ServeStatus, self._answer("serve_status", address))
 
     @property
@@ -102,7 +103,7 @@ def store() -> Store:
 
 @pytest.fixture
 def executor(script: Script, store: Store) -> Executor:
-    return Executor(cast(Kube, script), cast(Ray, script), store, random.Random(1))
+    return Executor(cast(Kube, script), cast(Ray, script), store, Tokens(cast(Kube, script)), random.Random(1))
 
 
 async def do(executor: Executor, *step: AnyAction) -> list[str]:
@@ -155,7 +156,9 @@ async def test_a_namesake_with_our_controller_is_our_own_lost_create(
     assert [view.meta.uid for view in store.pods_of("default", "demo-a")] == ["u"]
 
 
-@pytest.mark.parametrize("namesake", [manifest("x", "u", owner="another"), manifest("x", "u", deletionTimestamp="now")])
+@pytest.mark.parametrize(
+    "namesake", [manifest("x", "u", owner="another"), manifest("x", "u", deletionTimestamp="2030-01-01T00:00:00Z")]
+)
 async def test_any_other_namesake_is_none_of_ours(executor: Executor, script: Script, namesake: Json) -> None:
     script.says("create", AlreadyExists("there"))
     script.says("get", namesake)
@@ -195,7 +198,12 @@ async def test_only_what_succeeded_is_told(executor: Executor, script: Script) -
 
 
 @pytest.mark.parametrize(
-    "found", [manifest("demo-a", "other"), manifest("demo-a", "u", deletionTimestamp="now"), manifest("demo-a", "u")]
+    "found",
+    [
+        manifest("demo-a", "other"),
+        manifest("demo-a", "u", deletionTimestamp="2030-01-01T00:00:00Z"),
+        manifest("demo-a", "u"),
+    ],
 )
 async def test_what_is_not_as_it_was_observed_ends_the_pass(executor: Executor, script: Script, found: Json) -> None:
     script.says("get", found)
@@ -231,7 +239,7 @@ async def test_what_is_deleted_at_once_is_forgotten_for_good(
 async def test_a_pod_that_takes_its_time_to_end_is_seen_leaving(
     executor: Executor, script: Script, store: Store
 ) -> None:
-    script.says("delete", manifest("p", "u", version=5, deletionTimestamp="now"))
+    script.says("delete", manifest("p", "u", version=5, deletionTimestamp="2030-01-01T00:00:00Z"))
     await do(executor, Delete(kind=Kind.POD, name="p", uid="u"))
     [view] = store.pods_of("default", "demo-a")
     assert view.meta.deleting
@@ -248,7 +256,7 @@ async def test_a_patch_whose_test_fails_ends_the_pass(executor: Executor, script
         await do(executor, Patch(kind=Kind.POD, name="p", operations=()))
 
 
-SUBMIT = SubmitServe(cluster="demo-a", cluster_uid="c", address="ip:8265", config=parse_serve_config(APP))
+SUBMIT = SubmitServe(cluster="demo-a", cluster_uid="c", address="ip:8265", secret=None, config=parse_serve_config(APP))
 
 
 def answered(import_path: str) -> ServeStatus:

@@ -10,21 +10,16 @@ HEAD = {"template": TEMPLATE}
 
 
 @pytest.mark.parametrize(
-    ("fields", "config", "named"),
+    ("strategy", "named"),
     [
-        ({}, {}, ()),
-        ({"suspend": True}, {}, ("spec.suspend",)),
-        ({"suspend": False}, {"authOptions": {"mode": "disabled"}}, ()),
-        ({}, {"authOptions": {"mode": "token"}}, ("spec.rayClusterConfig.authOptions",)),
-        ({}, {"gcsFaultToleranceOptions": {}}, ("spec.rayClusterConfig.gcsFaultToleranceOptions",)),
-        ({}, {"networkPolicy": {}, "tlsOptions": {}}, ("spec.rayClusterConfig.networkPolicy",)),
+        ({}, ()),
+        ({"type": "None"}, ()),
         (
-            {},
-            {"headGroupSpec": {**HEAD, "enableIngress": True}},
-            ("spec.rayClusterConfig.headGroupSpec.enableIngress",),
+            {"type": "NewClusterWithIncrementalUpgrade"},
+            ("spec.upgradeStrategy.type NewClusterWithIncrementalUpgrade (traffic moves at once)",),
         ),
     ],
 )
-def test_what_has_no_effect_is_named(fields: dict[str, Any], config: dict[str, Any], named: tuple[str, ...]) -> None:
-    spec = {"rayClusterConfig": {"headGroupSpec": HEAD, **config}, **fields}
+def test_what_has_no_effect_is_named(strategy: dict[str, Any], named: tuple[str, ...]) -> None:
+    spec = {"rayClusterConfig": {"headGroupSpec": HEAD}, "upgradeStrategy": strategy}
     assert unsupported_in_service(RayServiceSpec.model_validate(spec)) == named

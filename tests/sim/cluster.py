@@ -204,7 +204,7 @@ class FakeCluster:
 
     # Ray. ----------------------------------------------------------------------------------------------------
 
-    async def serve_status(self, address: str) -> ServeStatus:
+    async def serve_status(self, address: str, token: str | None) -> ServeStatus:
         self._alive()
         pod, head = self._reachable(address.partition(":")[0])
         if head.config is None:
@@ -219,7 +219,7 @@ class FakeCluster:
         proxies = {ip: {"node_ip": ip, "status": "HEALTHY"} for ip in addresses}
         return ServeStatus.parse({"controller_info": {"a": 1}, "applications": applications, "proxies": proxies})
 
-    async def submit(self, address: str, config: ServeConfig) -> None:
+    async def submit(self, address: str, config: ServeConfig, token: str | None) -> None:
         self._alive()
         pod, head = self._reachable(address.partition(":")[0])
         self.puts.append((pod["metadata"]["labels"]["ray.io/cluster"], config))

@@ -12,6 +12,7 @@ from rayserve_operator.engine.executor import Executor
 from rayserve_operator.engine.passes import Passes
 from rayserve_operator.engine.recorder import Recorder
 from rayserve_operator.engine.store import WATCHED, Key, Store
+from rayserve_operator.engine.tokens import Tokens
 from rayserve_operator.model.errors import OperatorError
 from rayserve_operator.model.raycluster import RayClusterSpec
 from rayserve_operator.model.rayservice import RayServiceSpec
@@ -49,8 +50,11 @@ class Machine:
         self.due: dict[Key, datetime] = {}
         self.store = Store(self._wake)
         recorder = Recorder(self.cluster, self.cluster)
-        executor = Executor(self.cluster, self.cluster, self.store, self.chance)
-        self.passes = Passes(self.cluster, self.cluster, self.cluster, self.store, executor, recorder, RenderOptions())
+        tokens = Tokens(self.cluster)
+        executor = Executor(self.cluster, self.cluster, self.store, tokens, self.chance)
+        self.passes = Passes(
+            self.cluster, self.cluster, self.cluster, self.store, tokens, executor, recorder, RenderOptions()
+        )
         for kind in WATCHED:
             for manifest in self.cluster.named(kind):
                 self.store.put(kind, manifest)
@@ -184,6 +188,7 @@ class Machine:
                     if pod["metadata"]["labels"]["ray.io/cluster"] == cluster
                     and pod["metadata"]["labels"]["ray.io/node-type"] == "head"
                     and pod["metadata"]["ownerReferences"] == metadata["ownerReferences"]
+                    and pod.get("status", {}).get("phase") not in ("Failed", "Succeeded")
                 ]
                 assert not heads, f"{cluster} has the head {heads} and gets another"
         self.pod_names.add(name)

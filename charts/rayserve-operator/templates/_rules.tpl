@@ -25,6 +25,22 @@ Roles, so that a test can read it without Helm. No `update`: the operator writes
 - apiGroups: [""]
   resources: [serviceaccounts, persistentvolumeclaims]
   verbs: [get, list, watch, create, patch]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, patch]
+# These go when they are no longer wanted.
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies, ingresses]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [cert-manager.io]
+  resources: [issuers, certificates]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [scheduling.volcano.sh, scheduling.x-k8s.io]
+  resources: [podgroups]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [apps]
   resources: [controllerrevisions]
   verbs: [get, list, watch, create, patch, delete]
@@ -43,4 +59,13 @@ Roles, so that a test can read it without Helm. No `update`: the operator writes
 - apiGroups: [""]
   resources: [pods/resize]
   verbs: [patch]
+{{- end }}
+
+{{- /*
+The tokens of clusters with authOptions.mode token: made once, and presented to Ray.
+*/}}
+{{- define "rayserve-operator.tokenRules" -}}
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, create]
 {{- end }}

@@ -20,7 +20,7 @@ class AuditLog:
         """Where the log ends now."""
         return self.path.stat().st_size
 
-    def requests(self, since: int, user_agent: str) -> Iterator[dict[str, Any]]:
+    def requests(self, since: int, user_agent: str = "") -> Iterator[dict[str, Any]]:
         """The requests completed since a position by clients whose user agent begins so."""
         with self.path.open("rb") as log:
             log.seek(since)
@@ -37,6 +37,16 @@ class AuditLog:
             f"{event['verb']} {_resource(event)}"
             for event in self.requests(since, user_agent)
             if event["verb"] in WRITES and _resource(event) != "leases"
+        )
+
+    def writers(self, since: int, resource: str, namespace: str) -> Counter[str]:
+        """The users who have written objects of this kind, or a subresource, and how often."""
+        return Counter(
+            event["user"]["username"]
+            for event in self.requests(since)
+            if event["verb"] in WRITES
+            and _resource(event) == resource
+            and event["objectRef"].get("namespace") == namespace
         )
 
 

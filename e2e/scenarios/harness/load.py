@@ -27,27 +27,12 @@ class Request:
     """Why there was no good answer."""
 
 
-@dataclass
-class Load:
-    """Sends `rate` requests a second for as long as it runs, and remembers what became of each."""
+@dataclass(kw_only=True)
+class Record:
+    """What became of requests."""
 
-    url: str
-    question: Question
-    rate: float = 10.0
     requests: list[Request] = field(default_factory=list)
     _zero: float = field(default_factory=time.monotonic)
-
-    @contextmanager
-    def running(self) -> Iterator["Load"]:
-        """Run in a thread; the end waits for the requests under way."""
-        end = threading.Event()
-        thread = threading.Thread(target=lambda: asyncio.run(self._send_until(end)), daemon=True)
-        thread.start()
-        try:
-            yield self
-        finally:
-            end.set()
-            thread.join()
 
     @property
     def sent(self) -> int:
@@ -85,6 +70,27 @@ class Load:
         kinds = Counter(request.failure for request in self.failed)
         failed = f"{len(self.failed)} of {self.sent} failed: {dict(kinds)}"
         return f"{failed}; answers by cluster: {dict(self.by_cluster)}"
+
+
+@dataclass
+class Load(Record):
+    """Sends `rate` requests a second for as long as it runs, and remembers what became of each."""
+
+    url: str
+    question: Question
+    rate: float = 10.0
+
+    @contextmanager
+    def running(self) -> Iterator["Load"]:
+        """Run in a thread; the end waits for the requests under way."""
+        end = threading.Event()
+        thread = threading.Thread(target=lambda: asyncio.run(self._send_until(end)), daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            end.set()
+            thread.join()
 
     async def _send_until(self, end: threading.Event) -> None:
         connector = aiohttp.TCPConnector(force_close=True, limit=0)

@@ -158,6 +158,24 @@ class RayService:
         assert len(addresses) == 1 and addresses[0], f"heads with addresses: {addresses}"
         return ray.applications(addresses[0])
 
+    def replicas(self, deployment: str) -> list[Manifest]:
+        """The running replicas of a deployment, as the Ray of the active cluster tells them.
+
+        Raises AssertionError where there is no one head that answers.
+        """
+        return [
+            replica
+            for application in self.serve_report()["applications"].values()
+            for replica in application["deployments"].get(deployment, {}).get("replicas", [])
+            if replica["state"] == "RUNNING"
+        ]
+
+    def worker_groups(self) -> list[Manifest]:
+        """The worker groups of the active cluster, as its RayCluster has them now."""
+        found = self.kube.get("rayclusters", self.namespace, self.active_cluster)
+        groups: list[Manifest] = found["spec"]["workerGroupSpecs"]
+        return groups
+
     def deployed_at(self) -> float:
         """When Ray last took a Serve config, by its own clock: every PUT changes that."""
         applications = self.serve_report()["applications"].values()

@@ -22,6 +22,7 @@ from rayserve_operator.model.errors import (
     Superseded,
     Unavailable,
 )
+from rayserve_operator.model.objects import RAY_CLUSTER
 from rayserve_operator.planning.actions import Kind
 from rayserve_operator.render import labels
 
@@ -56,15 +57,29 @@ class Resource:
         return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
 
 
+_OF_CLUSTERS = f"{labels.FROM_CRD}={RAY_CLUSTER}"
+
 RESOURCES: Mapping[Kind, Resource] = {
     Kind.RAY_SERVICE: Resource("ray.io", "v1", "rayservices"),
     Kind.RAY_CLUSTER: Resource("ray.io", "v1", "rayclusters"),
     Kind.POD: Resource("", "v1", "pods", f"{labels.NODE_TYPE} in ({labels.HEAD},{labels.WORKER})"),
     Kind.SERVICE: Resource("", "v1", "services", f"{labels.FROM_CRD} in (RayService,RayCluster)"),
     Kind.REVISION: Resource("apps", "v1", "controllerrevisions", f"{labels.FROM_CRD}=RayService"),
-    Kind.SERVICE_ACCOUNT: Resource("", "v1", "serviceaccounts"),
-    Kind.ROLE: Resource("rbac.authorization.k8s.io", "v1", "roles"),
-    Kind.ROLE_BINDING: Resource("rbac.authorization.k8s.io", "v1", "rolebindings"),
+    Kind.SERVICE_ACCOUNT: Resource("", "v1", "serviceaccounts", _OF_CLUSTERS),
+    Kind.ROLE: Resource("rbac.authorization.k8s.io", "v1", "roles", _OF_CLUSTERS),
+    Kind.ROLE_BINDING: Resource("rbac.authorization.k8s.io", "v1", "rolebindings", _OF_CLUSTERS),
+    Kind.CLAIM: Resource("", "v1", "persistentvolumeclaims", _OF_CLUSTERS),
+    Kind.NETWORK_POLICY: Resource("networking.k8s.io", "v1", "networkpolicies", _OF_CLUSTERS),
+    Kind.INGRESS: Resource("networking.k8s.io", "v1", "ingresses", _OF_CLUSTERS),
+    Kind.BUDGET: Resource("policy", "v1", "poddisruptionbudgets", _OF_CLUSTERS),
+    Kind.JOB: Resource("batch", "v1", "jobs", _OF_CLUSTERS),
+    Kind.ISSUER: Resource("cert-manager.io", "v1", "issuers", _OF_CLUSTERS),
+    Kind.CERTIFICATE: Resource("cert-manager.io", "v1", "certificates", _OF_CLUSTERS),
+    Kind.POD_GROUP: Resource("scheduling.x-k8s.io", "v1alpha1", "podgroups", _OF_CLUSTERS),
+    Kind.VOLCANO_POD_GROUP: Resource("scheduling.volcano.sh", "v1beta1", "podgroups", _OF_CLUSTERS),
+    Kind.SECRET: Resource("", "v1", "secrets"),
+    Kind.NODE: Resource("", "v1", "nodes"),
+    Kind.NAMESPACE: Resource("", "v1", "namespaces"),
     Kind.EVENT: Resource("", "v1", "events"),
 }
 
@@ -144,7 +159,11 @@ class KubeApi:
         metadata = manifest["metadata"]
         path = _path(kind, metadata["namespace"], metadata["name"])
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
-        return await self._request("PATCH", path, query=query, body=manifest, content_type=APPLY)
+        try:
+            return await self._request("PATCH", path, query=query, body=manifest, content_type=APPLY)
+        except NotFound as error:
+            # An object that is not there is made, so it is the kind that the API server does not know.
+            raise Refused(f"{error}; is {RESOURCES[kind].group or 'the namespace'} installed?") from error
 
     async def patch(self, kind: Kind, namespace: str, name: str, operations: Sequence[Manifest]) -> Manifest:
         """JSON patch. Raises Superseded where a `test` fails."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import aiohttp
 
-from rayserve_operator.model.errors import Refused, Unavailable
+from rayserve_operator.model.errors import Refused, TokenRefused, Unavailable
 from rayserve_operator.model.serve import ServeConfig, ServeStatus
 
 APPLICATIONS = "/api/serve/applications/"
@@ -36,11 +36,12 @@ class RayApi:
         """Close the connections."""
         await self._session.close()
 
-    async def serve_status(self, address: str) -> ServeStatus:
-        """GET the Serve applications from the dashboard at `host:port`. Raises Unavailable."""
+    async def serve_status(self, address: str, token: str | None) -> ServeStatus:
+        """GET the Serve applications from the dashboard at `host:port`. Raises Unavailable and TokenRefused."""
         url = f"http://{address}{APPLICATIONS}"
         try:
-            async with self._session.get(url, timeout=READ_TIMEOUT) as response:
+            async with self._session.get(url, headers=_authorization(token), timeout=READ_TIMEOUT) as response:
+                _check_token(response.status)
                 if response.status != 200:  # noqa: PLR2004
                     raise Unavailable(f"Ray answered {response.status} to GET {APPLICATIONS}")
                 answer: dict[str, Any] = await response.json(content_type=None)
@@ -48,16 +49,20 @@ class RayApi:
             raise Unavailable(f"no answer from Ray's dashboard: {describe(error)}") from error
         return ServeStatus.parse(answer)
 
-    async def submit(self, address: str, config: ServeConfig) -> None:
+    async def submit(self, address: str, config: ServeConfig, token: str | None) -> None:
         """PUT a Serve config.
 
         Raises:
             Refused: with Ray's words; a 500 counts too, because Ray answers so to some configs that never can work.
             Unavailable: no answer, or Ray is not ready for one.
+            TokenRefused: Ray asks for another token.
         """
         url = f"http://{address}{APPLICATIONS}"
         try:
-            async with self._session.put(url, json=config.document, timeout=SUBMIT_TIMEOUT) as response:
+            async with self._session.put(
+                url, json=config.document, headers=_authorization(token), timeout=SUBMIT_TIMEOUT
+            ) as response:
+                _check_token(response.status)
                 status, words = response.status, (await response.text())[-WORDS:].strip()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unavailable(f"no answer from Ray to PUT {APPLICATIONS}: {describe(error)}") from error
@@ -73,3 +78,12 @@ class RayApi:
                 return response.status == 200  # noqa: PLR2004
         except (aiohttp.ClientError, TimeoutError, OSError):
             return False
+
+
+def _authorization(token: str | None) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"} if token is not None else {}
+
+
+def _check_token(status: int) -> None:
+    if status in (401, 403):
+        raise TokenRefused("Ray refuses the token that it was given" if status == 403 else "Ray asks for a token")  # noqa: PLR2004

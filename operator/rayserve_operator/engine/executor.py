@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
 from rayserve_operator.engine.ports import Kube, Manifest, Ray
 from rayserve_operator.engine.store import WATCHED, Store
+from rayserve_operator.engine.tokens import Tokens
 from rayserve_operator.model.errors import AlreadyExists, NotFound, OutcomeUnknown, Superseded
 from rayserve_operator.model.objects import Meta
 from rayserve_operator.planning.actions import (
@@ -28,6 +30,7 @@ from rayserve_operator.render import labels
 from rayserve_operator.render.names import NAME_ALPHABET
 
 DRAWN_CHARACTERS = 5
+DRAWN_BYTES = 32
 CREATE_ATTEMPTS = 4
 
 Tell = Callable[[Announcement], None]
@@ -40,6 +43,7 @@ class Executor:
     kube: Kube
     ray: Ray
     store: Store
+    tokens: Tokens
     chance: random.Random = field(default_factory=random.SystemRandom)
     _unanswered: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     """Names drawn for creates that never were answered; the next create of their kind takes one up again."""
@@ -116,6 +120,8 @@ class Executor:
         raise AlreadyExists(f"Service {manifest['metadata']['name']} is there already")
 
     def _named(self, namespace: str, action: Create) -> Manifest:
+        if action.drawn_key is not None:
+            return {**action.manifest, "stringData": {action.drawn_key: secrets.token_urlsafe(DRAWN_BYTES)}}
         if action.name_prefix is None:
             return action.manifest
         drawn = "".join(self.chance.choices(NAME_ALPHABET, k=DRAWN_CHARACTERS))
@@ -148,8 +154,9 @@ class Executor:
             raise Superseded(f"{action.kind} {action.name} is not as it was observed")
 
     async def _submit(self, namespace: str, action: SubmitServe) -> None:
-        await self.ray.submit(action.address, action.config)
-        deployed = (await self.ray.serve_status(action.address)).deployed
+        token = await self.tokens.read(namespace, action.secret)
+        await self.ray.submit(action.address, action.config, token)
+        deployed = (await self.ray.serve_status(action.address, token)).deployed
         if not action.config.differences(deployed):
             return
         spelling = {labels.SERVE_SPELLING: f"{action.config.digest}:{deployed.digest}"}

@@ -11,11 +11,13 @@ from typing import Any
 from rayserve_operator.engine.executor import Executor
 from rayserve_operator.engine.loop import Loop
 from rayserve_operator.engine.passes import Passes
-from rayserve_operator.engine.ports import Clock, Kube, Ray
+from rayserve_operator.engine.ports import Clock, Kube, Listing, Ray
 from rayserve_operator.engine.recorder import Recorder
-from rayserve_operator.engine.store import WATCHED, Key, Store
+from rayserve_operator.engine.store import OPTIONAL, WATCHED, Key, Store
+from rayserve_operator.engine.tokens import Tokens
 from rayserve_operator.model.errors import Disconnected, NotFound, OperatorError
 from rayserve_operator.planning.actions import Kind
+from rayserve_operator.planning.nodes import NODE_LOST_AFTER
 from rayserve_operator.render.options import RenderOptions
 
 logger = logging.getLogger(__name__)
@@ -30,12 +32,15 @@ STARTING = timedelta(seconds=10)
 class Operator:
     """Store, loop, passes and recorder, put together."""
 
-    def __init__(self, kube: Kube, ray: Ray, clock: Clock, options: RenderOptions) -> None:
+    def __init__(
+        self, kube: Kube, ray: Ray, clock: Clock, options: RenderOptions, node_lost_after: timedelta = NODE_LOST_AFTER
+    ) -> None:
         self._kube = kube
         self.store = Store(self._wake)
         self.recorder = Recorder(kube, clock)
-        executor = Executor(kube, ray, self.store)
-        self.passes = Passes(kube, ray, clock, self.store, executor, self.recorder, options)
+        tokens = Tokens(kube)
+        executor = Executor(kube, ray, self.store, tokens)
+        self.passes = Passes(kube, ray, clock, self.store, tokens, executor, self.recorder, options, node_lost_after)
         self.loop = Loop(self._pass)
         self._clock = clock
         self._opened: datetime | None = None
@@ -54,7 +59,8 @@ class Operator:
                 async for manifest in self._kube.everything(kind):
                     self.store.put(kind, manifest)
             except NotFound as error:
-                raise NotFound(f"The API server does not know the kind {kind}; install the CRDs first") from error
+                if kind not in OPTIONAL:
+                    raise NotFound(f"The API server does not know the kind {kind}; install the CRDs first") from error
         self._opened = self._clock.now()
         self._relist_in(STARTING)
         self.loop.open()
@@ -119,6 +125,10 @@ class Operator:
     async def relist(self) -> None:
         """Forget what the API server no longer has, owners before what they own, and wake whom that concerns."""
         for kind in WATCHED:
-            listing = await self._kube.living(kind)
+            try:
+                listing = await self._kube.living(kind)
+            except NotFound:
+                # Its API was not installed, or is no more, and with it went its objects.
+                listing = Listing(frozenset(), "")
             self.store.prune(kind, listing.uids, listing.version)
         self.passes.forget(self.store.uids())

@@ -13,18 +13,20 @@ from rayserve_operator.engine.executor import Executor, Tell
 from rayserve_operator.engine.ports import Clock, Kube, Ray
 from rayserve_operator.engine.recorder import Recorder
 from rayserve_operator.engine.store import ClusterRecord, Key, ServiceRecord, Store
-from rayserve_operator.model.errors import NotFound, OperatorError, Refused
-from rayserve_operator.model.objects import Meta, RayService
+from rayserve_operator.engine.tokens import Tokens
+from rayserve_operator.model.errors import NotFound, OperatorError, Refused, TokenRefused
+from rayserve_operator.model.objects import Meta, RayCluster, RayService
 from rayserve_operator.model.problems import InvalidSpec
 from rayserve_operator.model.raycluster import KUBERAY_OPERATOR, OUR_OPERATOR, RayClusterStatus
 from rayserve_operator.model.rayservice import RayServiceStatus
 from rayserve_operator.model.serve import ServeConfig, ServeStatus
 from rayserve_operator.model.serve_parsing import parse_serve_config
-from rayserve_operator.planning import cluster_status, service_status
+from rayserve_operator.planning import cluster_status, nodes, service_status
 from rayserve_operator.planning.actions import Announcement, Kind, Plan
 from rayserve_operator.planning.condition_list import dated
 from rayserve_operator.planning.goal import Aim, Goal
 from rayserve_operator.planning.observed import (
+    NodeView,
     ObservedCluster,
     ObservedRayCluster,
     ObservedService,
@@ -48,9 +50,11 @@ class Passes:
     ray: Ray
     clock: Clock
     store: Store
+    tokens: Tokens
     executor: Executor
     recorder: Recorder
     options: RenderOptions
+    node_lost_after: timedelta = nodes.NODE_LOST_AFTER
     _aims: dict[str, tuple[int, Aim]] = field(default_factory=dict)
     _configs: dict[str, tuple[str, ServeConfig]] = field(default_factory=dict)
     _silent_since: dict[str, datetime] = field(default_factory=dict)
@@ -87,10 +91,39 @@ class Passes:
         else:
             if is_foreign(cluster.spec.managed_by):
                 return None
-            services = {view.meta.name: view for view in self.store.services_of(meta.uid)}
-            pods = tuple(self.store.pods_of(meta.namespace, meta.name))
-            plan = plan_cluster(ObservedRayCluster(cluster, pods, services), self.options, now)
+            observed = await self._observe_belongings(cluster)
+            plan = plan_cluster(observed, self.options, now, self.node_lost_after)
         return await self._follow(Kind.RAY_CLUSTER, meta, record.status, plan)
+
+    async def _observe_belongings(self, cluster: RayCluster) -> ObservedRayCluster:
+        meta = cluster.meta
+        observed = ObservedRayCluster(
+            cluster,
+            pods=tuple(self.store.pods_of(meta.namespace, meta.name)),
+            services={view.meta.name: view for view in self.store.services_of(meta.uid)},
+            belongings=tuple(self.store.belongings_of(meta.uid)),
+            namespace_leaving=meta.deleting and bool(meta.finalizers) and await self._namespace_leaves(meta.namespace),
+        )
+        asked = sorted(nodes.in_doubt(observed))
+        found = await asyncio.gather(*map(self._node, asked))
+        known = {name: node for name, node in zip(asked, found, strict=True) if not isinstance(node, Silence)}
+        return replace(observed, nodes=known)
+
+    async def _node(self, name: str) -> NodeView | Silence | None:
+        try:
+            return NodeView.parse(await self.kube.get(Kind.NODE, "", name))
+        except NotFound:
+            return None
+        except Refused as refusal:
+            # An operator that may look after some namespaces alone may not be allowed to see nodes.
+            return Silence(str(refusal))
+
+    async def _namespace_leaves(self, namespace: str) -> bool:
+        try:
+            found = await self.kube.get(Kind.NAMESPACE, "", namespace)
+        except (NotFound, Refused):
+            return False
+        return Meta.parse(found).deleting
 
     async def _follow(
         self, kind: Kind, meta: Meta, before: RayServiceStatus | RayClusterStatus, plan: Plan[Any]
@@ -187,9 +220,13 @@ class Passes:
         uid = observed.cluster.meta.uid
         if head is None or head.ip is None:
             return Silence("there is no head")
+        namespace, secret = observed.cluster.meta.namespace, names.token_secret_name(observed.cluster)
         try:
-            report = await self.ray.serve_status(f"{head.ip}:{dashboard_port(observed.cluster)}")
+            token = await self.tokens.read(namespace, secret)
+            report = await self.ray.serve_status(f"{head.ip}:{dashboard_port(observed.cluster)}", token)
         except OperatorError as error:
+            if isinstance(error, TokenRefused):
+                self.tokens.forget(namespace, secret)
             return Silence(str(error), self._silent_since.setdefault(uid, self.clock.now()))
         self._silent_since.pop(uid, None)
         return report

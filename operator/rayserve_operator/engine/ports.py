@@ -56,11 +56,11 @@ class Kube(Protocol):
 class Ray(Protocol):
     """Ray's own HTTP endpoints. Every verb raises `OperatorError`s of model.errors and nothing else."""
 
-    async def serve_status(self, address: str) -> ServeStatus:
-        """GET the Serve applications from the dashboard at `host:port`."""
+    async def serve_status(self, address: str, token: str | None) -> ServeStatus:
+        """GET the Serve applications from the dashboard at `host:port`. Raises TokenRefused."""
 
-    async def submit(self, address: str, config: ServeConfig) -> None:
-        """PUT a Serve config. Raises Refused with Ray's words."""
+    async def submit(self, address: str, config: ServeConfig, token: str | None) -> None:
+        """PUT a Serve config. Raises Refused with Ray's words, and TokenRefused."""
 
     async def proxy_answers(self, host: str, port: int) -> bool:
         """Whether the Serve proxy there passes its health check; every kind of failure is a no."""

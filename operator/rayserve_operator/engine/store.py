@@ -18,7 +18,7 @@ from rayserve_operator.model.problems import InvalidSpec, parse_problems
 from rayserve_operator.model.raycluster import RayClusterSpec, RayClusterStatus
 from rayserve_operator.model.rayservice import RayServiceStatus
 from rayserve_operator.planning.actions import Kind
-from rayserve_operator.planning.observed import PodView, RevisionView, ServiceView
+from rayserve_operator.planning.observed import BelongingView, PodView, RevisionView, ServiceView
 from rayserve_operator.render import labels
 
 REMEMBERED_DEATHS = 10_000
@@ -56,7 +56,7 @@ class ClusterRecord:
         return RayCluster(meta=self.meta, spec=self.spec, status=self.status)
 
 
-View = ServiceRecord | ClusterRecord | PodView | ServiceView | RevisionView
+View = ServiceRecord | ClusterRecord | PodView | ServiceView | RevisionView | BelongingView
 
 
 class Store:
@@ -154,6 +154,11 @@ class Store:
         """The Services that this object controls."""
         return [view for view in self._family(Kind.SERVICE, uid) if isinstance(view, ServiceView)]
 
+    def belongings_of(self, uid: str) -> list[BelongingView]:
+        """What this RayCluster controls beside its pods and Services."""
+        found = (view for kind in BELONGINGS for view in self._family(kind, uid))
+        return [view for view in found if isinstance(view, BelongingView)]
+
     def pods_of(self, namespace: str, cluster: str) -> list[PodView]:
         """The pods that bear this cluster's label, by name."""
         found = [v for v in self._family(Kind.POD, _label_family(namespace, cluster)) if isinstance(v, PodView)]
@@ -199,7 +204,24 @@ class Store:
                 self._on_change(Key(owner, controller.meta.namespace, controller.meta.name))
 
 
-WATCHED = (Kind.RAY_SERVICE, Kind.RAY_CLUSTER, Kind.POD, Kind.SERVICE, Kind.REVISION)
+BELONGINGS = (
+    Kind.SERVICE_ACCOUNT,
+    Kind.ROLE,
+    Kind.ROLE_BINDING,
+    Kind.CLAIM,
+    Kind.NETWORK_POLICY,
+    Kind.INGRESS,
+    Kind.BUDGET,
+    Kind.JOB,
+    Kind.ISSUER,
+    Kind.CERTIFICATE,
+    Kind.POD_GROUP,
+    Kind.VOLCANO_POD_GROUP,
+)
+"""What RayClusters have beside pods and Services."""
+OPTIONAL = frozenset({Kind.ISSUER, Kind.CERTIFICATE, Kind.POD_GROUP, Kind.VOLCANO_POD_GROUP})
+"""Kinds that not every Kubernetes cluster knows."""
+WATCHED = (Kind.RAY_SERVICE, Kind.RAY_CLUSTER, Kind.POD, Kind.SERVICE, Kind.REVISION, *BELONGINGS)
 
 
 def _parse(kind: Kind, manifest: Mapping[str, Any], before: View | None) -> View:
@@ -209,6 +231,8 @@ def _parse(kind: Kind, manifest: Mapping[str, Any], before: View | None) -> View
         return ServiceView.parse(manifest)
     if kind is Kind.REVISION:
         return RevisionView.parse(manifest)
+    if kind in BELONGINGS:
+        return BelongingView.parse(kind, manifest)
     meta, spec, status = Meta.parse(manifest), manifest.get("spec") or {}, manifest.get("status") or {}
     if kind is Kind.RAY_SERVICE:
         return ServiceRecord(meta, spec, _status(RayServiceStatus, status))
@@ -261,7 +285,7 @@ def _differs(before: View, after: View) -> bool:
 
 def _without_version(view: View) -> tuple[object, ...]:
     meta = view.meta
-    return (meta.generation, meta.labels, meta.annotations, meta.owner, meta.deleting)
+    return (meta.generation, meta.labels, meta.annotations, meta.owner, meta.deleting, meta.finalizers)
 
 
 def _content(view: View) -> tuple[object, ...]:
@@ -273,6 +297,8 @@ def _content(view: View) -> tuple[object, ...]:
         case PodView():
             return (view.phase, view.ip, view.node, view.ready, view.unschedulable, view.containers,
                     view.init_containers)  # fmt: skip
+        case BelongingView():
+            return (view.content,)
         case ServiceView():
             return (view.spec,)
         case RevisionView():

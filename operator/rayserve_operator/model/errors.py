@@ -2,6 +2,7 @@
 
 OperatorError
 ├── Unavailable       no answer, or a server's trouble: try again with backoff
+│   ├── TokenRefused      Ray asks for a token, or for another one
 │   └── Disconnected      the API server was not reached: what was seen of it may be out of date
 │       └── OutcomeUnknown    the same for a write that may have taken effect
 ├── Superseded        the world moved on since it was observed: look again at once
@@ -22,6 +23,10 @@ class OperatorError(Exception):
 
 class Unavailable(OperatorError):
     """No answer in time, or a server error."""
+
+
+class TokenRefused(Unavailable):
+    """Ray asks for a token, or for another one than it was given."""
 
 
 class Disconnected(Unavailable):

@@ -31,13 +31,20 @@ class Meta:
     owner: str | None
     """uid of the controlling owner."""
     created: datetime | None
-    deleting: bool
+    deleted_at: datetime | None
+    """When its deletion was asked for; whatever holds it back, it is on its way out since."""
+    finalizers: tuple[str, ...]
+
+    @property
+    def deleting(self) -> bool:
+        """Whether it is on its way out."""
+        return self.deleted_at is not None
 
     @classmethod
     def parse(cls, manifest: Mapping[str, Any]) -> Self:
         """Read the metadata of any Kubernetes object."""
         metadata = manifest["metadata"]
-        created = metadata.get("creationTimestamp")
+        created, deleted = metadata.get("creationTimestamp"), metadata.get("deletionTimestamp")
         owners = (ref["uid"] for ref in metadata.get("ownerReferences") or () if ref.get("controller"))
         return cls(
             name=metadata["name"],
@@ -49,7 +56,8 @@ class Meta:
             annotations=metadata.get("annotations") or {},
             owner=next(owners, None),
             created=datetime.fromisoformat(created) if created else None,
-            deleting="deletionTimestamp" in metadata,
+            deleted_at=datetime.fromisoformat(deleted) if deleted else None,
+            finalizers=tuple(metadata.get("finalizers") or ()),
         )
 
 

@@ -59,6 +59,8 @@ def _cluster(path: str, namespace: str, spec: RayClusterSpec) -> Iterator[Proble
     yield from _service_template(f"{path}.headGroupSpec.headService", namespace, head.head_service)
     if spec.history_server_options is not None:
         yield Problem(f"{path}.historyServerOptions", "is not supported", "leave it out")
+    if spec.auth_options is not None and spec.auth_options.enable_k8s_token_auth:
+        yield Problem(f"{path}.authOptions.enableK8sTokenAuth", "is not supported", "use mode: token instead")
     seen: set[str] = set()
     for index, group in enumerate(spec.worker_group_specs):
         at = f"{path}.workerGroupSpecs[{index}]"

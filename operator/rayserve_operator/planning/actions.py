@@ -22,6 +22,18 @@ class Kind(StrEnum):
     SERVICE_ACCOUNT = "ServiceAccount"
     ROLE = "Role"
     ROLE_BINDING = "RoleBinding"
+    CLAIM = "PersistentVolumeClaim"
+    NETWORK_POLICY = "NetworkPolicy"
+    INGRESS = "Ingress"
+    BUDGET = "PodDisruptionBudget"
+    JOB = "Job"
+    ISSUER = "Issuer"
+    CERTIFICATE = "Certificate"
+    VOLCANO_POD_GROUP = "PodGroup of Volcano"
+    POD_GROUP = "PodGroup"
+    SECRET = "Secret"  # noqa: S105
+    NODE = "Node"
+    NAMESPACE = "Namespace"
     EVENT = "Event"
 
 
@@ -49,6 +61,8 @@ class Create(Action):
     manifest: Mapping[str, Any]
     name_prefix: str | None = None
     """When given, the engine draws the name: the prefix and five random characters."""
+    drawn_key: str | None = None
+    """When given, the engine draws 32 random bytes and puts them, as text, under this key of a Secret's data."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +125,8 @@ class SubmitServe(Action):
     cluster_uid: str
     address: str
     """`host:port` of Ray's dashboard."""
+    secret: str | None
+    """Name of the Secret with the token that Ray asks for; None where it asks for none."""
     config: ServeConfig
 
 

@@ -3,54 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 
 from rayserve_operator.model.base import INT32_MAX
 from rayserve_operator.model.conditions import ClusterCondition
 from rayserve_operator.model.objects import Meta, RayCluster
 from rayserve_operator.model.problems import Problem
 from rayserve_operator.model.raycluster import HeadInfo, RayClusterStatus
-from rayserve_operator.model.unsupported import unsupported_in_cluster
+from rayserve_operator.model.scale import desired_pods, fewest_pods, most_pods
+from rayserve_operator.planning import nodes
 from rayserve_operator.planning.condition_list import Fact, acceptance, carried, dated, replaced, timestamp
+from rayserve_operator.planning.heads import HeadCare
 from rayserve_operator.planning.observed import ObservedRayCluster, PodView
-from rayserve_operator.planning.scale import desired_pods, fewest_pods, most_pods
+from rayserve_operator.planning.suspension import Phase
+from rayserve_operator.planning.troubles import Trouble, trouble_of
+from rayserve_operator.planning.workers import is_orphaned
 from rayserve_operator.render import names
 from rayserve_operator.render.resources import parse_quantity
 
+_LOOPS = frozenset({"CrashLoop", "CrashLoopBackOff"})
+_TOLD = 3
+"""Troubles told at once; a thousand pods of one kind have all the same."""
 
-def project(observed: ObservedRayCluster, problems: list[Problem], now: datetime) -> RayClusterStatus:
+
+def project(
+    observed: ObservedRayCluster, phase: Phase, care: HeadCare, problems: list[Problem], now: datetime
+) -> RayClusterStatus:
     """The status that says what was observed. Its time is the old one unless anything else differs."""
     cluster, before = observed.cluster, observed.cluster.status
     groups = cluster.spec.worker_group_specs
-    workers = [pod for pod in observed.pods if not pod.is_head and pod.alive]
-    head = next((pod for pod in observed.pods if pod.is_head and pod.alive), None)
-    desired = sum(desired_pods(cluster, group) for group in groups)
-    state, reason = _state(cluster, head, workers, desired)
+    crew = _Crew.of(observed, phase, care, now)
+    state, reason = _state(crew)
     transitions = before.state_transition_times
     if state and state != before.state:
         transitions = {**transitions, state: timestamp(now)}
+    facts = _facts(observed, crew, problems)
     status = before.model_copy(
         update={
             "state": state,
             "reason": reason,
             "state_transition_times": transitions,
-            "desired_worker_replicas": desired,
-            "min_worker_replicas": sum(map(fewest_pods, groups)),
+            "desired_worker_replicas": crew.desired,
+            "min_worker_replicas": min(sum(map(fewest_pods, groups)), INT32_MAX),
             "max_worker_replicas": min(sum(map(most_pods, groups)), INT32_MAX),
-            "available_worker_replicas": sum(pod.phase == "Running" for pod in workers),
-            "ready_worker_replicas": sum(pod.up for pod in workers),
+            "available_worker_replicas": sum(pod.phase == "Running" for pod in crew.workers),
+            "ready_worker_replicas": crew.up,
             "desired_cpu": _total(cluster, lambda resource: resource == "cpu"),
             "desired_memory": _total(cluster, lambda resource: resource == "memory"),
             "desired_gpu": _total(cluster, lambda resource: resource.endswith("gpu")),
             "desired_tpu": _total(cluster, lambda resource: resource == "google.com/tpu"),
             "endpoints": _endpoints(observed),
-            "head": _head(observed, head),
+            "head": _head(observed, crew.head),
             "observed_generation": cluster.meta.generation,
-            "conditions": carried(
-                before.conditions, _facts(cluster, head, workers, desired, problems), cluster.meta.generation, now
-            ),
+            "conditions": carried(before.conditions, facts, cluster.meta.generation, now),
         }
     )
     return dated(status, before, now)
@@ -70,69 +78,118 @@ def blamed(status: RayClusterStatus, words: str, now: datetime) -> RayClusterSta
     return status.model_copy(update={"conditions": replaced(status.conditions, fact, generation, now)})
 
 
-def trouble_of(pod: PodView) -> tuple[str, str] | None:
-    """What keeps a pod from running, as a reason and in words a person can act on; None while it just starts."""
-    if pod.unschedulable is not None:
-        return "Unschedulable", f"{pod.meta.name} fits no node: {pod.unschedulable}"
-    for container in (*pod.init_containers, *pod.containers):
-        if container.waiting not in (None, "ContainerCreating", "PodInitializing"):
-            detail = f": {container.message}" if container.message else ""
-            return str(container.waiting), f"{pod.meta.name}, container {container.name}{detail}"
-        if container.terminated not in (None, "Completed"):
-            return str(container.terminated), f"{pod.meta.name}, container {container.name} ended"
-    return None
+@dataclass(frozen=True, slots=True)
+class _Crew:
+    """The pods that count, and what is wrong with them."""
+
+    phase: Phase
+    head: PodView | None
+    waits_for: str | None
+    workers: tuple[PodView, ...]
+    desired: int
+    troubles: tuple[Trouble, ...]
+    was_provisioned: bool
+
+    @classmethod
+    def of(cls, observed: ObservedRayCluster, phase: Phase, care: HeadCare, now: datetime) -> Self:
+        cluster = observed.cluster
+        living = [pod for pod in observed.workers if pod.alive and not is_orphaned(pod, observed, care.head)]
+        lost = [pod for pod in observed.pods if pod.alive and nodes.is_lost(pod, observed)]
+        silent = (
+            Trouble(pod.meta.name, "NodeLost", f"{pod.meta.name} is on node {pod.node}, which is silent or gone")
+            for pod in lost
+        )
+        ended = [pod for pod in observed.pods if pod.finished and not pod.meta.deleting]
+        suspects = (care.head, *living, *ended)
+        found = (trouble_of(pod, now) for pod in suspects if pod is not None)
+        return cls(
+            phase=phase,
+            head=care.head,
+            waits_for=care.waits_for,
+            workers=tuple(pod for pod in living if pod not in lost),
+            desired=sum(desired_pods(cluster, group) for group in cluster.spec.worker_group_specs),
+            troubles=(*silent, *(trouble for trouble in found if trouble is not None)),
+            was_provisioned=any(
+                c.type == ClusterCondition.PROVISIONED and c.status == "True" for c in cluster.status.conditions
+            ),
+        )
+
+    @property
+    def up(self) -> int:
+        return sum(pod.up for pod in self.workers)
+
+    @property
+    def head_is_up(self) -> bool:
+        return self.head is not None and self.head.up
+
+    @property
+    def is_complete(self) -> bool:
+        return self.head_is_up and self.up >= self.desired and self.phase is Phase.RUNNING
 
 
-def _state(
-    cluster: RayCluster, head: PodView | None, workers: Sequence[PodView], desired: int
-) -> tuple[Any, str | None]:
-    if cluster.spec.suspend:
-        return ("suspended", None) if head is None and not workers else (None, "pods are still stopping")
-    up = sum(pod.up for pod in workers)
-    if head is not None and head.up and up >= desired:
+def _state(crew: _Crew) -> tuple[Any, str | None]:
+    if crew.phase is Phase.SUSPENDED:
+        return "suspended", None
+    if crew.phase is not Phase.RUNNING:
+        return None, "its pods are stopping, because it is suspended"
+    looping = next((trouble for trouble in crew.troubles if trouble.reason in _LOOPS), None)
+    if crew.is_complete and looping is None:
         return "ready", None
-    missing = [] if head is not None and head.up else ["the head is not up"]
-    if up < desired:
-        missing.append(f"{up} of {desired} workers are up")
-    troubles = [trouble[1] for pod in (head, *workers) if pod is not None and (trouble := trouble_of(pod))]
-    return None, "; ".join([*missing, *troubles[:3]])
+    missing = [] if crew.head_is_up else [crew.waits_for or "the head is not up"]
+    if crew.up < crew.desired:
+        missing.append(f"{crew.up} of {crew.desired} workers are up")
+    reason = "; ".join([*missing, *(trouble.words for trouble in crew.troubles[:_TOLD])])
+    return ("unhealthy" if crew.was_provisioned and not crew.head_is_up else None), reason
 
 
-def _facts(
-    cluster: RayCluster, head: PodView | None, workers: Sequence[PodView], desired: int, problems: list[Problem]
-) -> Iterator[Fact]:
+def _facts(observed: ObservedRayCluster, crew: _Crew, problems: list[Problem]) -> Iterator[Fact]:
+    cluster = observed.cluster
     if problems:
         yield _spec_refused(problems)
     else:
-        yield acceptance(ClusterCondition.SPEC_VALID, unsupported_in_cluster(cluster.spec))
-    yield _head_ready(head)
-    up = sum(pod.up for pod in workers)
-    provisioned = head is not None and head.up and up >= desired
-    was = any(c.type == ClusterCondition.PROVISIONED and c.status == "True" for c in cluster.status.conditions)
+        yield acceptance(ClusterCondition.SPEC_VALID, ())
+    yield _head_ready(crew)
+    provisioned = crew.is_complete or crew.was_provisioned
     yield Fact(
         ClusterCondition.PROVISIONED,
-        provisioned or was,
-        "AllPodRunningAndReadyFirstTime" if provisioned or was else "RayClusterPodsProvisioning",
+        provisioned,
+        "AllPodRunningAndReadyFirstTime" if provisioned else "RayClusterPodsProvisioning",
     )
-    troubles = [trouble for pod in (head, *workers) if pod is not None and (trouble := trouble_of(pod))]
-    if troubles:
-        yield Fact(
-            ClusterCondition.REPLICA_FAILURE, True, troubles[0][0], "; ".join(words for _, words in troubles[:3])
-        )
+    yield from _suspension(cluster, crew.phase)
+    if crew.troubles:
+        told = "; ".join(trouble.words for trouble in crew.troubles[:_TOLD])
+        yield Fact(ClusterCondition.REPLICA_FAILURE, True, crew.troubles[0].reason, told)
+
+
+def _suspension(cluster: RayCluster, phase: Phase) -> Iterator[Fact]:
+    """Both conditions from the first suspension on: a controller that waits for one must find it False, not gone."""
+    known = {condition.type for condition in cluster.status.conditions}
+    if phase is Phase.RUNNING and not known & {ClusterCondition.SUSPENDING, ClusterCondition.SUSPENDED}:
+        return
+    suspending = phase in (Phase.BEGINNING, Phase.SUSPENDING)
+    yield Fact(ClusterCondition.SUSPENDING, suspending, "UserRequestedSuspend" if suspending else "NotSuspending")
+    suspended = phase is Phase.SUSPENDED
+    yield Fact(ClusterCondition.SUSPENDED, suspended, "UserRequestedSuspend" if suspended else "NotSuspended")
 
 
 def _spec_refused(problems: Sequence[Problem]) -> Fact:
     return Fact(ClusterCondition.SPEC_VALID, False, "InvalidRayClusterSpec", "; ".join(map(str, problems)))
 
 
-def _head_ready(head: PodView | None) -> Fact:
+def _head_ready(crew: _Crew) -> Fact:
+    head = crew.head
+    if crew.phase is not Phase.RUNNING:
+        return Fact(ClusterCondition.HEAD_POD_READY, False, "Suspended", "the cluster is suspended")
     if head is None:
+        if crew.waits_for is not None:
+            return Fact(ClusterCondition.HEAD_POD_READY, False, "HeadPodWaiting", crew.waits_for)
         return Fact(ClusterCondition.HEAD_POD_READY, False, "HeadPodNotFound", "the head pod does not exist")
     if head.ready:
         return Fact(ClusterCondition.HEAD_POD_READY, True, "HeadPodRunningAndReady")
-    trouble = trouble_of(head)
-    reason, message = trouble or ("HeadPodStarting", f"{head.meta.name} is starting")
-    return Fact(ClusterCondition.HEAD_POD_READY, False, reason, message)
+    its_own = next((trouble for trouble in crew.troubles if trouble.pod == head.meta.name), None)
+    if its_own is not None:
+        return Fact(ClusterCondition.HEAD_POD_READY, False, its_own.reason, its_own.words)
+    return Fact(ClusterCondition.HEAD_POD_READY, False, "HeadPodStarting", f"{head.meta.name} is starting")
 
 
 def _head(observed: ObservedRayCluster, head: PodView | None) -> HeadInfo:

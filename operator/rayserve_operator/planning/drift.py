@@ -7,8 +7,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from rayserve_operator.model.objects import Meta
 from rayserve_operator.planning.observed import ServiceView
 from rayserve_operator.render import labels
+from rayserve_operator.render.metadata import annotated
 
 
 def fingerprint(manifest: Mapping[str, Any]) -> str:
@@ -18,18 +20,21 @@ def fingerprint(manifest: Mapping[str, Any]) -> str:
 
 def stamped(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The manifest with its own fingerprint among its annotations, so that a field taken out of it is noticed too."""
-    metadata = manifest["metadata"]
-    annotations = {**metadata.get("annotations", {}), labels.APPLIED: fingerprint(manifest)}
-    return {**manifest, "metadata": {**metadata, "annotations": annotations}}
+    return annotated(manifest, {labels.APPLIED: fingerprint(manifest)})
 
 
 def drifted(live: ServiceView, wanted: Mapping[str, Any]) -> bool:
     """Whether applying the (stamped) manifest would change the live Service."""
+    return has_drifted(live.meta, {"spec": live.spec}, wanted)
+
+
+def has_drifted(meta: Meta, content: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether applying the (stamped) manifest would change a live object with this metadata and content."""
     metadata = wanted["metadata"]
     return not (
-        holds(live.spec, wanted["spec"])
-        and holds(live.meta.labels, metadata.get("labels", {}))
-        and holds(live.meta.annotations, metadata.get("annotations", {}))
+        holds(content, {key: wanted[key] for key in wanted.keys() - {"apiVersion", "kind", "metadata"}})
+        and holds(meta.labels, metadata.get("labels", {}))
+        and holds(meta.annotations, metadata.get("annotations", {}))
     )
 
 

@@ -35,7 +35,8 @@ def judge(observed: ObservedCluster, config: ServeConfig) -> Verdict:
     """Tell how far the cluster is with this Serve config."""
     head = observed.head
     if head is None or head.ip is None or head.ray is None or not head.ray.running:
-        return Verdict(Stage.PROVISIONING, f"cluster {observed.name}: {_why_not_running(head)}")
+        why = "it is suspended" if observed.cluster.spec.suspend else _why_not_running(head)
+        return Verdict(Stage.PROVISIONING, f"cluster {observed.name}: {why}")
     if isinstance(observed.serve, Silence):
         return Verdict(
             Stage.PROVISIONING, f"cluster {observed.name}: Ray does not answer yet ({observed.serve.reason})"
@@ -96,7 +97,7 @@ def _why_not_running(head: PodView | None) -> str:
         return f"the head pod {head.meta.name} fits no node: {head.unschedulable}"
     for container in (*head.init_containers, *head.containers):
         if container.waiting not in (None, "ContainerCreating", "PodInitializing"):
-            return f"the head pod {head.meta.name} waits: {container.waiting} {container.message}".rstrip()
+            return f"the head pod {head.meta.name} waits: {container.waiting} {container.waiting_message}".rstrip()
     return f"the head pod {head.meta.name} is starting"
 
 

@@ -3,13 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Self, TypeAlias
 
 from rayserve_operator.model.objects import Meta, RayCluster, RayService
 from rayserve_operator.model.serve import ServeConfig, ServeStatus
+from rayserve_operator.planning.actions import Kind
 from rayserve_operator.render import labels
+
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a container ended."""
+
+    reason: str
+    """The kubelet's word (`OOMKilled`, `Error`, `Completed` …)."""
+    code: int | None
+    at: datetime | None
+    message: str
+    """Its last words: the end of its log, where it has no other."""
+
+    @classmethod
+    def parse(cls, state: Mapping[str, Any] | None) -> Self | None:
+        """Read a container's `terminated` state; None where it has none."""
+        if state is None:
+            return None
+        return cls(state.get("reason", "Ended"), state.get("exitCode"), _time(state.get("finishedAt")),
+                   state.get("message") or "")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,32 +40,40 @@ class ContainerView:
     """One container of a pod."""
 
     name: str
-    running: bool
     ready: bool
     started: bool
     restarts: int
+    running_since: datetime | None
+    """Since when it runs, by the clock of its node; None while it does not."""
     waiting: str | None
     """Why it does not run, as the kubelet's word (`ImagePullBackOff`, `CrashLoopBackOff` …)."""
-    terminated: str | None
-    """Why it ended, as the kubelet's word (`OOMKilled`, `Error` …)."""
-    message: str
+    waiting_message: str
+    ended: End | None
+    """How it ended, while it is not started anew."""
+    crashed: End | None
+    """How it ended before it was last started."""
 
     @classmethod
     def parse(cls, status: Mapping[str, Any]) -> Self:
         """Read an entry of `status.containerStatuses`."""
         state = status.get("state") or {}
-        waiting = state.get("waiting") or {}
-        terminated = state.get("terminated") or {}
+        waiting, running = state.get("waiting") or {}, state.get("running")
         return cls(
             name=status["name"],
-            running="running" in state,
             ready=bool(status.get("ready")),
             started=bool(status.get("started")),
             restarts=status.get("restartCount", 0),
+            running_since=None if running is None else _time(running.get("startedAt")) or _LONG_AGO,
             waiting=waiting.get("reason"),
-            terminated=terminated.get("reason"),
-            message=waiting.get("message") or terminated.get("message") or "",
+            waiting_message=waiting.get("message") or "",
+            ended=End.parse(state.get("terminated")),
+            crashed=End.parse((status.get("lastState") or {}).get("terminated")),
         )
+
+    @property
+    def running(self) -> bool:
+        """Whether it runs."""
+        return self.running_since is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,30 +85,34 @@ class PodView:
     ip: str | None
     node: str | None
     ready: bool
+    unready_since: datetime | None
     unschedulable: str | None
     """The scheduler's words, while the pod fits no node."""
+    restart_policy: str
     containers: tuple[ContainerView, ...]
     init_containers: tuple[ContainerView, ...]
-    ray_container: str
-    """Name of the container that runs Ray, the first of the pod's spec."""
+    names: tuple[str, ...]
+    """Names of its containers; the first runs Ray."""
 
     @classmethod
     def parse(cls, manifest: Mapping[str, Any]) -> Self:
         """Read a pod."""
         status = manifest.get("status") or {}
         conditions = {c["type"]: c for c in status.get("conditions") or ()}
-        scheduled = conditions.get("PodScheduled", {})
+        scheduled, ready = conditions.get("PodScheduled", {}), conditions.get("Ready", {})
         spec = manifest["spec"]
         return cls(
             meta=Meta.parse(manifest),
             phase=status.get("phase", "Pending"),
             ip=status.get("podIP"),
             node=spec.get("nodeName"),
-            ready=conditions.get("Ready", {}).get("status") == "True",
+            ready=ready.get("status") == "True",
+            unready_since=_time(ready.get("lastTransitionTime")) if ready.get("status") == "False" else None,
             unschedulable=scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else None,
+            restart_policy=spec.get("restartPolicy", "Always"),
             containers=tuple(ContainerView.parse(c) for c in status.get("containerStatuses") or ()),
             init_containers=tuple(ContainerView.parse(c) for c in status.get("initContainerStatuses") or ()),
-            ray_container=spec["containers"][0]["name"],
+            names=tuple(container["name"] for container in spec["containers"]),
         )
 
     @property
@@ -92,8 +127,23 @@ class PodView:
 
     @property
     def finished(self) -> bool:
-        """Whether its containers have ended for good."""
-        return self.phase in ("Failed", "Succeeded")
+        """Whether Ray has ended in it for good, though a container beside it may run on."""
+        if self.phase in ("Failed", "Succeeded"):
+            return True
+        if self.ray is None or self.ray.ended is None:
+            return False
+        return self.restart_policy == "Never" or (self.restart_policy == "OnFailure" and self.ray.ended.code == 0)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether none of its containers runs or will ever run again."""
+        if self.phase in ("Failed", "Succeeded"):
+            return True
+        if not self.meta.deleting:
+            return False
+        if self.phase == "Pending" and self.node is None:
+            return True
+        return bool(self.containers) and all(c.ended is not None for c in self.containers)
 
     @property
     def alive(self) -> bool:
@@ -103,7 +153,7 @@ class PodView:
     @property
     def ray(self) -> ContainerView | None:
         """The container that runs Ray, once the kubelet reports it."""
-        return next((c for c in self.containers if c.name == self.ray_container), None)
+        return next((c for c in self.containers if c.name == self.names[0]), None)
 
     @property
     def up(self) -> bool:
@@ -114,6 +164,72 @@ class PodView:
     def serving(self) -> bool:
         """Whether a Service that selects serving pods sends traffic to it."""
         return self.alive and self.ready and self.meta.labels.get(labels.SERVE) == "true"
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether Kubernetes calls it not ready although its own kubelet said otherwise last: its node is in doubt."""
+        return self.alive and not self.ready and bool(self.containers) and all(c.ready for c in self.containers)
+
+    @property
+    def failures(self) -> int:
+        """How many pods in a row failed in its place before it."""
+        noted = self.meta.annotations.get(labels.FAILURES, "")
+        return int(noted) if noted.isdecimal() else 0
+
+    @property
+    def replica(self) -> str | None:
+        """Common to the hosts of one multi-host replica."""
+        return self.meta.labels.get(labels.REPLICA_NAME)
+
+    @property
+    def replica_index(self) -> int | None:
+        """Number of its replica in its group."""
+        return _number(self.meta.labels.get(labels.REPLICA_INDEX))
+
+    @property
+    def host_index(self) -> int | None:
+        """Number of its host in its replica."""
+        return _number(self.meta.labels.get(labels.HOST_INDEX))
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """A Kubernetes node, as far as it tells what became of its pods."""
+
+    name: str
+    silent_since: datetime | None
+    """Since when its kubelet has not been heard of (Ready=Unknown); None while it is."""
+    out_of_service: bool
+    """Whether somebody has sworn that nothing runs on it any more, by the taint of that name."""
+
+    @classmethod
+    def parse(cls, manifest: Mapping[str, Any]) -> Self:
+        """Read a node."""
+        conditions = {c["type"]: c for c in (manifest.get("status") or {}).get("conditions") or ()}
+        ready = conditions.get("Ready", {})
+        taints = (manifest.get("spec") or {}).get("taints") or ()
+        return cls(
+            name=manifest["metadata"]["name"],
+            silent_since=_time(ready.get("lastTransitionTime")) if ready.get("status") == "Unknown" else None,
+            out_of_service=any(taint["key"] == "node.kubernetes.io/out-of-service" for taint in taints),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BelongingView:
+    """An object that the operator made for a RayCluster, beside its pods and Services."""
+
+    kind: Kind
+    meta: Meta
+    content: Mapping[str, Any]
+    """Everything but its metadata, and its status only where that decides something."""
+
+    @classmethod
+    def parse(cls, kind: Kind, manifest: Mapping[str, Any]) -> Self:
+        """Read an object of the kind."""
+        left_out = {"apiVersion", "kind", "metadata"} | (set() if kind is Kind.JOB else {"status"})
+        content = {key: value for key, value in manifest.items() if key not in left_out}
+        return cls(kind, Meta.parse(manifest), content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +317,22 @@ class ObservedRayCluster:
     pods: tuple[PodView, ...]
     services: Mapping[str, ServiceView]
     """The Services that it owns, by name."""
+    belongings: tuple[BelongingView, ...] = ()
+    """Everything else that was made for it."""
+    nodes: Mapping[str, NodeView | None] = field(default_factory=dict)
+    """The nodes that were asked about, None where a node is gone; see planning.nodes for which."""
+    namespace_leaving: bool = False
+    """Whether its namespace is on its way out, so that nothing can be made there any more."""
+
+    @property
+    def heads(self) -> tuple[PodView, ...]:
+        """All head pods that there are, the leaving ones included."""
+        return tuple(pod for pod in self.pods if pod.is_head)
+
+    @property
+    def workers(self) -> tuple[PodView, ...]:
+        """All worker pods that there are, the leaving ones included."""
+        return tuple(pod for pod in self.pods if not pod.is_head)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,3 +359,11 @@ class ObservedService:
 def age(meta: Meta, now: datetime) -> float:
     """Seconds since the object was created."""
     return (now - meta.created).total_seconds() if meta.created else 0.0
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isdecimal() else None

@@ -3,38 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from rayserve_operator.model.conditions import ClusterCondition
 from rayserve_operator.model.objects import Meta, RayCluster
 from rayserve_operator.model.problems import Problem
-from rayserve_operator.model.raycluster import RayClusterStatus, WorkerGroupSpec
+from rayserve_operator.model.raycluster import RayClusterSpec, RayClusterStatus
 from rayserve_operator.model.validation import validate_cluster
-from rayserve_operator.planning import cluster_status
-from rayserve_operator.planning.actions import Announcement, AnyAction, Apply, Confirm, Create, Delete, Kind, Plan
-from rayserve_operator.planning.drift import drifted, stamped
-from rayserve_operator.planning.observed import ObservedRayCluster, PodView, age
-from rayserve_operator.planning.scale import desired_pods, hosts
-from rayserve_operator.render import names, pods, rbac, services
+from rayserve_operator.planning import (
+    autoscaling,
+    belongings,
+    budget,
+    cluster_status,
+    farewell,
+    heads,
+    nodes,
+    recreation,
+    replacement,
+    troubles,
+    workers,
+)
+from rayserve_operator.planning.actions import Annotate, Announcement, AnyAction, Confirm, Create, Delete, Kind, Plan
+from rayserve_operator.planning.heads import HeadCare
+from rayserve_operator.planning.observed import ObservedRayCluster, PodView
+from rayserve_operator.planning.suspension import Phase, phase_of_cluster
+from rayserve_operator.render import auth, labels, names, pods, tls
+from rayserve_operator.render.metadata import annotated
 from rayserve_operator.render.options import RenderOptions
-
-SHORT_LIFE = timedelta(seconds=30)
-"""A pod that fails within this time of its creation is replaced only when the time is over, so that a pod that
-cannot run is not made anew without end. Its own remains are the memory of that."""
 
 Step = tuple[AnyAction, ...]
 
 
-def plan_cluster(observed: ObservedRayCluster, options: RenderOptions, now: datetime) -> Plan[RayClusterStatus]:
-    """Decide the next actions and the status of a RayCluster."""
+def plan_cluster(
+    observed: ObservedRayCluster,
+    options: RenderOptions,
+    now: datetime,
+    lost_after: timedelta = nodes.NODE_LOST_AFTER,
+) -> Plan[RayClusterStatus]:
+    """Decide the next actions and the status of a RayCluster.
+
+    Args:
+        observed: the cluster and all that belongs to it.
+        options: the operator's settings that show in pods.
+        now: the time.
+        lost_after: how long a node must be silent before a head on it is given up.
+    """
+    if observed.cluster.meta.deleting:
+        return farewell.plan(observed, options, now)
+    given, observed = observed.cluster, replace(observed, cluster=autoscaling.settled(observed))
     cluster = observed.cluster
-    if cluster.meta.deleting:
-        return Plan(status=cluster.status)
     problems = validate_cluster(cluster.meta.name, cluster.meta.namespace, cluster.spec)
-    status = cluster_status.project(observed, problems, now)
+    phase = phase_of_cluster(observed)
+    care = heads.care(observed, now, lost_after)
+    work = _Work(observed, given.spec, phase, care, options, now)
     return Plan(
-        steps=() if problems else tuple(step for step in _steps(observed, options, now) if step),
-        status=status,
+        steps=() if problems else tuple(step for step in work.steps() if step),
+        status=cluster_status.project(observed, phase, care, problems, now),
         announcements=_announcements(cluster.status, tuple(problems)),
         recheck_after=_recheck(observed, now),
     )
@@ -48,139 +73,115 @@ def refuse_cluster(
     return Plan(status=told, announcements=_announcements(status, problems))
 
 
-def _steps(observed: ObservedRayCluster, options: RenderOptions, now: datetime) -> Iterator[Step]:
-    cluster = observed.cluster
-    heads = [pod for pod in observed.pods if pod.is_head]
-    needs_head = not heads and not cluster.spec.suspend
-    members: list[AnyAction] = [*_services(observed)]
-    if needs_head:
-        members.append(_create_head(cluster, options))
-    members += _heads_to_remove(cluster, heads, now)
-    for group in cluster.spec.worker_group_specs:
-        workers = [pod for pod in observed.pods if not pod.is_head and pod.group == group.group_name]
-        members += _group(cluster, group, workers, options, now)
-    if any(isinstance(member, Create) for member in members):
-        # A cluster that went while its watch was cut would get pods for ever, for the garbage collector to take.
-        yield (Confirm(kind=Kind.RAY_CLUSTER, name=cluster.meta.name, uid=cluster.meta.uid),)
-    if needs_head and cluster.spec.autoscaling:
-        yield tuple(_permissions(cluster))
-    yield tuple(members)
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Everything that the steps are made from."""
 
+    observed: ObservedRayCluster
+    given: RayClusterSpec
+    """The spec as the user wrote it."""
+    phase: Phase
+    care: HeadCare
+    options: RenderOptions
+    now: datetime
 
-def _permissions(cluster: RayCluster) -> Iterator[AnyAction]:
-    for kind, manifest in (
-        (Kind.SERVICE_ACCOUNT, rbac.service_account(cluster)),
-        (Kind.ROLE, rbac.role(cluster)),
-        (Kind.ROLE_BINDING, rbac.role_binding(cluster)),
-    ):
-        if manifest is not None:
-            yield Apply(kind=kind, manifest=manifest)
+    def steps(self) -> Iterator[Step]:
+        observed = self.observed
+        if self.phase is not Phase.RUNNING:
+            yield from belongings.keep(observed, self.options, self.now)
+            if self.phase is not Phase.BEGINNING:
+                yield tuple(_delete_all(observed.pods, "the cluster is suspended"))
+            return
+        outdated = recreation.outdated(observed)
+        if outdated:
+            # The head goes last: it remembers what the others were made from.
+            why = f"the cluster is recreated, because {', '.join(outdated[:3])} changed"
+            yield tuple(_delete_all(observed.workers, why))
+            yield tuple(_delete_all(observed.heads, why))
+            return
+        members = [*self._keep_head(), *self._keep_workers()]
+        if any(isinstance(member, Create) for member in members):
+            # A cluster that went while its watch was cut would get pods for ever, for the garbage collector to take.
+            meta = observed.cluster.meta
+            yield (Confirm(kind=Kind.RAY_CLUSTER, name=meta.name, uid=meta.uid),)
+        if self.care.wanted:
+            yield tuple(self._before_the_head())
+        yield from belongings.keep(observed, self.options, self.now)
+        yield tuple(members)
 
+    def _before_the_head(self) -> Iterator[AnyAction]:
+        """What must be so before a head may start."""
+        cluster = self.observed.cluster
+        guard = farewell.guard(cluster, self.options)
+        if guard is not None:
+            yield guard
+        token = auth.token_secret(cluster)
+        if token is not None:
+            yield Create(kind=Kind.SECRET, manifest=token, drawn_key=auth.TOKEN_KEY)
+        yield from (Create(kind=Kind.SECRET, manifest=secret) for secret in tls.secrets(cluster))
+        for pod in self.care.given_up:
+            if labels.IDENTIFIER in pod.meta.labels:
+                # The head Services lead to heads that are not ready, too.
+                removed = {labels.IDENTIFIER: None}
+                yield Annotate(kind=Kind.POD, name=pod.meta.name, uid=pod.meta.uid, labels=removed)
 
-def _services(observed: ObservedRayCluster) -> Iterator[AnyAction]:
-    cluster = observed.cluster
-    wanted = [services.cluster_head_service(cluster)]
-    if any(hosts(group) > 1 for group in cluster.spec.worker_group_specs):
-        wanted.append(services.headless_worker_service(cluster))
-    for manifest in map(stamped, wanted):
-        live = observed.services.get(manifest["metadata"]["name"])
-        if live is None or drifted(live, manifest):
-            yield Apply(kind=Kind.SERVICE, manifest=manifest)
+    def _keep_head(self) -> Iterator[AnyAction]:
+        if self.care.wanted:
+            yield self._create_head()
+        for pod, why in self.care.remove:
+            yield _delete(pod, "DeletedHeadPod", why)
+        remembered = recreation.remembered(self.observed)
+        if remembered is not None:
+            yield remembered
 
-
-def _create_head(cluster: RayCluster, options: RenderOptions) -> AnyAction:
-    prefix = names.head_pod_prefix(cluster.meta.name)
-    mirrored = sorted(
-        {
-            resource
-            for template in (
-                cluster.spec.head_group_spec.template,
-                *(group.template for group in cluster.spec.worker_group_specs),
-            )
-            for resource in pods.mirrored_resources(template)
-        }
-    )
-    told = f"; {', '.join(mirrored)} stood in requests alone and is set in limits too" if mirrored else ""
-    return Create(
-        kind=Kind.POD,
-        manifest=pods.head_pod(cluster, options),
-        name_prefix=prefix,
-        announce=Announcement("CreatedHeadPod", f"Created the head pod{told}"),
-    )
-
-
-def _heads_to_remove(cluster: RayCluster, heads: list[PodView], now: datetime) -> Iterator[AnyAction]:
-    for pod in heads:
-        if pod.meta.deleting:
-            continue
-        if cluster.spec.suspend:
-            yield _delete(pod, "DeletedHeadPod", "the cluster is suspended")
-        elif pod.finished and _lived_long_enough(pod, now):
-            yield _delete(pod, "DeletedHeadPod", _end_of(pod))
-
-
-def _group(
-    cluster: RayCluster, group: WorkerGroupSpec, workers: list[PodView], options: RenderOptions, now: datetime
-) -> Iterator[AnyAction]:
-    wanted = desired_pods(cluster, group)
-    named = set(group.scale_strategy.workers_to_delete)
-    leaving = {p.meta.name: _delete(p, "DeletedWorkerPod", "its removal was asked for")
-               for p in workers if p.meta.name in named and p.alive}  # fmt: skip
-    spent = [p for p in workers if p.finished and not p.meta.deleting and _lived_long_enough(p, now)]
-    yield from leaving.values()
-    for pod in spent:
-        yield _delete(pod, "DeletedWorkerPod", _end_of(pod))
-    # A pod that failed at once still holds its place, until the time it should have lived at least is over.
-    holding = [p for p in workers if not p.meta.deleting and p not in spent and p.meta.name not in leaving]
-    missing = wanted - len(holding)
-    for _ in range(missing):
-        yield Create(
+    def _create_head(self) -> AnyAction:
+        cluster = self.observed.cluster
+        memory = {**recreation.memory_of(cluster), **replacement.memory_of(self.care.failures)}
+        told = f"{_mirrored(cluster)}{autoscaling.told(self.given) if cluster.spec.autoscaling else ''}"
+        return Create(
             kind=Kind.POD,
-            manifest=pods.worker_pod(cluster, group, options),
-            name_prefix=names.worker_pod_prefix(cluster.meta.name, group.group_name),
-            announce=Announcement("CreatedWorkerPod", f"Created a worker pod of group {group.group_name}"),
+            manifest=annotated(pods.head_pod(cluster, self.options), memory),
+            name_prefix=names.head_pod_prefix(cluster.meta.name),
+            announce=Announcement("CreatedHeadPod", f"Created the head pod{told}"),
         )
-    for pod in _surplus(cluster, group, holding, -missing):
-        yield _delete(pod, "DeletedWorkerPod", f"group {group.group_name} has more than the {wanted} wanted")
+
+    def _keep_workers(self) -> Iterator[AnyAction]:
+        groups = self.observed.cluster.spec.worker_group_specs
+        for group in groups:
+            yield from workers.tend(self.observed, group, self.care.head, self.options, self.now)
+        known = {group.group_name for group in groups}
+        for pod in self.observed.workers:
+            if pod.group not in known and not pod.meta.deleting:
+                yield workers.delete_worker(pod, f"its group {pod.group} is no longer in the spec")
 
 
-def _surplus(cluster: RayCluster, group: WorkerGroupSpec, workers: list[PodView], count: int) -> list[PodView]:
-    """The pods to give up, the least useful first.
+def _mirrored(cluster: RayCluster) -> str:
+    templates = [cluster.spec.head_group_spec.template, *(group.template for group in cluster.spec.worker_group_specs)]
+    resources = sorted({resource for template in templates for resource in pods.mirrored_resources(template)})
+    return f"; {', '.join(resources)} stood in requests alone and is set in limits too" if resources else ""
 
-    Under autoscaling only Ray knows which worker is idle, so nothing that runs is given up unless it is named.
-    """
-    if count <= 0:
-        return []
-    is_rays_choice = cluster.spec.autoscaling and not cluster.spec.suspend and not group.suspend
-    expendable = [p for p in workers if not is_rays_choice or p.phase == "Pending"]
-    return sorted(expendable, key=lambda p: (p.ready, p.up, p.phase == "Running", p.meta.name))[:count]
+
+def _delete_all(unwanted: tuple[PodView, ...], why: str) -> Iterator[AnyAction]:
+    for pod in unwanted:
+        if not pod.meta.deleting:
+            yield _delete(pod, "DeletedHeadPod" if pod.is_head else "DeletedWorkerPod", why)
 
 
 def _delete(pod: PodView, reason: str, why: str) -> Delete:
-    return Delete(
-        kind=Kind.POD,
-        name=pod.meta.name,
-        uid=pod.meta.uid,
-        announce=Announcement(reason, f"Deleted {pod.meta.name}: {why}"),
-    )
-
-
-def _end_of(pod: PodView) -> str:
-    ended = pod.ray.terminated if pod.ray else None
-    return f"it {'ended' if pod.phase == 'Succeeded' else 'failed'}" + (f" ({ended})" if ended else "")
-
-
-def _lived_long_enough(pod: PodView, now: datetime) -> bool:
-    return age(pod.meta, now) >= SHORT_LIFE.total_seconds()
+    told = Announcement(reason, f"Deleted {pod.meta.name}: {why}")
+    return Delete(kind=Kind.POD, name=pod.meta.name, uid=pod.meta.uid, announce=told)
 
 
 def _recheck(observed: ObservedRayCluster, now: datetime) -> timedelta | None:
-    waiting = [
-        SHORT_LIFE - timedelta(seconds=age(pod.meta, now))
-        for pod in observed.pods
-        if pod.finished and not pod.meta.deleting and not _lived_long_enough(pod, now)
+    """When time alone may change something; everything else wakes the object."""
+    ended = [pod for pod in observed.pods if pod.finished and not pod.meta.deleting]
+    waits = [
+        *(max(replacement.time_left(pod, now), timedelta()) for pod in ended),
+        nodes.recheck(observed),
+        budget.recheck(observed, now),
+        troubles.recheck(observed.pods, now),
     ]
-    return min(waiting, default=None)
+    return min((wait for wait in waits if wait is not None), default=None)
 
 
 def _announcements(status: RayClusterStatus, problems: tuple[Problem, ...]) -> tuple[Announcement, ...]:

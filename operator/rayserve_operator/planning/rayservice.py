@@ -16,7 +16,7 @@ from rayserve_operator.model.objects import Meta
 from rayserve_operator.model.problems import Problem
 from rayserve_operator.model.rayservice import RayServiceStatus
 from rayserve_operator.model.serve import ServeConfig, ServeStatus
-from rayserve_operator.planning import gate, service_status
+from rayserve_operator.planning import autoscaling, gate, service_status
 from rayserve_operator.planning.actions import (
     Annotate,
     Announcement,
@@ -35,6 +35,7 @@ from rayserve_operator.planning.drift import drifted, is_headless, stamped
 from rayserve_operator.planning.goal import Aim, Goal
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService, RevisionView, ServiceView
 from rayserve_operator.planning.roles import Roles, assign_roles, is_conflict, needs_new_cluster, stamped_cluster
+from rayserve_operator.planning.suspension import Phase, phase_of_service
 from rayserve_operator.render import clusters, labels, names, revisions, services
 from rayserve_operator.render.pods import dashboard_port
 
@@ -53,13 +54,17 @@ def plan_service(observed: ObservedService, aim: Aim, now: datetime) -> Plan[Ray
         return Plan(status=service.status)
     goal = aim.goal
     roles = assign_roles(observed, goal)
-    status = service_status.project(observed, aim, roles, now)
-    steps = _steps(observed, goal, roles, now, spec_is_valid=not aim.problems)
+    phase = phase_of_service(observed)
+    status = service_status.project(observed, aim, roles, phase, now)
+    if phase is Phase.RUNNING:
+        steps = _steps(observed, goal, roles, now, spec_is_valid=not aim.problems)
+    else:
+        steps = _suspend(observed, phase)
     return Plan(
         steps=tuple(step for step in steps if step),
         status=status,
         announcements=service_status.announcements(service.status, status),
-        recheck_after=_recheck(goal, roles, now),
+        recheck_after=_recheck(goal, roles, now) if phase is Phase.RUNNING else None,
     )
 
 
@@ -75,7 +80,7 @@ def _steps(
     if roles.candidate is None:
         yield from _make_cluster(observed, goal, roles, attempt, now)
     else:
-        yield tuple(_adjust(roles.candidate, goal, spec_is_valid=spec_is_valid))
+        yield tuple(_adjust(observed, roles.candidate, goal, spec_is_valid=spec_is_valid))
     yield tuple(_sync_serve(goal, roles))
     yield tuple(_label_heads(goal, roles))
     if roles.pending is not None:
@@ -83,6 +88,26 @@ def _steps(
     elif roles.active is not None:
         yield tuple(_route(observed, roles.active))
     yield from _retire(observed, goal, roles, now)
+
+
+def _suspend(observed: ObservedService, phase: Phase) -> Iterator[Step]:
+    """Give up the Services and the clusters. What is needed to make them anew stands in the RayService."""
+    if phase is Phase.BEGINNING:
+        return
+    meta = observed.service.meta
+    services = [view for view in (observed.serve_service, observed.head_service) if view is not None]
+    owned = [(Kind.SERVICE, view.meta) for view in services if view.meta.owner == meta.uid]
+    clusters_left = [(Kind.RAY_CLUSTER, cluster.cluster.meta) for cluster in observed.clusters]
+    yield tuple(
+        Delete(
+            kind=kind,
+            name=found.name,
+            uid=found.uid,
+            announce=Announcement(f"Deleted{kind}", f"Deleted {kind} {found.name}: the service is suspended"),
+        )
+        for kind, found in (*owned, *clusters_left)
+        if not found.deleting
+    )
 
 
 def _stamp(observed: ObservedService, roles: Roles, now: datetime) -> Iterator[Step]:
@@ -140,6 +165,7 @@ def _attempt(observed: ObservedService, goal: Goal, revision: RevisionView | Non
 
 def _make_cluster(observed: ObservedService, goal: Goal, roles: Roles, begun: int, now: datetime) -> Iterator[Step]:
     attempt, name = _free_name(observed, goal, begun)
+    told = autoscaling.told(goal.spec.ray_cluster_config)
     revision = _revision(observed, goal)
     if revision is not None and attempt != begun:
         yield (
@@ -156,7 +182,7 @@ def _make_cluster(observed: ObservedService, goal: Goal, roles: Roles, begun: in
             manifest=clusters.ray_cluster(
                 observed.service, name, goal.spec.ray_cluster_config, goal.revision, goal.serve.cluster_part
             ),
-            announce=Announcement("CreatedRayCluster", f"Created RayCluster {name}: {_why_new(roles, goal)}"),
+            announce=Announcement("CreatedRayCluster", f"Created RayCluster {name}: {_why_new(roles, goal)}{told}"),
         ),
     )
 
@@ -187,7 +213,9 @@ def plan_without_goal(
     return Plan(status=told, announcements=service_status.announcements(status, told))
 
 
-def _adjust(candidate: ObservedCluster, goal: Goal, *, spec_is_valid: bool) -> Iterator[AnyAction]:
+def _adjust(
+    observed: ObservedService, candidate: ObservedCluster, goal: Goal, *, spec_is_valid: bool
+) -> Iterator[AnyAction]:
     """Bring what can change in place to the candidate, and give it the goal's revision."""
     meta = candidate.cluster.meta
     notes: dict[str, str | None] = {}
@@ -195,6 +223,8 @@ def _adjust(candidate: ObservedCluster, goal: Goal, *, spec_is_valid: bool) -> I
         notes[labels.REVISION] = goal.revision
     if labels.RETIRED_AT in meta.annotations:
         notes[labels.RETIRED_AT] = None
+    said = observed.service.meta.annotations
+    notes |= {key: said.get(key) for key in labels.OF_USERS if said.get(key) != meta.annotations.get(key)}
     if notes:
         yield Annotate(kind=Kind.RAY_CLUSTER, name=meta.name, uid=meta.uid, annotations=notes)
     diff = compare(candidate.cluster.spec, goal.spec.ray_cluster_config)
@@ -229,6 +259,7 @@ def _sync_serve(goal: Goal, roles: Roles) -> Iterator[AnyAction]:
             cluster=cluster.name,
             cluster_uid=cluster.cluster.meta.uid,
             address=f"{head.ip}:{dashboard_port(cluster.cluster)}",
+            secret=names.token_secret_name(cluster.cluster),
             config=config,
             announce=Announcement("UpdatedServeApplications", _what_changes(cluster, config, cluster.serve)),
         )

@@ -22,6 +22,7 @@ from rayserve_operator.planning.condition_list import UNSUPPORTED, Fact, accepta
 from rayserve_operator.planning.goal import Aim
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService
 from rayserve_operator.planning.roles import Roles, is_conflict
+from rayserve_operator.planning.suspension import Phase
 
 SILENCE_TOLERATED = timedelta(seconds=15)
 """One bad sample of Ray's API says nothing; a head that is silent for this long is reported."""
@@ -33,9 +34,11 @@ _BAD_WHEN_TRUE = frozenset({ServiceCondition.SERVICE_CONFLICT})
 _NOT_ANNOUNCED = frozenset({ServiceCondition.RECONCILING})
 
 
-def project(observed: ObservedService, aim: Aim, roles: Roles, now: datetime) -> RayServiceStatus:
+def project(observed: ObservedService, aim: Aim, roles: Roles, phase: Phase, now: datetime) -> RayServiceStatus:
     """The status that says what was observed. Its time is the old one unless anything else differs."""
     before = observed.service.status
+    if phase is not Phase.RUNNING:
+        return _suspended(observed, aim, phase, now)
     generation = observed.service.meta.generation
     endpoints = roles.active.serving_pods if roles.active else 0
     facts = [fact for fact in _facts(observed, aim, roles, endpoints, now) if fact is not None]
@@ -52,6 +55,38 @@ def project(observed: ObservedService, aim: Aim, roles: Roles, now: datetime) ->
         }
     )
     return dated(status, before, now)
+
+
+def _suspended(observed: ObservedService, aim: Aim, phase: Phase, now: datetime) -> RayServiceStatus:
+    before, meta = observed.service.status, observed.service.meta
+    done = phase is Phase.SUSPENDED
+    words = "suspended: set spec.suspend to false to serve again" if done else "its clusters and Services are deleted"
+    reason = "SuspendComplete" if done else "SuspendInProgress"
+    facts = (
+        _acceptance(aim),
+        Fact(ServiceCondition.READY, False, reason, words),
+        Fact(ServiceCondition.UPGRADE_IN_PROGRESS, None, "NoActiveCluster", words),
+        Fact(ServiceCondition.RECONCILING, not done, reason, words),
+        *_suspension(phase),
+    )
+    status = before.model_copy(
+        update={
+            "active_service_status": None,
+            "pending_service_status": None,
+            "num_serve_endpoints": 0,
+            "service_status": "",
+            "observed_generation": meta.generation,
+            "conditions": carried(before.conditions, facts, meta.generation, now),
+        }
+    )
+    return dated(status, before, now)
+
+
+def _suspension(phase: Phase) -> Iterator[Fact]:
+    suspending, suspended = phase in (Phase.BEGINNING, Phase.SUSPENDING), phase is Phase.SUSPENDED
+    asked, not_asked = "UserRequestedSuspend", "NotSuspended"
+    yield Fact(ServiceCondition.SUSPENDING, suspending, asked if suspending else not_asked)
+    yield Fact(ServiceCondition.SUSPENDED, suspended, asked if suspended else not_asked)
 
 
 def refuse(meta: Meta, before: RayServiceStatus, problems: tuple[Problem, ...], now: datetime) -> RayServiceStatus:
@@ -101,15 +136,21 @@ def _announce(old: dict[str, Condition], conditions: list[Condition]) -> Iterato
 
 
 def _facts(observed: ObservedService, aim: Aim, roles: Roles, endpoints: int, now: datetime) -> Iterator[Fact | None]:
-    if aim.problems:
-        yield _spec_refused(aim.problems, "; the last valid revision is kept up")
-    else:
-        yield acceptance(ServiceCondition.SPEC_VALID, unsupported_in_service(aim.goal.spec))
+    yield _acceptance(aim)
     yield _ready(roles, endpoints)
     yield _upgrade(roles)
     yield _reconciling(aim, roles)
     yield _healthy(aim, roles, observed.service.status.conditions, now)
     yield _conflict(observed)
+    if any(condition.type == ServiceCondition.SUSPENDED for condition in observed.service.status.conditions):
+        # A controller that waits for the end of a suspension must find the conditions False, not gone.
+        yield from _suspension(Phase.RUNNING)
+
+
+def _acceptance(aim: Aim) -> Fact:
+    if aim.problems:
+        return _spec_refused(aim.problems, "; the last valid revision is kept up")
+    return acceptance(ServiceCondition.SPEC_VALID, unsupported_in_service(aim.goal.spec))
 
 
 def _spec_refused(problems: tuple[Problem, ...], kept: str) -> Fact:

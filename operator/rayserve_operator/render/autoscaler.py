@@ -1,12 +1,15 @@
 """Ray's autoscaler: the container beside the head that changes the worker groups' replicas."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from rayserve_operator.model.raycluster import AutoscalerOptions
 from rayserve_operator.render import environment
 from rayserve_operator.render.containers import with_missing, with_overriding, without_empty
 from rayserve_operator.render.node import Node
+
+CONTAINER: Final = "autoscaler"
+"""Name of its container (KubeRay's)."""
 
 _COMMAND = "ray kuberay-autoscaler --cluster-name $(RAY_CLUSTER_NAME) --cluster-namespace $(RAY_CLUSTER_NAMESPACE)"
 _RESOURCES = {"cpu": "500m", "memory": "512Mi"}
@@ -23,7 +26,7 @@ def container(node: Node) -> dict[str, Any]:
     """The autoscaler's container (KubeRay's, apart from what the cluster's autoscalerOptions say)."""
     options = node.cluster.spec.autoscaler_options or AutoscalerOptions()
     return {
-        "name": "autoscaler",
+        "name": CONTAINER,
         "image": options.image or node.container.get("image"),
         "imagePullPolicy": options.image_pull_policy or "IfNotPresent",
         "command": options.command or ["/bin/bash", "-c", "--"],

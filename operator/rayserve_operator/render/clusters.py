@@ -91,4 +91,4 @@ def _spec(service: RayService, spec: RayClusterSpec) -> dict[str, Any]:
 
 
 def _inherited(noted: Mapping[str, str]) -> dict[str, str]:
-    return {key: value for key, value in noted.items() if not key.startswith(_OF_ONE_OBJECT)}
+    return {key: value for key, value in noted.items() if key in labels.OF_USERS or not key.startswith(_OF_ONE_OBJECT)}

@@ -17,6 +17,7 @@ ROCKSDB: Final = "rocksdb"
 
 _VOLUME = "gcs-storage"
 _PATH = "/data/gcs"
+_GROUP = 1000
 _RECONNECT_SECONDS = "600"
 
 
@@ -26,9 +27,15 @@ def is_fault_tolerant(cluster: RayCluster) -> bool:
     return cluster.spec.gcs_fault_tolerance_options is not None or asked_for_by_annotation
 
 
+def uses_rocksdb(cluster: RayCluster) -> bool:
+    """Whether that state is kept in RocksDB on a volume that only one head at a time may write."""
+    options = cluster.spec.gcs_fault_tolerance_options
+    return options is not None and options.backend == ROCKSDB
+
+
 def storage_namespace(cluster: RayCluster) -> str | None:
     """The key space in Redis, by default the cluster's uid, so that no cluster reads another's state."""
-    if not is_fault_tolerant(cluster) or _uses_rocksdb(cluster):
+    if not is_fault_tolerant(cluster) or uses_rocksdb(cluster):
         return None
     options = cluster.spec.gcs_fault_tolerance_options or GcsFaultToleranceOptions()
     annotated = cluster.meta.annotations.get(labels.EXTERNAL_STORAGE_NAMESPACE)
@@ -52,7 +59,7 @@ def environment(node: Node) -> Iterator[Mapping[str, Any]]:
     if not node.is_head:
         # By default a raylet gives up on its head after 60 s, less than a new head may need.
         yield {"name": "RAY_gcs_rpc_server_reconnect_timeout_s", "value": _RECONNECT_SECONDS}
-    elif _uses_rocksdb(cluster):
+    elif uses_rocksdb(cluster):
         yield {"name": "RAY_gcs_storage", "value": ROCKSDB}
         yield {"name": "RAY_gcs_storage_path", "value": _PATH}
     else:
@@ -62,7 +69,7 @@ def environment(node: Node) -> Iterator[Mapping[str, Any]]:
 def volumes(node: Node) -> list[Mapping[str, Any]]:
     """The volume of the embedded storage."""
     options = node.cluster.spec.gcs_fault_tolerance_options
-    if options is None or not node.is_head or not _uses_rocksdb(node.cluster):
+    if options is None or not node.is_head or not uses_rocksdb(node.cluster):
         return []
     claim = names.gcs_claim_name(node.cluster.meta.name, options)
     return [{"name": _VOLUME, "persistentVolumeClaim": {"claimName": claim}}]
@@ -71,6 +78,14 @@ def volumes(node: Node) -> list[Mapping[str, Any]]:
 def mounts(node: Node) -> list[Mapping[str, Any]]:
     """Where that volume is mounted in the Ray container."""
     return [{"name": volume["name"], "mountPath": _PATH} for volume in volumes(node)]
+
+
+def pod_security(node: Node) -> dict[str, Any]:
+    """The head's securityContext, with a group that may write the volume: Ray's images do not run as root."""
+    given = (node.group.template.get("spec") or {}).get("securityContext") or {}
+    if not volumes(node) or "fsGroup" in given:
+        return {}
+    return {"securityContext": {"fsGroup": _GROUP, "fsGroupChangePolicy": "OnRootMismatch", **given}}
 
 
 def _redis_environment(node: Node) -> Iterator[Mapping[str, Any]]:
@@ -91,8 +106,3 @@ def _credentials(cluster: RayCluster) -> list[tuple[str, str, RedisCredential | 
         ("username", "REDIS_USERNAME", options.redis_username),
         ("password", "REDIS_PASSWORD", options.redis_password),
     ]
-
-
-def _uses_rocksdb(cluster: RayCluster) -> bool:
-    options = cluster.spec.gcs_fault_tolerance_options
-    return options is not None and options.backend == ROCKSDB

@@ -25,6 +25,7 @@ CREATED_BY: Final = "app.kubernetes.io/created-by"
 HEAD: Final = "head"
 WORKER: Final = "worker"
 HEAD_GROUP: Final = "headgroup"
+REDIS_CLEANUP: Final = "redis-cleanup"
 
 # On what a RayService makes.
 FROM_CR_NAME: Final = "ray.io/originated-from-cr-name"
@@ -35,7 +36,15 @@ FT_ENABLED: Final = "ray.io/ft-enabled"
 EXTERNAL_STORAGE_NAMESPACE: Final = "ray.io/external-storage-namespace"
 OVERWRITE_COMMAND: Final = "ray.io/overwrite-container-cmd"
 ENABLE_SERVE_SERVICE: Final = "ray.io/enable-serve-service"
+REDIS_CLEANUP_TIMEOUT: Final = "ray.io/gcs-ft-deletion-timeout"
 IN_PLACE_RESIZE: Final = "ray.io/ippr"
+
+# Labels that users set on a RayCluster, or on a RayService for its clusters, for a batch scheduler.
+GANG_SCHEDULING: Final = "ray.io/gang-scheduling-enabled"
+PRIORITY_CLASS: Final = "ray.io/priority-class-name"
+
+REDIS_FINALIZER: Final = "ray.io/gcs-ft-redis-cleanup-finalizer"
+"""Holds a RayCluster until what it left in Redis is removed (KubeRay's)."""
 
 PREFIX: Final = "rayserve.ray.io/"
 
@@ -57,6 +66,18 @@ ROUTED_AT: Final = f"{PREFIX}routed-at"
 RETIRED_AT: Final = f"{PREFIX}retired-at"
 """When traffic was taken from the cluster, in RFC 3339; the deletion delay counts from here."""
 
+# Ours, on a pod.
+FAILURES: Final = f"{PREFIX}failures"
+"""How many pods in a row failed in its place before it; makes the next replacement wait."""
+MADE_FROM: Final = f"{PREFIX}made-from"
+"""On the head of a cluster that is recreated when its pod templates change: the spec it was made from, as JSON."""
+
+# Ours, set by users on a RayService or RayCluster.
+DISRUPTION_BUDGET: Final = f"{PREFIX}disruption-budget"
+"""`false` leaves the serving workers without a PodDisruptionBudget."""
+OF_USERS: Final = frozenset({DISRUPTION_BUDGET})
+"""Those of our keys that the clusters of a RayService take over from it, also later."""
+
 # Ours, on a ControllerRevision.
 PART: Final = f"{PREFIX}cluster-part"
 """Stands for all of the revision that cannot change in place."""
@@ -64,6 +85,24 @@ ATTEMPT: Final = f"{PREFIX}attempt"
 """How many clusters have been made for it, so that no name is used twice."""
 STARTED_AT: Final = f"{PREFIX}started-at"
 """When the present attempt began, in RFC 3339."""
+
+OF_ONE_OBJECT: Final = (
+    PREFIX,
+    "kubectl.kubernetes.io/",
+    "argocd.argoproj.io/",
+    "kustomize.toolkit.fluxcd.io/",
+    "helm.toolkit.fluxcd.io/",
+    "meta.helm.sh/",
+    "config.k8s.io/",
+    "configsync.gke.io/",
+    "configmanagement.gke.io/",
+    "objectset.rio.cattle.io/",
+    "kapp.k14s.io/",
+    "app.kubernetes.io/instance",
+    "app.kubernetes.io/managed-by",
+)
+"""Beginnings of the keys by which a tool, or this operator, knows an object as one of its own. On a copy they are
+untrue, and may have it deleted."""
 
 APP: Final[Mapping[str, str]] = {APP_NAME: "kuberay", CREATED_BY: "kuberay-operator"}
 """What KubeRay's dashboards and pod monitors select by."""
@@ -75,6 +114,11 @@ _NAME_LENGTH = 50
 def origin(kind: str, name: str) -> dict[str, str]:
     """Labels of what is made for a RayService or a RayCluster."""
     return {FROM_CRD: kind, FROM_CR_NAME: name}
+
+
+def copied(noted: Mapping[str, str]) -> dict[str, str]:
+    """Those labels or annotations of an object that are as true of what is made for it."""
+    return {key: value for key, value in noted.items() if not key.startswith(OF_ONE_OBJECT)}
 
 
 def check_label(value: str) -> str:

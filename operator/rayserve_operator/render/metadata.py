@@ -1,9 +1,10 @@
 """Labels and annotations of Ray pods, and what selects pods by them."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from rayserve_operator.model.objects import RayCluster
-from rayserve_operator.render import fault_tolerance, labels
+from rayserve_operator.render import fault_tolerance, gang, labels
 from rayserve_operator.render.node import Node, runs_service
 from rayserve_operator.render.ports import Group
 from rayserve_operator.render.start_command import keeps_command
@@ -15,6 +16,7 @@ def pod_labels(node: Node) -> dict[str, str]:
         **_place(node.cluster, node.role),
         labels.IS_RAY_NODE: "yes",
         labels.GROUP: node.group_name,
+        **gang.pod_labels(node),
     }
     if runs_service(node.cluster):
         # A head takes traffic only when the operator has seen its proxy answer.
@@ -29,7 +31,14 @@ def pod_annotations(node: Node) -> dict[str, str]:
         fixed[labels.FT_ENABLED] = "true" if fault_tolerance.is_fault_tolerant(node.cluster) else "false"
         if space := fault_tolerance.storage_namespace(node.cluster):
             fixed[labels.EXTERNAL_STORAGE_NAMESPACE] = space
+    fixed.update(gang.pod_annotations(node))
     return {**node.options.pod_annotations, **_of_template(node.group, "annotations"), **fixed}
+
+
+def annotated(manifest: Mapping[str, Any], annotations: Mapping[str, str]) -> dict[str, Any]:
+    """The manifest with more annotations."""
+    metadata = manifest["metadata"]
+    return {**manifest, "metadata": {**metadata, "annotations": {**metadata.get("annotations", {}), **annotations}}}
 
 
 def head_selector(cluster: RayCluster) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Names of child objects: KubeRay's where it has one, so that what points at them by name keeps working.
 
 A RayService's name has at most 47 characters and a RayCluster's at most 53, and every name made from them here stays
-within the 63 that Kubernetes allows.
+within the 63 that Kubernetes allows, but for those of mutual TLS, whose kinds may have 253.
 """
 
 import hashlib
@@ -18,6 +18,7 @@ NAME_ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
 _CLUSTER_CHARACTERS = 5
 _REVISION_CHARACTERS = 10
 _POD_STEM_LENGTH = 50
+_LABEL_LENGTH = 63
 
 
 def ray_cluster_name(service_name: str, uid: str, part_digest: str, attempt: int) -> str:
@@ -46,6 +47,18 @@ def worker_pod_prefix(cluster_name: str, group_name: str) -> str:
     """Name of a worker pod but for its last five characters, which the engine draws."""
     stem = f"{cluster_name}-{group_name}"[:_POD_STEM_LENGTH]
     return f"{stem}-worker-".lower()
+
+
+def replica_name(group_name: str, uid: str, index: int, made_at: str) -> str:
+    """What the hosts of one replica of a multi-host group have in common; a later replica has another.
+
+    Args:
+        group_name: the worker group.
+        uid: of the RayCluster.
+        index: the replica's number in its group.
+        made_at: when it is made.
+    """
+    return f"{group_name}-{_drawn(_CLUSTER_CHARACTERS, uid, group_name, index, made_at)}"
 
 
 def head_service_name(cluster: RayCluster) -> str:
@@ -92,9 +105,55 @@ def auth_secret_name(cluster: RayCluster) -> str:
     return (auth.secret_name if auth else None) or check_name(cluster.meta.name)
 
 
+def token_secret_name(cluster: RayCluster) -> str | None:
+    """The Secret with the token that every caller of the cluster's Ray must present; None where none is asked for."""
+    auth = cluster.spec.auth_options
+    return auth_secret_name(cluster) if auth is not None and auth.mode == "token" else None
+
+
 def gcs_claim_name(cluster_name: str, options: GcsFaultToleranceOptions) -> str:
     """The volume claim of the GCS's embedded storage: the user's `storage.claimName`, else the cluster's own."""
     return str((options.storage or {}).get("claimName") or f"{cluster_name}-gcs-pvc")
+
+
+def pki_name(cluster_name: str, part: str) -> str:
+    """Name of a part of the cluster's mutual TLS, such as its `ca-issuer` or the `head-cert` and `head-secret`."""
+    return f"ray-{part}-{cluster_name}"
+
+
+def ca_secret_name(cluster: RayCluster) -> str:
+    """The Secret with the key and certificate of the authority that a cluster's mutual TLS trusts."""
+    return f"{cluster.meta.name}-ca-secret-{cluster.meta.uid[:8]}"
+
+
+def pod_group_name(cluster_name: str) -> str:
+    """Volcano's PodGroup of a cluster."""
+    return f"ray-{cluster_name}-pg"
+
+
+def head_policy_name(cluster_name: str) -> str:
+    """The NetworkPolicy of a cluster's head."""
+    return f"{cluster_name}-head"
+
+
+def workers_policy_name(cluster_name: str, group_name: str) -> str:
+    """The NetworkPolicy of the workers of one group."""
+    return f"{cluster_name}-workers-{group_name}".lower()
+
+
+def worker_budget_name(cluster_name: str) -> str:
+    """The PodDisruptionBudget of the workers that serve."""
+    return f"{cluster_name}-workers"
+
+
+def head_ingress_name(cluster_name: str) -> str:
+    """The Ingress of the head's dashboard."""
+    return check_name(f"{cluster_name}-head-ingress")
+
+
+def redis_cleanup_name(cluster_name: str) -> str:
+    """The Job that removes what a cluster left in Redis; its pods bear the name in a label."""
+    return f"{cluster_name}-redis-cleanup"[:_LABEL_LENGTH]
 
 
 def fqdn(service_name: str, namespace: str, cluster_domain: str) -> str:

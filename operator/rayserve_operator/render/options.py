@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+BatchScheduler = Literal["volcano", "yunikorn", "scheduler-plugins"]
+"""The schedulers that can start the pods of a cluster all together or not at all (KubeRay's names for them)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,3 +26,7 @@ class RenderOptions:
     """Whether workers get an init container that waits for the head."""
     login_shell: bool = False
     """Whether Ray starts from a login shell, for images that set their PATH there."""
+    batch_scheduler: BatchScheduler | None = None
+    """The scheduler of all Ray pods whose template names none; None leaves them to the cluster's default."""
+    operator_namespace: str | None = None
+    """Where the operator itself runs, so that network policies can let it through; None means anywhere."""

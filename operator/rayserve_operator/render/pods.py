@@ -6,7 +6,18 @@ from typing import Any
 
 from rayserve_operator.model.objects import RAY_CLUSTER, RayCluster, owner_reference
 from rayserve_operator.model.raycluster import WorkerGroupSpec
-from rayserve_operator.render import autoscaler, environment, fault_tolerance, labels, names, ports, shutdown, waiting
+from rayserve_operator.render import (
+    autoscaler,
+    environment,
+    fault_tolerance,
+    gang,
+    labels,
+    names,
+    ports,
+    shutdown,
+    tls,
+    waiting,
+)
 from rayserve_operator.render.containers import with_missing, without_empty
 from rayserve_operator.render.metadata import pod_annotations, pod_labels
 from rayserve_operator.render.node import Node
@@ -72,6 +83,8 @@ def _spec(node: Node) -> dict[str, Any]:
     given = node.group.template.get("spec") or {}
     return {
         **given,
+        **gang.pod_spec(node),
+        **fault_tolerance.pod_security(node),
         "containers": _containers(node, given),
         **without_empty(
             {
@@ -87,7 +100,9 @@ def _spec(node: Node) -> dict[str, Any]:
 
 def _containers(node: Node, given: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     beside = [with_mirrored_limits(container) for container in given["containers"][1:]]
-    return [_ray_container(node), *beside, *([autoscaler.container(node)] if autoscaler.is_wanted(node) else [])]
+    scaling = [autoscaler.container(node)] if autoscaler.is_wanted(node) else []
+    ray, *added = (tls.secured(node.cluster, container) for container in (_ray_container(node), *scaling))
+    return [ray, *beside, *added]
 
 
 def _ray_container(node: Node) -> dict[str, Any]:
@@ -100,6 +115,8 @@ def _ray_container(node: Node) -> dict[str, Any]:
         "ports": _container_ports(node),
         **without_empty({"volumeMounts": with_missing(given.get("volumeMounts"), mounts, key="mountPath")}),
         **probes(node),
+        # The pod's status then holds the last words of a crash.
+        "terminationMessagePolicy": given.get("terminationMessagePolicy") or "FallbackToLogsOnError",
     }
 
 
@@ -117,7 +134,8 @@ def _init_containers(node: Node, given: Mapping[str, Any]) -> list[Mapping[str, 
         for container in given.get("initContainers") or ()
     ]
     waits = not node.is_head and node.options.wait_for_head
-    return [*own, waiting.container(node)] if waits else own
+    waiting_for_head = [tls.secured(node.cluster, waiting.container(node))] if waits else []
+    return [*tls.init_containers(node), *own, *waiting_for_head]
 
 
 def _volumes(node: Node) -> list[Mapping[str, Any]]:
@@ -125,7 +143,7 @@ def _volumes(node: Node) -> list[Mapping[str, Any]]:
     # to disk if this volume were smaller. So a mere request does not limit it, unlike in KubeRay.
     emptied = {"emptyDir": without_empty({"medium": "Memory", "sizeLimit": memory_limit(node.container)})}
     shared_memory = [{"name": mount["name"], **emptied} for mount in _shared_memory_mounts(node)]
-    return [*shared_memory, *autoscaler.volumes(node), *fault_tolerance.volumes(node)]
+    return [*shared_memory, *autoscaler.volumes(node), *fault_tolerance.volumes(node), *tls.volumes(node)]
 
 
 def _shared_memory_mounts(node: Node) -> list[Mapping[str, Any]]:

@@ -62,6 +62,10 @@ def _metadata(cluster: RayCluster, name: str) -> Mapping[str, Any]:
     return {
         "name": name,
         "namespace": cluster.meta.namespace,
-        "labels": {**labels.APP, labels.CLUSTER: cluster.meta.name},
+        "labels": {
+            **labels.APP,
+            **labels.origin(RAY_CLUSTER, cluster.meta.name),
+            labels.CLUSTER: cluster.meta.name,
+        },
         "ownerReferences": [owner_reference(RAY_CLUSTER, cluster.meta)],
     }

@@ -5,12 +5,16 @@ from rayserve_operator.model.objects import RayCluster
 from rayserve_operator.model.raycluster import WorkerGroupSpec
 
 
-def desired_pods(cluster: RayCluster, group: WorkerGroupSpec) -> int:
-    """Worker pods that the group should have now: its replicas within their bounds, times the hosts of each."""
+def desired_replicas(cluster: RayCluster, group: WorkerGroupSpec) -> int:
+    """Replicas that the group should have now, within its bounds."""
     if cluster.spec.suspend or group.suspend:
         return 0
-    wanted = max(group.min_replicas or 0, min(group.replicas or 0, _limit(group)))
-    return wanted * hosts(group)
+    return max(group.min_replicas or 0, min(group.replicas or 0, _limit(group)))
+
+
+def desired_pods(cluster: RayCluster, group: WorkerGroupSpec) -> int:
+    """Worker pods that the group should have now."""
+    return desired_replicas(cluster, group) * hosts(group)
 
 
 def fewest_pods(group: WorkerGroupSpec) -> int:
