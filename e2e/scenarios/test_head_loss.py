@@ -40,23 +40,24 @@ def storage_class(kube: Kube) -> Iterator[str]:
 def kept(kube: Kube, namespace: str, storage_class: str) -> Iterator[RayService]:
     """A service whose Ray keeps its state in RocksDB."""
     options = {"backend": "rocksdb", "storage": {"storageClassName": storage_class}}
-    yield from _serving(kube, namespace, _sample(gcsFaultToleranceOptions=options))
+    yield from _serving(kube, namespace, "kept", _sample(gcsFaultToleranceOptions=options))
 
 
 @pytest.fixture
 def forgetful(kube: Kube, namespace: str) -> Iterator[RayService]:
     """A service whose Ray forgets everything with its head."""
-    yield from _serving(kube, namespace, _sample())
+    yield from _serving(kube, namespace, "forgetful", _sample())
 
 
-def _serving(kube: Kube, namespace: str, sample: Manifest) -> Iterator[RayService]:
-    service = RayService(kube, namespace, "minimal")
-    service.apply(sample)
+def _serving(kube: Kube, namespace: str, name: str, sample: Manifest) -> Iterator[RayService]:
+    service = RayService(kube, namespace, name)
+    service.apply({**sample, "metadata": {"name": name}})
     service.wait_answer(GREET)
     service.wait_ready()
     yield service
-    kube.delete("rayservices", namespace, "minimal")
-    until(lambda: not kube.list("pods", namespace), "its pods are gone", 90)
+    pods = f"ray.io/cluster in ({','.join(service.clusters)})"
+    kube.delete("rayservices", namespace, name)
+    until(lambda: not kube.list("pods", namespace, pods), "its pods are gone", 90)
 
 
 @pytest.mark.ci
@@ -142,7 +143,7 @@ def test_a_head_that_is_slow_to_stop_is_never_doubled(
             "command": ["bash", "-c", lingers],
         }
     )
-    serving = _serving(kube, namespace, sample)
+    serving = _serving(kube, namespace, "slow", sample)
     service = next(serving)
     [lost] = service.heads()
     with sampling(lambda: _running_heads(service)) as heads:
@@ -174,7 +175,8 @@ def _kill(service: RayService, pod: str) -> None:
 
 def _running_heads(service: RayService) -> list[str]:
     """Names of the head pods that have a running container."""
-    pods = service.kube.list("pods", service.namespace, "ray.io/node-type=head")
+    selector = f"ray.io/node-type=head,ray.io/cluster={service.active_cluster}"
+    pods = service.kube.list("pods", service.namespace, selector)
     return [
         pod["metadata"]["name"]
         for pod in pods

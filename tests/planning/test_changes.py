@@ -133,3 +133,9 @@ def test_a_new_group_is_appended_and_a_removed_one_stays_empty() -> None:
 def test_a_group_that_was_removed_is_removed_once() -> None:
     left = cluster(group("old", replicas=0, minReplicas=0, maxReplicas=0), group("kept"))
     assert compare(left, cluster(group("kept"))).operations == ()
+
+
+def test_a_group_is_suspended_in_place() -> None:
+    diff = compare(cluster(), cluster(group(suspend=True)))
+    assert (diff.rebuild, diff.edited) == ((), ("workerGroupSpecs[cpu].suspend",))
+    assert compare(cluster(), cluster(group(suspend=False))).edited == ()

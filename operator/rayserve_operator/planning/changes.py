@@ -14,8 +14,8 @@ from rayserve_operator.model.raycluster import AutoscalerOptions, RayClusterSpec
 from rayserve_operator.planning import normal
 from rayserve_operator.render import clusters
 
-_GROUP_IN_PLACE = ("replicas", "minReplicas", "maxReplicas", "idleTimeoutSeconds")
-_GROUP_NOT_COMPARED = frozenset({*_GROUP_IN_PLACE, "scaleStrategy", "suspend", "groupName"})
+_GROUP_IN_PLACE = ("replicas", "minReplicas", "maxReplicas", "idleTimeoutSeconds", "suspend")
+_GROUP_NOT_COMPARED = frozenset({*_GROUP_IN_PLACE, "scaleStrategy", "groupName"})
 _AUTOSCALER_IN_PLACE = ("idleTimeoutSeconds", "upscalingMode")
 _CLUSTER_NOT_COMPARED = frozenset(
     {"headGroupSpec", "workerGroupSpecs", "autoscalerOptions", "enableInTreeAutoscaling", "suspend", "managedBy",
@@ -90,7 +90,8 @@ def _scaling_edits(index: int, base: WorkerGroupSpec, goal: WorkerGroupSpec, aut
     for field in _GROUP_IN_PLACE:
         if field == "replicas" and autoscaling:
             continue
-        if before[field] != after[field]:
+        is_unset = before[field] in (None, False) and after[field] in (None, False)
+        if before[field] != after[field] and not is_unset:
             yield f"workerGroupSpecs[{base.group_name}].{field}", (guard, _assign(f"{at}/{field}", after[field]))
 
 
