@@ -1,4 +1,4 @@
-"""Workers that go lose no request that others could serve: scaled down, or evicted as in a drain."""
+"""Workers that go lose no request that others could serve: scaled down, or evicted."""
 
 import copy
 
@@ -18,15 +18,15 @@ DRAINED = 120.0
 TOO_MANY_REQUESTS = 429
 
 
-def _with_workers(replicas: int) -> Manifest:
-    """The minimal sample with so many workers, two replicas, and a head that takes no traffic."""
+def _with_workers(count: int) -> Manifest:
+    """The minimal sample with so many workers, a replica on each, and a head without traffic."""
     sample = manifests.with_spec(manifests.sample("minimal"), excludeHeadPodFromServeSvc=True)
     changed = copy.deepcopy(sample)
     [group] = changed["spec"]["rayClusterConfig"]["workerGroupSpecs"]
-    group["replicas"] = replicas
+    group["replicas"] = count
     config = manifests.serve_config(changed)
     [deployment] = config["applications"][0]["deployments"]
-    deployment["num_replicas"] = 2
+    deployment |= {"num_replicas": count, "max_replicas_per_node": 1}
     return manifests.with_serve_config(changed, config)
 
 

@@ -62,9 +62,10 @@ Roles, so that a test can read it without Helm. No `update`: the operator writes
 {{- end }}
 
 {{- /*
-The tokens of clusters with authOptions.mode token: made once, and presented to Ray.
+Secrets of clusters with authOptions.mode token, made once and presented to Ray, and of those with tlsOptions, made empty
+for cert-manager to fill.
 */}}
-{{- define "rayserve-operator.tokenRules" -}}
+{{- define "rayserve-operator.secretRules" -}}
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, create]
