@@ -52,6 +52,7 @@ def test_evictions_go_one_by_one(echo: RayService) -> None:
         assert not _evict(echo, second), "the second may not go together with the first"
         until(lambda: _evict(echo, second), "the second may go once another serves", DRAINED)
         replaced = watch.seconds
+        assert {*_serving(echo)} - {first, second}, "the second went before another served"
         until(lambda: not {first, second} & echo.pods().keys(), "both are gone", DRAINED)
         until(lambda: len(_serving(echo)) == 2, "two others serve", DRAINED)
     print(

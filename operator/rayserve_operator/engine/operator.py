@@ -44,6 +44,8 @@ class Operator:
         self.loop = Loop(self._pass)
         self._clock = clock
         self._opened: datetime | None = None
+        self.unknown_kinds: frozenset[Kind] = frozenset()
+        """Optional kinds that the API server did not know at the start, so that they cannot be watched."""
         self._relisting: asyncio.Task[None] | None = None
         self._next_relist: asyncio.TimerHandle | None = None
 
@@ -61,6 +63,7 @@ class Operator:
             except NotFound as error:
                 if kind not in OPTIONAL:
                     raise NotFound(f"The API server does not know the kind {kind}; install the CRDs first") from error
+                self.unknown_kinds |= {kind}
         self._opened = self._clock.now()
         self._relist_in(STARTING)
         self.loop.open()

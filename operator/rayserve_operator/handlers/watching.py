@@ -40,6 +40,9 @@ def register(registry: kopf.OperatorRegistry, assemble: Assemble) -> None:
             if resource.selector is not None:
                 settings.watching.label_selectors[resource.group, resource.plural] = resource.selector
         memo["operator"], memo["disconnect"] = await assemble()
+        for kind in WATCHED:
+            if kind not in memo["operator"].unknown_kinds:
+                watch(kind)
 
     async def stop(**_: Any) -> None:
         await memo["operator"].close()
@@ -48,14 +51,16 @@ def register(registry: kopf.OperatorRegistry, assemble: Assemble) -> None:
     async def saw(event: kopf.RawEvent, *, kind_seen: Kind, **_: Any) -> None:
         memo["operator"].saw(kind_seen, event["type"], event["object"])
 
+    def watch(kind: Kind) -> None:
+        # kopf looks for what to watch once the start is through.
+        resource = RESOURCES[kind]
+        name = f"watch-{resource.plural}.{resource.group}"
+        on_event = kopf.on.event(resource.group, resource.version, resource.plural, registry=registry, id=name)
+        on_event(partial(saw, kind_seen=kind))
+
     def log_in(**kwargs: Any) -> kopf.ConnectionInfo | None:
         return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
 
     kopf.on.login(registry=registry)(log_in)
     kopf.on.startup(registry=registry, errors=kopf.ErrorsMode.PERMANENT)(start)
     kopf.on.cleanup(registry=registry)(stop)
-    for kind in WATCHED:
-        resource = RESOURCES[kind]
-        kopf.on.event(
-            resource.group, resource.version, resource.plural, registry=registry, id=f"watch-{resource.plural}"
-        )(partial(saw, kind_seen=kind))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from rayserve_operator.model.scale import desired_pods
 from rayserve_operator.planning.actions import Kind
 from rayserve_operator.planning.observed import ObservedRayCluster, age
 from rayserve_operator.render import labels
@@ -18,14 +19,17 @@ REFILLED_WITHIN = timedelta(minutes=10)
 def min_available(observed: ObservedRayCluster, now: datetime) -> int | None:
     """The budget's minAvailable, one below the workers that serve; None for no budget.
 
-    A worker that was evicted still counts while its successor starts. Else the budget would sink with every eviction,
+    A worker that was evicted still counts until its successor serves. Else the budget would sink with every eviction,
     and allow the next one at once.
     """
     cluster = observed.cluster
     if not runs_service(cluster) or cluster.meta.annotations.get(labels.DISRUPTION_BUDGET) == "false":
         return None
     serving = sum(pod.serving for pod in observed.workers)
-    expected = max(serving, min(_before(observed) or serving, serving + len(_ages_of_successors(observed, now))))
+    wanted = sum(desired_pods(cluster, group) for group in cluster.spec.worker_group_specs)
+    to_be_made = max(wanted - sum(pod.alive for pod in observed.workers), 0)
+    awaited = serving + len(_ages_of_successors(observed, now)) + to_be_made
+    expected = max(serving, min(_before(observed) or serving, awaited))
     return expected - 1 if expected >= FEWEST else None
 
 

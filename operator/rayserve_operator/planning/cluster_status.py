@@ -119,12 +119,12 @@ class _Crew:
         return sum(pod.up for pod in self.workers)
 
     @property
-    def head_is_up(self) -> bool:
-        return self.head is not None and self.head.up
+    def head_is_ready(self) -> bool:
+        return self.head is not None and self.head.up and self.head.ready
 
     @property
     def is_complete(self) -> bool:
-        return self.head_is_up and self.up >= self.desired and self.phase is Phase.RUNNING
+        return self.head_is_ready and self.up >= self.desired and self.phase is Phase.RUNNING
 
 
 def _state(crew: _Crew) -> tuple[Any, str | None]:
@@ -135,11 +135,12 @@ def _state(crew: _Crew) -> tuple[Any, str | None]:
     looping = next((trouble for trouble in crew.troubles if trouble.reason in _LOOPS), None)
     if crew.is_complete and looping is None:
         return "ready", None
-    missing = [] if crew.head_is_up else [crew.waits_for or "the head is not up"]
+    is_up = crew.head is not None and crew.head.up
+    missing = [] if crew.head_is_ready else [crew.waits_for or f"the head is not {'ready' if is_up else 'up'}"]
     if crew.up < crew.desired:
         missing.append(f"{crew.up} of {crew.desired} workers are up")
     reason = "; ".join([*missing, *(trouble.words for trouble in crew.troubles[:_TOLD])])
-    return ("unhealthy" if crew.was_provisioned and not crew.head_is_up else None), reason
+    return ("unhealthy" if crew.was_provisioned and not crew.head_is_ready else None), reason
 
 
 def _facts(observed: ObservedRayCluster, crew: _Crew, problems: list[Problem]) -> Iterator[Fact]:
@@ -189,6 +190,9 @@ def _head_ready(crew: _Crew) -> Fact:
     its_own = next((trouble for trouble in crew.troubles if trouble.pod == head.meta.name), None)
     if its_own is not None:
         return Fact(ClusterCondition.HEAD_POD_READY, False, its_own.reason, its_own.words)
+    if head.up:
+        words = f"{head.meta.name} runs, but its readiness probe fails"
+        return Fact(ClusterCondition.HEAD_POD_READY, False, "HeadPodNotReady", words)
     return Fact(ClusterCondition.HEAD_POD_READY, False, "HeadPodStarting", f"{head.meta.name} is starting")
 
 
