@@ -55,6 +55,7 @@ def test_all_belong_to_the_cluster(make_cluster: MakeCluster) -> None:
         metadata = manifest["metadata"]
         assert metadata["namespace"] == "ns"
         assert metadata["labels"] == {
+            **labels.APP,
             labels.FROM_CRD: "RayCluster",
             labels.FROM_CR_NAME: "rc",
             labels.CLUSTER: "rc",

@@ -73,9 +73,12 @@ def refuse(meta: Meta, before: RayClusterStatus, problems: tuple[Problem, ...], 
 
 def blamed(status: RayClusterStatus, words: str, now: datetime) -> RayClusterStatus:
     """The status, saying that what is to happen next was refused, and why."""
-    fact = Fact(ClusterCondition.REPLICA_FAILURE, True, "ActionRefused", words)
-    generation = status.observed_generation or 0
-    return status.model_copy(update={"conditions": replaced(status.conditions, fact, generation, now)})
+    # The API server's words for a quota are the only mark that tells it from any other 403.
+    reason_word = "QuotaExceeded" if "exceeded quota" in words else "ActionRefused"
+    fact = Fact(ClusterCondition.REPLICA_FAILURE, True, reason_word, words)
+    conditions = replaced(status.conditions, fact, status.observed_generation or 0, now)
+    reason = None if status.state == "ready" else "; ".join(filter(None, (status.reason, words)))
+    return status.model_copy(update={"reason": reason, "conditions": conditions})
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 from typing import Any, Final
 
-from rayserve_operator.model.objects import RAY_CLUSTER, RayCluster, owner_reference
-from rayserve_operator.render import labels, names
+from rayserve_operator.model.objects import RayCluster
+from rayserve_operator.render import names
+from rayserve_operator.render.metadata import of_belonging
 
 TOKEN_KEY: Final = "auth_token"  # noqa: S105 (The name of a key.)
 """The key under which the Secret holds the token (KubeRay's)."""
@@ -18,10 +19,5 @@ def token_secret(cluster: RayCluster) -> dict[str, Any] | None:
         "apiVersion": "v1",
         "kind": "Secret",
         "type": "Opaque",
-        "metadata": {
-            "name": names.auth_secret_name(cluster),
-            "namespace": cluster.meta.namespace,
-            "labels": {**labels.origin(RAY_CLUSTER, cluster.meta.name), labels.CLUSTER: cluster.meta.name},
-            "ownerReferences": [owner_reference(RAY_CLUSTER, cluster.meta)],
-        },
+        "metadata": of_belonging(cluster, names.auth_secret_name(cluster)),
     }

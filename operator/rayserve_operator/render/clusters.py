@@ -10,28 +10,6 @@ from rayserve_operator.model.raycluster import RayClusterSpec, WorkerGroupSpec
 from rayserve_operator.render import labels
 from rayserve_operator.render.containers import without_empty
 
-_OF_ONE_OBJECT = (
-    labels.PREFIX,
-    "kubectl.kubernetes.io/",
-    "argocd.argoproj.io/",
-    "kustomize.toolkit.fluxcd.io/",
-    "helm.toolkit.fluxcd.io/",
-    "meta.helm.sh/",
-    "config.k8s.io/",
-    "configsync.gke.io/",
-    "configmanagement.gke.io/",
-    "objectset.rio.cattle.io/",
-    "kapp.k14s.io/",
-    "app.kubernetes.io/instance",
-    "app.kubernetes.io/managed-by",
-)
-"""Keys by which a tool knows an object as one that it has applied itself.
-
-On a copy they are untrue. At worst, a tool that finds such an object and does not find it in Git deletes it: the
-owner reference holds Argo CD back, but not every tool, and it goes when a RayService is deleted with
-`--cascade=orphan`.
-"""
-
 
 def ray_cluster(
     service: RayService, name: str, spec: RayClusterSpec, revision: str, serve_options: Mapping[str, Any]
@@ -51,9 +29,9 @@ def ray_cluster(
         "metadata": {
             "name": name,
             "namespace": service.meta.namespace,
-            "labels": {**_inherited(service.meta.labels), **labels.origin(RAY_SERVICE, service.meta.name)},
+            "labels": {**labels.copied(service.meta.labels), **labels.origin(RAY_SERVICE, service.meta.name)},
             "annotations": {
-                **_inherited(service.meta.annotations),
+                **labels.copied(service.meta.annotations),
                 labels.REVISION: revision,
                 labels.SERVE_OPTIONS: json.dumps(serve_options, sort_keys=True),
             },
@@ -88,7 +66,3 @@ def _spec(service: RayService, spec: RayClusterSpec) -> dict[str, Any]:
         "headGroupSpec": head,
         "workerGroupSpecs": [group_manifest(group) for group in spec.worker_group_specs],
     }
-
-
-def _inherited(noted: Mapping[str, str]) -> dict[str, str]:
-    return {key: value for key, value in noted.items() if key in labels.OF_USERS or not key.startswith(_OF_ONE_OBJECT)}

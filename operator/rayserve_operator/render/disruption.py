@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from rayserve_operator.model.objects import RAY_CLUSTER, RayCluster, owner_reference
+from rayserve_operator.model.objects import RayCluster
 from rayserve_operator.render import labels, names
-from rayserve_operator.render.metadata import worker_selector
+from rayserve_operator.render.metadata import of_belonging, worker_selector
 
 
 def worker_budget(cluster: RayCluster, min_available: int) -> dict[str, Any]:
@@ -16,12 +16,7 @@ def worker_budget(cluster: RayCluster, min_available: int) -> dict[str, Any]:
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
-        "metadata": {
-            "name": names.worker_budget_name(name),
-            "namespace": cluster.meta.namespace,
-            "labels": {**labels.origin(RAY_CLUSTER, name), labels.CLUSTER: name},
-            "ownerReferences": [owner_reference(RAY_CLUSTER, cluster.meta)],
-        },
+        "metadata": of_belonging(cluster, names.worker_budget_name(name)),
         "spec": {
             "minAvailable": min_available,
             "unhealthyPodEvictionPolicy": "AlwaysAllow",

@@ -18,11 +18,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, Final
 
-from rayserve_operator.model.objects import RAY_CLUSTER, RayCluster, owner_reference
+from rayserve_operator.model.objects import RayCluster
 from rayserve_operator.model.raycluster import HeadGroupSpec
 from rayserve_operator.model.scale import desired_pods, fewest_pods
 from rayserve_operator.render import autoscaler, labels, names
 from rayserve_operator.render.containers import without_empty
+from rayserve_operator.render.metadata import of_belonging
 from rayserve_operator.render.node import Node
 from rayserve_operator.render.options import BatchScheduler, RenderOptions
 from rayserve_operator.render.ports import Group
@@ -105,12 +106,7 @@ def pod_group(cluster: RayCluster, options: RenderOptions) -> dict[str, Any] | N
     return {
         "apiVersion": version,
         "kind": "PodGroup",
-        "metadata": {
-            "name": name,
-            "namespace": cluster.meta.namespace,
-            "labels": {**labels.origin(RAY_CLUSTER, cluster.meta.name), labels.CLUSTER: cluster.meta.name},
-            "ownerReferences": [owner_reference(RAY_CLUSTER, cluster.meta)],
-        },
+        "metadata": of_belonging(cluster, name),
         "spec": {
             "minMember": sum(count for _, count in members),
             **without_empty({"minResources": _as_quantities(least)}),

@@ -2,14 +2,15 @@
 
 from typing import Any
 
-from rayserve_operator.model.objects import RAY_CLUSTER, RayCluster, owner_reference
+from rayserve_operator.model.objects import RayCluster
 from rayserve_operator.model.raycluster import IngressOptions
 from rayserve_operator.render import labels, names, ports
 from rayserve_operator.render.containers import without_empty
+from rayserve_operator.render.metadata import of_belonging
 from rayserve_operator.render.services import cluster_head_service
 
 _CLASS = "kubernetes.io/ingress.class"
-_OF_RAY = "ray.io/"
+_OF_RAY = ("ray.io/", labels.PREFIX)
 
 
 def head_ingress(cluster: RayCluster) -> dict[str, Any] | None:
@@ -25,17 +26,12 @@ def head_ingress(cluster: RayCluster) -> dict[str, Any] | None:
     options = head.ingress_options or IngressOptions()
     taken = labels.copied(own.annotations).items()
     annotations = {key: value for key, value in taken if key != _CLASS and not key.startswith(_OF_RAY)}
+    metadata = of_belonging(cluster, names.head_ingress_name(own.name), **without_empty({"annotations": annotations}))
     rule = {"host": options.host, "http": {"paths": [_path(cluster, options)]}}
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
-        "metadata": {
-            "name": names.head_ingress_name(own.name),
-            "namespace": own.namespace,
-            "labels": {**labels.origin(RAY_CLUSTER, own.name), labels.CLUSTER: own.name},
-            **without_empty({"annotations": annotations}),
-            "ownerReferences": [owner_reference(RAY_CLUSTER, own)],
-        },
+        "metadata": metadata,
         "spec": {
             **without_empty({"ingressClassName": own.annotations.get(_CLASS)}),
             "rules": [without_empty(rule)],

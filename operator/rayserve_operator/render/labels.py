@@ -102,7 +102,8 @@ OF_ONE_OBJECT: Final = (
     "app.kubernetes.io/managed-by",
 )
 """Beginnings of the keys by which a tool, or this operator, knows an object as one of its own. On a copy they are
-untrue, and may have it deleted."""
+untrue. At worst, a tool that finds such an object and does not find it in Git deletes it: the owner reference holds
+Argo CD back, but not every tool, and it goes when a RayService is deleted with `--cascade=orphan`."""
 
 APP: Final[Mapping[str, str]] = {APP_NAME: "kuberay", CREATED_BY: "kuberay-operator"}
 """What KubeRay's dashboards and pod monitors select by."""
@@ -118,7 +119,7 @@ def origin(kind: str, name: str) -> dict[str, str]:
 
 def copied(noted: Mapping[str, str]) -> dict[str, str]:
     """Those labels or annotations of an object that are as true of what is made for it."""
-    return {key: value for key, value in noted.items() if not key.startswith(OF_ONE_OBJECT)}
+    return {key: value for key, value in noted.items() if key in OF_USERS or not key.startswith(OF_ONE_OBJECT)}
 
 
 def check_label(value: str) -> str:

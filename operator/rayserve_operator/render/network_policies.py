@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from rayserve_operator.model.objects import RAY_CLUSTER, RayCluster, owner_reference
+from rayserve_operator.model.objects import RayCluster
 from rayserve_operator.model.raycluster import NetworkPolicyOptions, NetworkPolicyRules
 from rayserve_operator.render import fault_tolerance, labels, names, ports
 from rayserve_operator.render.containers import ray_container
+from rayserve_operator.render.metadata import of_belonging
 
 OPERATOR: Final = {labels.APP_NAME: "rayserve-operator"}
 """Labels of the operator's own pods."""
@@ -96,12 +97,7 @@ def _policy(
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": {
-            "name": name,
-            "namespace": own.namespace,
-            "labels": {**labels.origin(RAY_CLUSTER, own.name), labels.CLUSTER: own.name},
-            "ownerReferences": [owner_reference(RAY_CLUSTER, own)],
-        },
+        "metadata": of_belonging(cluster, name),
         "spec": {
             "podSelector": {_LABELS: {labels.CLUSTER: own.name, **selected}},
             "policyTypes": denied,

@@ -4,11 +4,11 @@ KubeRay grants more. These rights are what Ray needs (Ray's contract); those to 
 cluster is annotated for it.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
-from rayserve_operator.model.objects import GROUP, RAY_CLUSTER, RayCluster, owner_reference
+from rayserve_operator.model.objects import GROUP, RayCluster
 from rayserve_operator.render import labels, names
+from rayserve_operator.render.metadata import of_belonging
 
 _RBAC_GROUP = "rbac.authorization.k8s.io"
 
@@ -20,7 +20,7 @@ def service_account(cluster: RayCluster) -> dict[str, Any] | None:
     return {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
-        "metadata": _metadata(cluster, names.service_account_name(cluster)),
+        "metadata": of_belonging(cluster, names.service_account_name(cluster)),
     }
 
 
@@ -40,7 +40,7 @@ def role(cluster: RayCluster) -> dict[str, Any]:
     return {
         "apiVersion": f"{_RBAC_GROUP}/v1",
         "kind": "Role",
-        "metadata": _metadata(cluster, names.permissions_name(cluster.meta.name)),
+        "metadata": of_belonging(cluster, names.permissions_name(cluster.meta.name)),
         "rules": rules,
     }
 
@@ -52,20 +52,7 @@ def role_binding(cluster: RayCluster) -> dict[str, Any]:
     return {
         "apiVersion": f"{_RBAC_GROUP}/v1",
         "kind": "RoleBinding",
-        "metadata": _metadata(cluster, name),
+        "metadata": of_belonging(cluster, name),
         "roleRef": {"apiGroup": _RBAC_GROUP, "kind": "Role", "name": name},
         "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": cluster.meta.namespace}],
-    }
-
-
-def _metadata(cluster: RayCluster, name: str) -> Mapping[str, Any]:
-    return {
-        "name": name,
-        "namespace": cluster.meta.namespace,
-        "labels": {
-            **labels.APP,
-            **labels.origin(RAY_CLUSTER, cluster.meta.name),
-            labels.CLUSTER: cluster.meta.name,
-        },
-        "ownerReferences": [owner_reference(RAY_CLUSTER, cluster.meta)],
     }

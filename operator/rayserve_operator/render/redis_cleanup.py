@@ -3,10 +3,10 @@
 from dataclasses import replace
 from typing import Any
 
-from rayserve_operator.model.objects import RAY_CLUSTER, RayCluster, owner_reference
+from rayserve_operator.model.objects import RayCluster
 from rayserve_operator.render import environment, fault_tolerance, labels, names
 from rayserve_operator.render.containers import with_overriding, without_empty
-from rayserve_operator.render.metadata import pod_annotations, pod_labels
+from rayserve_operator.render.metadata import of_belonging, pod_annotations, pod_labels
 from rayserve_operator.render.node import Node
 from rayserve_operator.render.options import RenderOptions
 
@@ -64,12 +64,7 @@ def cleanup_job(cluster: RayCluster, options: RenderOptions) -> dict[str, Any] |
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {
-            "name": names.redis_cleanup_name(own.name),
-            "namespace": own.namespace,
-            "labels": {**labels.origin(RAY_CLUSTER, own.name), labels.CLUSTER: own.name},
-            "ownerReferences": [owner_reference(RAY_CLUSTER, own)],
-        },
+        "metadata": of_belonging(cluster, names.redis_cleanup_name(own.name)),
         "spec": {
             "backoffLimit": 0,
             "activeDeadlineSeconds": _SECONDS,

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from rayserve_operator.model.objects import RAY_CLUSTER, RayCluster, owner_reference
-from rayserve_operator.render import fault_tolerance, labels, names
+from rayserve_operator.model.objects import RayCluster
+from rayserve_operator.render import fault_tolerance, names
+from rayserve_operator.render.metadata import of_belonging
 
 _SIZE = "1Gi"
 _NOT_OF_CLAIM = frozenset({"claimName", "size", "subPath"})
@@ -27,12 +28,7 @@ def gcs_claim(cluster: RayCluster) -> dict[str, Any] | None:
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": {
-            "name": names.gcs_claim_name(name, options),
-            "namespace": cluster.meta.namespace,
-            "labels": {**labels.origin(RAY_CLUSTER, name), labels.CLUSTER: name},
-            "ownerReferences": [owner_reference(RAY_CLUSTER, cluster.meta)],
-        },
+        "metadata": of_belonging(cluster, names.gcs_claim_name(name, options)),
         "spec": {
             "accessModes": ["ReadWriteOnce"],
             "resources": {"requests": {"storage": str(storage.get("size") or _SIZE)}},

@@ -11,6 +11,7 @@ from typing import Any, Final
 from rayserve_operator.model.objects import RAY_CLUSTER, RayCluster, owner_reference
 from rayserve_operator.render import labels, names, waiting
 from rayserve_operator.render.containers import with_missing, with_overriding
+from rayserve_operator.render.metadata import of_belonging
 from rayserve_operator.render.node import Node, runs_service
 from rayserve_operator.render.options import RenderOptions
 
@@ -90,7 +91,7 @@ def secrets(cluster: RayCluster) -> list[dict[str, Any]]:
             "apiVersion": "v1",
             "kind": "Secret",
             "type": "Opaque",
-            "metadata": {**_metadata(cluster, name), "ownerReferences": [owner]},
+            "metadata": of_belonging(cluster, name, ownerReferences=[owner]),
         }
         for name in filled
     ]
@@ -230,19 +231,9 @@ def _reference(cluster: RayCluster, part: str) -> dict[str, str]:
 
 
 def _manifest(cluster: RayCluster, kind: str, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
-    owners = [owner_reference(RAY_CLUSTER, cluster.meta)]
     return {
         "apiVersion": "cert-manager.io/v1",
         "kind": kind,
-        "metadata": {**_metadata(cluster, name), "ownerReferences": owners},
+        "metadata": of_belonging(cluster, name),
         "spec": dict(spec),
-    }
-
-
-def _metadata(cluster: RayCluster, name: str) -> dict[str, Any]:
-    own = cluster.meta
-    return {
-        "name": name,
-        "namespace": own.namespace,
-        "labels": {**labels.APP, **labels.origin(RAY_CLUSTER, own.name), labels.CLUSTER: own.name},
     }
