@@ -10,7 +10,7 @@ from typing import Any
 from rayserve_operator.model.objects import Meta
 from rayserve_operator.planning.observed import ServiceView
 from rayserve_operator.render import labels
-from rayserve_operator.render.metadata import annotated
+from rayserve_operator.render.manifests import annotated
 
 
 def fingerprint(manifest: Mapping[str, Any]) -> str:

@@ -29,7 +29,7 @@ from rayserve_operator.planning.heads import HeadCare
 from rayserve_operator.planning.observed import ObservedRayCluster, PodView
 from rayserve_operator.planning.suspension import Phase, phase_of_cluster
 from rayserve_operator.render import auth, labels, names, pods, tls
-from rayserve_operator.render.metadata import annotated
+from rayserve_operator.render.manifests import annotated
 from rayserve_operator.render.options import RenderOptions
 
 Step = tuple[AnyAction, ...]

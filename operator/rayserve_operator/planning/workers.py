@@ -20,7 +20,7 @@ from rayserve_operator.planning.actions import Announcement, AnyAction, Create, 
 from rayserve_operator.planning.heads import end_of
 from rayserve_operator.planning.observed import ObservedRayCluster, PodView
 from rayserve_operator.render import fault_tolerance, names, pods
-from rayserve_operator.render.metadata import annotated
+from rayserve_operator.render.manifests import annotated
 from rayserve_operator.render.node import runs_service
 from rayserve_operator.render.options import RenderOptions
 

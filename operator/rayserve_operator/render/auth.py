@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from rayserve_operator.model.objects import RayCluster
 from rayserve_operator.render import names
-from rayserve_operator.render.metadata import of_belonging
+from rayserve_operator.render.manifests import of_belonging
 
 TOKEN_KEY: Final = "auth_token"  # noqa: S105 (The name of a key.)
 """The key under which the Secret holds the token (KubeRay's)."""

@@ -4,7 +4,8 @@ from typing import Any
 
 from rayserve_operator.model.objects import RayCluster
 from rayserve_operator.render import labels, names
-from rayserve_operator.render.metadata import of_belonging, worker_selector
+from rayserve_operator.render.manifests import of_belonging
+from rayserve_operator.render.metadata import worker_selector
 
 
 def worker_budget(cluster: RayCluster, min_available: int) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from rayserve_operator.model.raycluster import HeadGroupSpec
 from rayserve_operator.model.scale import desired_pods, fewest_pods
 from rayserve_operator.render import autoscaler, labels, names
 from rayserve_operator.render.containers import without_empty
-from rayserve_operator.render.metadata import of_belonging
+from rayserve_operator.render.manifests import of_belonging
 from rayserve_operator.render.node import Node
 from rayserve_operator.render.options import BatchScheduler, RenderOptions
 from rayserve_operator.render.ports import Group

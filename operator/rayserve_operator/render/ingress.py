@@ -6,7 +6,7 @@ from rayserve_operator.model.objects import RayCluster
 from rayserve_operator.model.raycluster import IngressOptions
 from rayserve_operator.render import labels, names, ports
 from rayserve_operator.render.containers import without_empty
-from rayserve_operator.render.metadata import of_belonging
+from rayserve_operator.render.manifests import of_belonging
 from rayserve_operator.render.services import cluster_head_service
 
 _CLASS = "kubernetes.io/ingress.class"

@@ -1,9 +1,8 @@
 """Labels and annotations of Ray pods, and what selects pods by them."""
 
 from collections.abc import Mapping
-from typing import Any
 
-from rayserve_operator.model.objects import RAY_CLUSTER, RayCluster, owner_reference
+from rayserve_operator.model.objects import RayCluster
 from rayserve_operator.render import fault_tolerance, gang, labels
 from rayserve_operator.render.node import Node, runs_service
 from rayserve_operator.render.ports import Group
@@ -33,26 +32,6 @@ def pod_annotations(node: Node) -> dict[str, str]:
             fixed[labels.EXTERNAL_STORAGE_NAMESPACE] = space
     fixed.update(gang.pod_annotations(node))
     return {**node.options.pod_annotations, **_of_template(node.group, "annotations"), **fixed}
-
-
-def of_belonging(cluster: RayCluster, name: str, **more: Any) -> dict[str, Any]:
-    """The metadata of an object that belongs to a cluster and goes with it.
-
-    The labels of origin are what the operator's watches are narrowed by; the others are KubeRay's.
-    """
-    return {
-        "name": name,
-        "namespace": cluster.meta.namespace,
-        "labels": {**labels.APP, **labels.origin(RAY_CLUSTER, cluster.meta.name), labels.CLUSTER: cluster.meta.name},
-        "ownerReferences": [owner_reference(RAY_CLUSTER, cluster.meta)],
-        **more,
-    }
-
-
-def annotated(manifest: Mapping[str, Any], annotations: Mapping[str, str]) -> dict[str, Any]:
-    """The manifest with more annotations."""
-    metadata = manifest["metadata"]
-    return {**manifest, "metadata": {**metadata, "annotations": {**metadata.get("annotations", {}), **annotations}}}
 
 
 def head_selector(cluster: RayCluster) -> dict[str, str]:

@@ -12,7 +12,7 @@ from rayserve_operator.model.objects import RayCluster
 from rayserve_operator.model.raycluster import NetworkPolicyOptions, NetworkPolicyRules
 from rayserve_operator.render import fault_tolerance, labels, names, ports
 from rayserve_operator.render.containers import ray_container
-from rayserve_operator.render.metadata import of_belonging
+from rayserve_operator.render.manifests import of_belonging
 
 OPERATOR: Final = {labels.APP_NAME: "rayserve-operator"}
 """Labels of the operator's own pods."""

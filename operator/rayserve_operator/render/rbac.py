@@ -8,7 +8,7 @@ from typing import Any
 
 from rayserve_operator.model.objects import GROUP, RayCluster
 from rayserve_operator.render import labels, names
-from rayserve_operator.render.metadata import of_belonging
+from rayserve_operator.render.manifests import of_belonging
 
 _RBAC_GROUP = "rbac.authorization.k8s.io"
 

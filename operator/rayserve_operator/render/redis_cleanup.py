@@ -6,7 +6,8 @@ from typing import Any
 from rayserve_operator.model.objects import RayCluster
 from rayserve_operator.render import environment, fault_tolerance, labels, names
 from rayserve_operator.render.containers import with_overriding, without_empty
-from rayserve_operator.render.metadata import of_belonging, pod_annotations, pod_labels
+from rayserve_operator.render.manifests import of_belonging
+from rayserve_operator.render.metadata import pod_annotations, pod_labels
 from rayserve_operator.render.node import Node
 from rayserve_operator.render.options import RenderOptions
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from rayserve_operator.model.objects import RayCluster
 from rayserve_operator.render import fault_tolerance, names
-from rayserve_operator.render.metadata import of_belonging
+from rayserve_operator.render.manifests import of_belonging
 
 _SIZE = "1Gi"
 _NOT_OF_CLAIM = frozenset({"claimName", "size", "subPath"})

@@ -11,7 +11,7 @@ from typing import Any, Final
 from rayserve_operator.model.objects import RAY_CLUSTER, RayCluster, owner_reference
 from rayserve_operator.render import labels, names, waiting
 from rayserve_operator.render.containers import with_missing, with_overriding
-from rayserve_operator.render.metadata import of_belonging
+from rayserve_operator.render.manifests import of_belonging
 from rayserve_operator.render.node import Node, runs_service
 from rayserve_operator.render.options import RenderOptions
 
