@@ -41,11 +41,13 @@ unit: $(VENV)/ready ## Tests without a cluster (K=EXPR selects)
 	@echo "== unit and simulation tests"; $(BIN)/pytest -q -n auto $(if $(K),-k "$(K)") tests
 	@cd e2e && $(BIN)/pytest -q unit
 
-generate: $(VENV)/ready ## Generate the CRDs from the models, and the chart's copies of them
+generate: $(VENV)/ready ## Generate the CRDs from the models, the chart's copies of them, and the table of fields
 	$(BIN)/python -m rayserve_operator.crdgen crds charts/rayserve-operator/files/crds
+	$(BIN)/python -m tests.fields.table docs/fields.md
 
 generate-check: $(VENV)/ready
 	@echo "== generated files"; $(BIN)/python -m rayserve_operator.crdgen --check crds charts/rayserve-operator/files/crds
+	@$(BIN)/python -m tests.fields.table --check docs/fields.md
 
 ##@ On a real API server, and on real Ray
 
