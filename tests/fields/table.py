@@ -36,14 +36,14 @@ def page() -> str:
     """The whole page."""
     parts = [
         HEAD,
-        "## RayService: `spec`\n",
+        "## RayService: `spec`",
         *_table(fields(RayServiceSpec), ("field", "meaning", "changes"), _service_row),
-        "\n`rayClusterConfig` holds the fields of a RayCluster's `spec`.\n",
+        "\n`rayClusterConfig` holds the fields of a RayCluster's `spec`.",
         "\n## RayCluster: `spec`, and `rayClusterConfig` of a RayService\n",
-        "The last column says what an edit in a RayService leads to.\n",
+        "The last column says what an edit in a RayService leads to.",
         *_table(fields(RayClusterSpec), ("field", "meaning", "changes", "an edit means"), _cluster_row),
         "\n## RayService: `status`\n",
-        "`pendingServiceStatus` has the fields of `activeServiceStatus`, and `rayClusterStatus` those of a RayCluster.\n",
+        "`pendingServiceStatus` is like `activeServiceStatus`, and `rayClusterStatus` is that of the RayCluster.",
         *_table(_told_once(fields(RayServiceStatus)), ("field", "meaning"), _status_row),
         "\n## RayCluster: `status`\n",
         *_table(fields(RayClusterStatus), ("field", "meaning"), _status_row),

@@ -235,7 +235,7 @@ class RayClusterSpec(Model):
     worker_group_specs: Annotated[list[WorkerGroupSpec], Field(json_schema_extra=keyed_by("groupName"))] = []
     """The worker groups."""
     ray_version: str | None = None
-    """Version of Ray in the images, as `2.60.0`; some defaults depend on it."""
+    """Version of Ray in the images, as `2.60.0`, for those who read it; the images decide."""
     enable_in_tree_autoscaling: bool | None = None
     """Whether Ray's autoscaler scales the worker groups. Unset means on if autoscalerOptions is present."""
     autoscaler_options: AutoscalerOptions | None = None
