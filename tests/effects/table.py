@@ -1,4 +1,4 @@
-"""Writes docs/fields.md: `python -m tests.fields.table docs/fields.md`, with `--check` to compare only."""
+"""Writes docs/fields.md: `python -m tests.effects.table docs/fields.md`, with `--check` to compare only."""
 
 from __future__ import annotations
 
