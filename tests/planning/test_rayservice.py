@@ -207,3 +207,17 @@ def test_the_head_leaves_the_service_when_its_proxy_is_silent() -> None:
 def test_a_head_that_is_to_take_no_traffic_takes_none() -> None:
     excluded = aim_at(service_spec(excludeHeadPodFromServeSvc=True))
     assert words(world(excluded, SERVING, active=SERVING), excluded) == ["note serve on demo-a-head"]
+
+
+def test_a_suspension_gives_up_pods_then_clusters_and_is_over_when_all_are_gone() -> None:
+    goal = aim_at(service_spec(suspend=True))
+    begun = plan(world(goal, SERVING, active=SERVING), goal)
+    assert (in_words(begun), begun.recheck_after) == ([], timedelta())
+    going = plan(world(goal, SERVING, active=SERVING, status=begun.status), goal)
+    assert in_words(going) == ["delete demo-serve-svc", "delete demo-head-svc", "patch demo-a: /spec/suspend"]
+    empty = cluster(pods=(), serve=Silence("no head"))
+    assert words(world(goal, empty, status=going.status), goal) == ["delete demo-a"]
+    gone = plan(world(goal, status=going.status), goal)
+    conditions = {condition.type: condition.status for condition in gone.status.conditions}
+    assert in_words(gone) == []
+    assert (conditions["Suspending"], conditions["Suspended"], conditions["Ready"]) == ("False", "True", "False")

@@ -47,6 +47,10 @@ def may_be_doubled(pod: PodView, observed: ObservedRayCluster, now: datetime, lo
     return now - node.silent_since >= lost_after
 
 
-def recheck(observed: ObservedRayCluster) -> timedelta | None:
-    """When to ask again about nodes in doubt."""
-    return ASKED_AGAIN if in_doubt(observed) else None
+def recheck(observed: ObservedRayCluster, now: datetime, lost_after: timedelta) -> timedelta | None:
+    """When to look again at nodes in doubt: when a silent one will have been so for long enough, or to ask anew."""
+    if not in_doubt(observed):
+        return None
+    silences = [now - node.silent_since for node in observed.nodes.values() if node is not None and node.silent_since]
+    waits = [lost_after - silence for silence in silences if silence < lost_after]
+    return min([ASKED_AGAIN, *waits])

@@ -82,6 +82,9 @@ class PodView:
 
     meta: Meta
     phase: str
+    reason: str | None
+    """Why it is as it is, as the word of whoever ended it (`Evicted` …)."""
+    message: str
     ip: str | None
     node: str | None
     ready: bool
@@ -104,6 +107,8 @@ class PodView:
         return cls(
             meta=Meta.parse(manifest),
             phase=status.get("phase", "Pending"),
+            reason=status.get("reason"),
+            message=status.get("message") or "",
             ip=status.get("podIP"),
             node=spec.get("nodeName"),
             ready=ready.get("status") == "True",

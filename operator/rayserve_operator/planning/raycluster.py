@@ -61,7 +61,7 @@ def plan_cluster(
         steps=() if problems else tuple(step for step in work.steps() if step),
         status=cluster_status.project(observed, phase, care, problems, now),
         announcements=_announcements(cluster.status, tuple(problems)),
-        recheck_after=_recheck(observed, now),
+        recheck_after=_recheck(observed, now, lost_after),
     )
 
 
@@ -99,15 +99,17 @@ class _Work:
             yield tuple(_delete_all(observed.workers, why))
             yield tuple(_delete_all(observed.heads, why))
             return
-        members = [*self._keep_head(), *self._keep_workers()]
-        if any(isinstance(member, Create) for member in members):
+        head, members = tuple(self._keep_head()), tuple(self._keep_workers())
+        if any(isinstance(action, Create) for action in (*head, *members)):
             # A cluster that went while its watch was cut would get pods for ever, for the garbage collector to take.
             meta = observed.cluster.meta
             yield (Confirm(kind=Kind.RAY_CLUSTER, name=meta.name, uid=meta.uid),)
         if self.care.wanted:
             yield tuple(self._before_the_head())
         yield from belongings.keep(observed, self.options, self.now)
-        yield tuple(members)
+        # Where there is room for a few pods only, one of them is the head.
+        yield head
+        yield members
 
     def _before_the_head(self) -> Iterator[AnyAction]:
         """What must be so before a head may start."""
@@ -172,12 +174,12 @@ def _delete(pod: PodView, reason: str, why: str) -> Delete:
     return Delete(kind=Kind.POD, name=pod.meta.name, uid=pod.meta.uid, announce=told)
 
 
-def _recheck(observed: ObservedRayCluster, now: datetime) -> timedelta | None:
+def _recheck(observed: ObservedRayCluster, now: datetime, lost_after: timedelta) -> timedelta | None:
     """When time alone may change something; everything else wakes the object."""
     ended = [pod for pod in observed.pods if pod.finished and not pod.meta.deleting]
     waits = [
         *(max(replacement.time_left(pod, now), timedelta()) for pod in ended),
-        nodes.recheck(observed),
+        nodes.recheck(observed, now, lost_after),
         budget.recheck(observed, now),
         troubles.recheck(observed.pods, now),
     ]

@@ -44,6 +44,9 @@ WATCHING = timedelta(seconds=0.5)
 RESTING = timedelta(seconds=10)
 """How often Ray is asked at rest."""
 
+_SUSPENSION_RECHECK = {Phase.BEGINNING: timedelta()}
+"""That a suspension begins is only a status of ours, and the answer to that wakes nobody."""
+
 Step = tuple[AnyAction, ...]
 
 
@@ -64,7 +67,7 @@ def plan_service(observed: ObservedService, aim: Aim, now: datetime) -> Plan[Ray
         steps=tuple(step for step in steps if step),
         status=status,
         announcements=service_status.announcements(service.status, status),
-        recheck_after=_recheck(goal, roles, now) if phase is Phase.RUNNING else None,
+        recheck_after=_recheck(goal, roles, now) if phase is Phase.RUNNING else _SUSPENSION_RECHECK.get(phase),
     )
 
 
@@ -91,13 +94,17 @@ def _steps(
 
 
 def _suspend(observed: ObservedService, phase: Phase) -> Iterator[Step]:
-    """Give up the Services and the clusters. What is needed to make them anew stands in the RayService."""
+    """Give up the Services and the clusters. What is needed to make them anew stands in the RayService.
+
+    A cluster is suspended itself before it is deleted, so that the service is not called suspended while pods of its
+    still hold resources.
+    """
     if phase is Phase.BEGINNING:
         return
     meta = observed.service.meta
     services = [view for view in (observed.serve_service, observed.head_service) if view is not None]
     owned = [(Kind.SERVICE, view.meta) for view in services if view.meta.owner == meta.uid]
-    clusters_left = [(Kind.RAY_CLUSTER, cluster.cluster.meta) for cluster in observed.clusters]
+    empty = [(Kind.RAY_CLUSTER, cluster.cluster.meta) for cluster in observed.clusters if not cluster.pods]
     yield tuple(
         Delete(
             kind=kind,
@@ -105,8 +112,17 @@ def _suspend(observed: ObservedService, phase: Phase) -> Iterator[Step]:
             uid=found.uid,
             announce=Announcement(f"Deleted{kind}", f"Deleted {kind} {found.name}: the service is suspended"),
         )
-        for kind, found in (*owned, *clusters_left)
+        for kind, found in (*owned, *empty)
         if not found.deleting
+    )
+    yield tuple(
+        Patch(
+            kind=Kind.RAY_CLUSTER,
+            name=cluster.name,
+            operations=({"op": "add", "path": "/spec/suspend", "value": True},),
+        )
+        for cluster in observed.living
+        if cluster.pods and not cluster.cluster.spec.suspend
     )
 
 

@@ -30,6 +30,8 @@ def trouble_of(pod: PodView, now: datetime) -> Trouble | None:
     """The first trouble of a pod; None while it is well, or just starts."""
     if pod.unschedulable is not None:
         return Trouble(pod.meta.name, "Unschedulable", f"{pod.meta.name} fits no node: {pod.unschedulable}")
+    if pod.finished and pod.reason is not None:
+        return Trouble(pod.meta.name, pod.reason, f"{pod.meta.name}: {pod.message or pod.reason}")
     for container in (*pod.init_containers, *pod.containers):
         where = f"{pod.meta.name}, container {container.name}"
         if container.waiting not in _BENIGN:

@@ -1,0 +1,342 @@
+"""The operator's `Kube`, `Ray` and `Clock` on the fake world, and what goes wrong on the way.
+
+Every request takes a while to arrive and its answer a while to come back, so whatever can happen in between does: other
+requests, edits, the kubelet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any, TypeVar
+
+import jsonpatch
+
+from rayserve_operator.engine.ports import Listing, Manifest
+from rayserve_operator.model.errors import (
+    AlreadyExists,
+    Disconnected,
+    NotFound,
+    OperatorError,
+    OutcomeUnknown,
+    Refused,
+    Superseded,
+    Unavailable,
+)
+from rayserve_operator.model.serve import ServeConfig, ServeStatus
+from rayserve_operator.planning.actions import Kind
+from rayserve_operator.render import labels
+
+from .apiserver import LATENCY, MISSING, without_foreign_status
+from .manifests import Json, copied, merged, name_of, owner_of, uid_of
+from .world import Head, World
+
+Answer = TypeVar("Answer")
+
+
+class Fault(Enum):
+    """What may befall a write."""
+
+    CRASH_BEFORE = "the operator dies before the write"
+    CRASH_AFTER = "the operator dies after the write, before its answer"
+    LOST_ANSWER = "the write takes effect, and its answer is lost"
+    LATE_EFFECT = "the write takes effect long after its answer was given up"
+    UNAVAILABLE = "the write does not take effect"
+    REFUSED = "the write is refused"
+
+
+@dataclass(frozen=True)
+class Write:
+    """A write of the operator that is about to take effect."""
+
+    verb: str
+    kind: Kind
+    before: Json | None
+    after: Json | None
+    is_late: bool = False
+    """Whether its answer was given up long ago."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A Serve config on its way into a head."""
+
+    pod: Json
+    head: Head
+    digest: str
+
+
+@dataclass
+class Network:
+    """What lies between the operator, in all its lives, and the world."""
+
+    witness: Callable[[Write | Submission], None]
+    """Sees every write before it takes effect."""
+    on_crash: Callable[[], None] = lambda: None
+    fault: tuple[int, Fault] | None = None
+    """Which write from now on is befallen by what."""
+    cut_off_until: float = 0.0
+    """Until when the API server is not reached."""
+    silent_until: float = 0.0
+    """Until when no Ray answers."""
+    writes: Counter[str] = field(default_factory=Counter)
+    log: list[str] = field(default_factory=list)
+
+    def strikes(self) -> Fault | None:
+        """What befalls this write."""
+        if self.fault is None:
+            return None
+        left, fault = self.fault
+        self.fault = (left - 1, fault) if left else None
+        return None if left else fault
+
+
+class Client:
+    """Kube, Ray and Clock for one life of the operator."""
+
+    def __init__(self, world: World, network: Network) -> None:
+        self.world = world
+        self.network = network
+        self.is_dead = False
+        self._unanswered: set[asyncio.Future[Any]] = set()
+
+    def now(self) -> datetime:
+        return self.world.now()
+
+    # Kube. ---------------------------------------------------------------------------------------------------
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Manifest:
+        return await self._read(lambda: self._found(kind, name))
+
+    async def everything(self, kind: Kind) -> AsyncIterator[Manifest]:
+        for manifest in await self._read(lambda: self._watched(kind)):
+            yield manifest
+
+    async def living(self, kind: Kind) -> Listing:
+        return await self._read(
+            lambda: Listing(frozenset(uid_of(found) for found in self._watched(kind)), str(self.world.version))
+        )
+
+    async def create(self, kind: Kind, manifest: Manifest) -> Manifest:
+        def effect() -> Json:
+            if self.world.find(kind, manifest["metadata"]["name"]) is not None:
+                raise AlreadyExists(f"{kind} {manifest['metadata']['name']}")
+            return dict(manifest)
+
+        return await self._change("create", kind, manifest["metadata"]["name"], effect)
+
+    async def apply(self, kind: Kind, manifest: Manifest) -> Manifest:
+        name = manifest["metadata"]["name"]
+
+        def effect() -> Json:
+            live = self.world.find(kind, name)
+            expected = manifest["metadata"].get("resourceVersion")
+            if expected is not None and (live is None or live["metadata"]["resourceVersion"] != expected):
+                raise Superseded(f"{kind} {name} was changed")
+            return self.world.with_applied(kind, manifest)
+
+        return await self._change("apply", kind, name, effect)
+
+    async def patch(self, kind: Kind, namespace: str, name: str, operations: Sequence[Manifest]) -> Manifest:
+        def effect() -> Json:
+            found = self._found(kind, name)
+            try:
+                changed: Json = jsonpatch.apply_patch(found, copied(operations))
+            except jsonpatch.JsonPatchTestFailed as error:
+                raise Superseded(str(error)) from error
+            except jsonpatch.JsonPatchConflict as error:
+                raise Refused(str(error)) from error
+            return without_foreign_status(kind, found, changed)
+
+        return await self._change("patch", kind, name, effect)
+
+    async def merge(self, kind: Kind, namespace: str, name: str, patch: Manifest) -> Manifest:
+        def effect() -> Json:
+            found = self._found(kind, name)
+            if patch["metadata"].get("uid", uid_of(found)) != uid_of(found):
+                raise Superseded(f"{kind} {name} is another one")
+            return without_foreign_status(kind, found, merged(found, patch))
+
+        return await self._change("merge", kind, name, effect)
+
+    async def write_status(self, kind: Kind, namespace: str, name: str, status: Manifest) -> Manifest:
+        return await self._change("status", kind, name, lambda: {**self._found(kind, name), "status": dict(status)})
+
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str, version: str | None) -> Manifest | None:
+        def effect() -> None:
+            found = self._found(kind, name)
+            if uid_of(found) != uid or (version and found["metadata"]["resourceVersion"] != version):
+                raise Superseded(f"{kind} {name} is not as it was")
+
+        return await self._write("delete", kind, name, effect)
+
+    # Ray. ----------------------------------------------------------------------------------------------------
+
+    async def serve_status(self, address: str, token: str | None) -> ServeStatus:
+        return await self._ask(address, self._serve_status)
+
+    async def submit(self, address: str, config: ServeConfig, token: str | None) -> None:
+        def effect(pod: Json, head: Head) -> None:
+            self.tell(f"PUT {config.digest} to {name_of(pod)}")
+            self.network.writes["submit"] += 1
+            self.network.witness(Submission(pod, head, config.digest))
+            head.config, head.submitted = config, self.world.seconds
+
+        await self._ask(address, effect)
+
+    async def proxy_answers(self, host: str, port: int) -> bool:
+        try:
+            return await self._ask(host, lambda _, head: head.deployed(self.world.seconds))
+        except Unavailable:
+            return False
+
+    def _serve_status(self, pod: Json, head: Head) -> ServeStatus:
+        world = self.world
+        if head.config is None:
+            return ServeStatus.parse({"controller_info": {}, "applications": {}})
+        is_deployed = head.deployed(world.seconds)
+        state = "RUNNING" if is_deployed and head.serves else "DEPLOYING"
+        if head.is_broken and is_deployed:
+            state = "DEPLOY_FAILED"
+        applications = {
+            app["name"]: {"status": state, "source": "declarative", "deployed_app_config": _in_rays_spelling(app)}
+            for app in head.config.document["applications"]
+        }
+        workers = [w for w in world.pods(owner_of(pod), labels.WORKER) if world.body(w).joined == uid_of(pod)]
+        serving = [worker["status"]["podIP"] for worker in workers if head.serves and world.is_up(worker)]
+        addresses = [pod["status"]["podIP"], *serving] if is_deployed else []
+        proxies = {ip: {"node_ip": ip, "status": "HEALTHY"} for ip in addresses}
+        return ServeStatus.parse({"controller_info": {"a": 1}, "applications": applications, "proxies": proxies})
+
+    # On the way. ---------------------------------------------------------------------------------------------
+
+    def tell(self, what: str) -> None:
+        """Note what happens, for whoever has to find out why."""
+        self.network.log.append(f"{self.world.seconds:8.2f} {what}")
+
+    async def _travel(self, arrive: Callable[[], Answer]) -> Answer:
+        """A request and its answer. Once sent, it arrives even if its sender is gone by then."""
+        world, loop = self.world, asyncio.get_running_loop()
+        answer: asyncio.Future[Answer] = loop.create_future()
+        # A dead operator waits for ever; were its future not kept, asyncio would complain of a forgotten task.
+        self._unanswered.add(answer)
+
+        def settle(tell: Callable[[Any], None], outcome: Any) -> None:
+            if self.is_dead:
+                return
+            self._unanswered.discard(answer)
+            if not answer.done():
+                tell(outcome)
+
+        def arrived() -> None:
+            back = world.chance.uniform(0, LATENCY)
+            try:
+                found = arrive()
+            except OperatorError as error:
+                loop.call_later(back, settle, answer.set_exception, error)
+            else:
+                seen = copied(found) if type(found) in (dict, list) else found
+                loop.call_later(back, settle, answer.set_result, seen)
+
+        if not self.is_dead:
+            loop.call_later(world.chance.uniform(0, LATENCY), arrived)
+        return await answer
+
+    async def _read(self, look: Callable[[], Answer]) -> Answer:
+        def arrive() -> Answer:
+            if self.world.seconds < self.network.cut_off_until:
+                raise Disconnected("no answer")
+            return look()
+
+        return await self._travel(arrive)
+
+    async def _change(self, verb: str, kind: Kind, name: str, effect: Callable[[], Json]) -> Json:
+        answer = await self._write(verb, kind, name, effect)
+        assert answer is not None
+        return answer
+
+    async def _write(self, verb: str, kind: Kind, name: str, effect: Callable[[], Json | None]) -> Json | None:
+        world, network, words = self.world, self.network, f"{verb} {kind} {name}"
+
+        def perform(*, is_late: bool = False) -> Json | None:
+            before = world.find(kind, name)
+            after = effect()
+            if kind is not Kind.EVENT:
+                self.tell(words)
+                network.witness(Write(verb, kind, before, after, is_late))
+            network.writes[f"{verb} {kind}"] += 1
+            if after is not None:
+                return world.put(kind, after)
+            world.end(kind, name)
+            return world.find(kind, name)
+
+        def late() -> None:
+            try:
+                perform(is_late=True)
+            except OperatorError as error:
+                self.tell(f"{words} came too late: {error}")
+
+        def arrive() -> Json | None:
+            if kind is Kind.EVENT:
+                return perform()
+            if world.seconds < network.cut_off_until:
+                raise OutcomeUnknown(words)
+            fault = None if self.is_dead else network.strikes()
+            if fault is None:
+                return perform()
+            self.tell(f"{fault.name} at {words}")
+            match fault:
+                case Fault.CRASH_BEFORE:
+                    network.on_crash()
+                    raise Unavailable(words)
+                case Fault.UNAVAILABLE:
+                    raise Unavailable(words)
+                case Fault.REFUSED:
+                    raise Refused(words)
+                case Fault.LATE_EFFECT:
+                    asyncio.get_running_loop().call_later(world.chance.uniform(0.1, 3), late)
+                    raise OutcomeUnknown(words)
+                case Fault.LOST_ANSWER:
+                    perform()
+                    raise OutcomeUnknown(words)
+                case Fault.CRASH_AFTER:
+                    perform()
+                    network.on_crash()
+                    raise OutcomeUnknown(words)
+
+        return await self._travel(arrive)
+
+    async def _ask(self, address: str, question: Callable[[Json, Head], Answer]) -> Answer:
+        def arrive() -> Answer:
+            if self.world.seconds < self.network.silent_until:
+                raise Unavailable("Ray hangs")
+            for pod in self.world.all(Kind.POD):
+                head = self.world.heads.get(uid_of(pod))
+                if f"ip-{uid_of(pod)}" == address.partition(":")[0] and head is not None and self.world.is_up(pod):
+                    return question(pod, head)
+            raise Unavailable(f"nothing answers at {address}")
+
+        return await self._travel(arrive)
+
+    def _found(self, kind: Kind, name: str) -> Json:
+        found = self.world.find(kind, name)
+        if found is None:
+            raise NotFound(f"{kind} {name}")
+        return found
+
+    def _watched(self, kind: Kind) -> list[Json]:
+        if kind in MISSING:
+            raise NotFound(f"the server could not find the requested resource: {kind}")
+        return self.world.watched(kind)
+
+
+def _in_rays_spelling(app: Json) -> Json:
+    """What Ray answers of an application; some of it as only Ray knows to say it."""
+    spelled: Json = copied(app)
+    if "odd" in app["import_path"]:
+        spelled["runtime_env"] = {"env_vars": {"ADDED": "by Ray"}}
+    return spelled

@@ -1,0 +1,291 @@
+"""What must hold at every single write of the operator, whatever has gone wrong before."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from rayserve_operator.engine.store import BELONGINGS, WATCHED
+from rayserve_operator.model.raycluster import RayClusterSpec
+from rayserve_operator.model.rayservice import RayServiceSpec
+from rayserve_operator.model.serve_parsing import parse_serve_config
+from rayserve_operator.planning.actions import Kind
+from rayserve_operator.planning.changes import cluster_part, compare
+from rayserve_operator.planning.nodes import NODE_LOST_AFTER
+from rayserve_operator.render import labels
+
+from .client import Network, Submission, Write
+from .manifests import Json, is_leaving, name_of, owner_of, uid_of
+from .world import World
+
+NAME = "demo"
+SERVE_SERVICE = f"{NAME}-serve-svc"
+DELAY = 60
+PROMPT = 1.5
+"""Seconds that the operator's view of the world is behind at most, while nothing holds up the watches."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A valid spec that the user once had."""
+
+    since: float
+    uid: str
+    """Of the RayService that it stood in."""
+    spec: RayServiceSpec
+    digest: str
+
+    @classmethod
+    def of(cls, since: float, uid: str, spec: Json) -> Wish:
+        parsed = RayServiceSpec.model_validate(spec)
+        return cls(since, uid, parsed, parse_serve_config(parsed.serve_config_v2).digest)
+
+
+@dataclass
+class History:
+    """What a number was, and until when."""
+
+    changes: list[tuple[float, int]] = field(default_factory=list)
+
+    def note(self, now: float, value: int) -> None:
+        if not self.changes or self.changes[-1][1] != value:
+            self.changes.append((now, value))
+
+    def highest(self, since: float, now: float) -> int:
+        """The highest that it was since a moment."""
+        ends = [*(start for start, _ in self.changes[1:]), now]
+        return max((value for (_, value), end in zip(self.changes, ends, strict=True) if end >= since), default=0)
+
+
+class Rules:
+    """Holds every write against the rules. Violations are kept, because an assertion would only fail a request."""
+
+    def __init__(self) -> None:
+        self.violations: list[str] = []
+        self.wishes: list[Wish] = []
+        self.world: World
+        self.network: Network
+        self.patience = 0.0
+        """Until when the operator's view may be long out of date."""
+        self._fit_at: dict[tuple[str, str], float] = {}
+        self._desired: dict[tuple[str, str], History] = defaultdict(History)
+        """Pods wanted, by uid of the RayCluster and group."""
+        self._named: set[str] = set()
+        """Pods that the autoscaler ever asked to remove."""
+        self._excused_at: dict[str, float] = {}
+        """When a pod, by uid, was last one that may go although the autoscaler did not name it."""
+        self._routed: str | None = None
+        self._was_routed: set[str] = set()
+        self._left_traffic: dict[str, float] = {}
+        self._pod_names: set[str] = set()
+
+    # What is noted. ------------------------------------------------------------------------------------------
+
+    def saw(self, kind: Kind, new: Json | None) -> None:
+        """Take note of a change in the world, whoever made it."""
+        if kind is not Kind.RAY_CLUSTER or new is None:
+            return
+        for group in new["spec"]["workerGroupSpecs"]:
+            self._named.update(group.get("scaleStrategy", {}).get("workersToDelete", ()))
+            self._desired[uid_of(new), group["groupName"]].note(self.world.seconds, wanted_pods(new, group))
+
+    def look(self) -> None:
+        """Remember for a while what is true now."""
+        now = self.world.seconds
+        for cluster in self.world.all(Kind.RAY_CLUSTER):
+            name = name_of(cluster)
+            digest = self.world.runs(name)
+            if digest is not None and self.world.takes_traffic(name):
+                self._fit_at[name, digest] = now
+        for pod in self.world.all(Kind.POD):
+            if self._is_excused(pod):
+                self._excused_at[uid_of(pod)] = now
+
+    def _is_excused(self, pod: Json) -> bool:
+        """Whether a worker may be deleted although the autoscaler did not ask for it."""
+        world, noted = self.world, pod["metadata"]["labels"]
+        cluster = world.find(Kind.RAY_CLUSTER, owner_of(pod))
+        if cluster is None or is_leaving(cluster) or cluster["spec"].get("suspend") or is_suspending(cluster):
+            return True
+        group = next((g for g in cluster["spec"]["workerGroupSpecs"] if g["groupName"] == noted[labels.GROUP]), None)
+        if group is None or group.get("suspend") or group["maxReplicas"] == 0:
+            return True
+        hosts = [other for other in world.pods(owner_of(pod), labels.WORKER) if are_one_replica(pod, other)]
+        missing = group.get("numOfHosts", 1) - len(hosts)
+        return missing > 0 or any(
+            name_of(host) in self._named
+            or not world.body(host).runs
+            or is_leaving(host)
+            or world.is_silent(host)
+            or world.is_orphaned(host)
+            for host in hosts
+        )
+
+    @property
+    def _slack(self) -> float:
+        """How old the operator's view of the world may be."""
+        return 15.0 if self.world.seconds < self.patience else PROMPT
+
+    def _recent(self) -> list[Wish]:
+        """What the user wants, or wanted until a moment ago."""
+        since = self.world.seconds - self._slack
+        ends = [*(wish.since for wish in self.wishes[1:]), self.world.seconds]
+        return [wish for wish, end in zip(self.wishes, ends, strict=True) if end >= since]
+
+    # What is judged. -----------------------------------------------------------------------------------------
+
+    def judge(self, write: Write | Submission) -> None:
+        """Hold a write against the rules."""
+        self.look()
+        if isinstance(write, Submission):
+            self._submission(write)
+            return
+        before, after = write.before, write.after
+        match write.verb, write.kind:
+            case "status", _:
+                pass
+            case _, Kind.RAY_SERVICE:
+                self._must(False, f"{write.verb} on the user's own RayService")
+            case "delete", Kind.RAY_CLUSTER if before is not None:
+                self._cluster_deleted(before)
+            case "delete", Kind.POD if before is not None:
+                self._pod_deleted(before)
+            case "create", Kind.RAY_CLUSTER if after is not None:
+                self._cluster_created(after)
+            case "create", Kind.POD if after is not None:
+                self._pod_created(after)
+            case (("create" | "apply"), Kind.SERVICE) if after is not None and name_of(after) == SERVE_SERVICE:
+                self._routed_to(before, after)
+            case _:
+                pass
+        self._not_idle(write)
+
+    def _not_idle(self, write: Write) -> None:
+        """A write changes something, unless the operator cannot know that it is done already."""
+        before, after = write.before, write.after
+        if write.kind not in WATCHED or before is None or after is None or write.is_late:
+            return
+        # How Ray spells a config is noted whenever the config is sent, also to another head.
+        is_spelling = write.verb == "merge" and labels.SERVE_SPELLING in after["metadata"].get("annotations", {})
+        if not is_spelling and not (write.kind in BELONGINGS and self._slack > PROMPT):
+            self._must(before != after, f"{write.verb} of {write.kind} {name_of(before)} changes nothing")
+
+    def _must(self, holds: bool, otherwise: str) -> None:
+        if not holds:
+            self.violations.append(f"{self.world.seconds:.2f}: {otherwise}")
+            self.network.log.append(f"!!!!!!!! {otherwise}")
+
+    def _routed_to(self, before: Json | None, after: Json) -> None:
+        target = after["spec"]["selector"][labels.CLUSTER]
+        stamp = after["metadata"]["annotations"][labels.ACTIVE_CLUSTER]
+        self._must(target == stamp, f"the Service selects {target} and is stamped {stamp}")
+        self._must(
+            before is None or before["metadata"].get("ownerReferences") == after["metadata"]["ownerReferences"],
+            "someone else's Service was taken over",
+        )
+        now = self.world.seconds
+        if target == self._routed:
+            return
+        living = self.world.find(Kind.RAY_CLUSTER, target) is not None
+        self._must(living or self._slack > PROMPT, f"traffic goes to {target}, which does not exist")
+        was_fit = any(self._fit_at.get((target, wish.digest), -1.0) >= now - self._slack for wish in self._recent())
+        abandoned = self._routed is None or self.world.find(Kind.RAY_CLUSTER, self._routed) is None
+        self._must(was_fit or (abandoned and target in self._was_routed), f"traffic goes to {target}, which is not fit")
+        if self._routed is not None:
+            self._left_traffic[self._routed] = now
+        self._left_traffic.pop(target, None)
+        self._routed = target
+        self._was_routed.add(target)
+
+    def _cluster_deleted(self, before: Json) -> None:
+        name = name_of(before)
+        service = self.world.find(Kind.SERVICE, SERVE_SERVICE)
+        stamp = (service or {"metadata": {}})["metadata"].get("annotations", {}).get(labels.ACTIVE_CLUSTER)
+        self._must(name != stamp, f"{name} takes traffic and is deleted")
+        if name in self._was_routed:
+            left = self._left_traffic.get(name)
+            self._must(
+                left is not None and self.world.seconds - left >= DELAY, f"{name} left traffic at {left} and is deleted"
+            )
+
+    def _cluster_created(self, after: Json) -> None:
+        name, owner = name_of(after), after["metadata"]["ownerReferences"]
+        spec = RayClusterSpec.model_validate(after["spec"])
+        options = after["metadata"]["annotations"][labels.SERVE_OPTIONS]
+        for live in self.world.all(Kind.RAY_CLUSTER):
+            same = cluster_part(RayClusterSpec.model_validate(live["spec"])) == cluster_part(spec)
+            same = same and live["metadata"]["annotations"][labels.SERVE_OPTIONS] == options
+            is_twin = same and live["metadata"]["ownerReferences"] == owner
+            self._must(not is_twin, f"{name} is a twin of {name_of(live)}")
+        parts = [cluster_part(wish.spec.ray_cluster_config) for wish in self._recent()]
+        self._must(cluster_part(spec) in parts, f"{name} is wanted by nobody any more")
+
+    def _pod_created(self, after: Json) -> None:
+        noted, cluster = after["metadata"]["labels"], owner_of(after)
+        self._must(name_of(after) not in self._pod_names, f"{name_of(after)} was the name of a pod before")
+        self._pod_names.add(name_of(after))
+        if noted[labels.NODE_TYPE] == labels.HEAD:
+            for pod in self.world.pods(cluster, labels.HEAD):
+                self._must(not self._may_run(pod), f"{cluster} gets a second head beside {name_of(pod)}")
+            return
+        group = noted[labels.GROUP]
+        pods = [pod for pod in self.world.workers(cluster, group) if self._holds_its_place(pod)]
+        owner = after["metadata"]["ownerReferences"][0]["uid"]
+        wanted = self._desired[owner, group].highest(self.world.seconds - self._slack, self.world.seconds)
+        self._must(len(pods) < wanted, f"group {group} of {cluster} gets pod {len(pods) + 1} of {wanted}")
+
+    def _holds_its_place(self, pod: Json) -> bool:
+        """Whether no other pod may be made in its stead."""
+        excused_at = self._excused_at.get(uid_of(pod), -100.0)
+        return excused_at < self.world.seconds - self._slack
+
+    def _may_run(self, pod: Json) -> bool:
+        """Whether Ray may run in a head, now or later; on a node that is silent for long it is given up."""
+        body = self.world.body(pod)
+        if body.failed or body.has_stopped or (is_leaving(pod) and "nodeName" not in pod["spec"]):
+            return False
+        silence = self.world.silences.get(pod["spec"].get("nodeName", ""))
+        return silence is None or self.world.seconds - silence.since < NODE_LOST_AFTER.total_seconds()
+
+    def _pod_deleted(self, before: Json) -> None:
+        cluster = self.world.find(Kind.RAY_CLUSTER, owner_of(before))
+        if cluster is None or not cluster["spec"].get("enableInTreeAutoscaling"):
+            return
+        if before["metadata"]["labels"][labels.NODE_TYPE] == labels.WORKER and self._holds_its_place(before):
+            self._must(False, f"{name_of(before)} lives, and nobody asked to delete it")
+
+    def _submission(self, sent: Submission) -> None:
+        name = owner_of(sent.pod)
+        cluster = self.world.find(Kind.RAY_CLUSTER, name)
+        self._must(sent.digest in [wish.digest for wish in self.wishes], "a config that nobody wanted")
+        if cluster is not None:
+            spec = RayClusterSpec.model_validate(cluster["spec"])
+            fitting = [w.digest for w in self.wishes if not compare(spec, w.spec.ray_cluster_config).rebuild]
+            self._must(sent.digest in fitting, f"{name} was sent the Serve config of another cluster's revision")
+        is_new = sent.head.config is None or sent.head.config.digest != sent.digest
+        is_odd = sent.head.config is not None and "odd" in str(sent.head.config.document)
+        self._must(is_new or is_odd, f"{name} was sent what it has")
+
+
+def wanted_replicas(cluster: Json, group: Json) -> int:
+    """Replicas that a group should have, within its bounds."""
+    if cluster["spec"].get("suspend") or group.get("suspend"):
+        return 0
+    return int(max(group["minReplicas"], min(group["replicas"], group["maxReplicas"])))
+
+
+def wanted_pods(cluster: Json, group: Json) -> int:
+    """Pods that a group should have."""
+    return wanted_replicas(cluster, group) * int(group.get("numOfHosts", 1))
+
+
+def are_one_replica(pod: Json, other: Json) -> bool:
+    """Whether two pods only work together, or are the same."""
+    replica = pod["metadata"]["labels"].get(labels.REPLICA_NAME)
+    return pod is other or (replica is not None and other["metadata"]["labels"].get(labels.REPLICA_NAME) == replica)
+
+
+def is_suspending(cluster: Json) -> bool:
+    """Whether a suspension has begun, which is carried to its end."""
+    conditions = cluster.get("status", {}).get("conditions", ())
+    return any(c["type"] == "RayClusterSuspending" and c["status"] == "True" for c in conditions)

@@ -1,0 +1,150 @@
+"""Single stories of a RayService, each about one thing."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from rayserve_operator.planning.actions import Kind
+from rayserve_operator.render import labels
+
+from .client import Fault
+from .manifests import name_of
+from .rayservice import ServiceStory, spec
+from .rules import DELAY, SERVE_SERVICE
+from .virtual_time import run, wait
+
+ROLLED_OUT = 15.0
+"""Long enough for a rollout without trouble, but for the deletion of the old cluster."""
+QUIET = 40.0
+"""Long enough for anything smaller, with a retry."""
+
+
+def told(tell: Callable[[ServiceStory], Awaitable[None]]) -> Callable[[], None]:
+    """Make a test of a story."""
+
+    async def whole() -> None:
+        async with ServiceStory() as story:
+            await tell(story)
+            story.assert_no_violation()
+
+    def test() -> None:
+        run(whole())
+
+    return test
+
+
+async def roll_out(at: int, fault: Fault) -> bool:
+    """Roll out with a fault at one of the writes; whether there were that many."""
+    async with ServiceStory() as story:
+        story.edit(spec())
+        await story.settle(ROLLED_OUT)
+        story.edit(spec(image="b", code="y"))
+        await story.perform("fault", (at, fault))
+        await wait(ROLLED_OUT + DELAY)
+        is_struck = story.network.fault is None
+        await story.settle(ROLLED_OUT + DELAY)
+        story.assert_reached()
+        await story.assert_stays(ROLLED_OUT)
+        return is_struck
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_a_rollout_survives_a_fault_at_any_of_its_writes(fault: Fault) -> None:
+    at = 0
+    while run(roll_out(at, fault)):
+        at += 1
+    assert at > 10
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_quiet_rollout_is_reached_and_stays(seed: int) -> None:
+    async def tell() -> None:
+        async with ServiceStory(seed) as story:
+            story.edit(spec())
+            await wait(20)
+            story.edit(spec(image="b", code="y"))
+            await story.settle()
+            story.assert_reached()
+            await story.assert_stays()
+            await story.assert_survives_a_restart()
+
+    run(tell())
+
+
+@told
+async def test_formatting_alone_is_sent_to_nobody(story: ServiceStory) -> None:
+    story.edit(spec())
+    await story.settle(QUIET)
+    story.network.writes.clear()
+    story.edit(spec() | {"serveConfigV2": f"# a comment\n{spec()['serveConfigV2']}"})
+    await story.settle(QUIET)
+    assert set(story.network.writes) == {"status RayService"}
+
+
+@told
+async def test_a_serve_edit_is_made_in_place(story: ServiceStory) -> None:
+    story.edit(spec())
+    await story.settle(QUIET)
+    before = story.clusters
+    story.edit(spec(replicas=2))
+    await story.settle(QUIET)
+    assert story.clusters == before
+    story.assert_reached()
+
+
+@told
+async def test_a_revert_in_the_middle_of_a_rollout_makes_no_third_cluster(story: ServiceStory) -> None:
+    story.edit(spec())
+    await story.settle(QUIET)
+    [first] = story.clusters
+    story.edit(spec(image="b"))
+    await wait(2)
+    assert len(story.clusters) == 2
+    story.edit(spec())
+    await story.settle(QUIET)
+    assert story.clusters == [first]
+    story.assert_reached()
+
+
+@told
+async def test_an_invalid_edit_leaves_the_last_valid_revision_looked_after(story: ServiceStory) -> None:
+    story.edit(spec(code="y"))
+    await story.settle(QUIET)
+    await story.perform("break the spec", 0)
+    await story.settle(QUIET)
+    [cluster] = story.clusters
+    [head] = story.world.pods(cluster, labels.HEAD)
+    story.world.end(Kind.POD, name_of(head))
+    await story.perform("restart", None)
+    await story.settle(2 * QUIET)
+    assert story.world.runs(cluster) == story.rules.wishes[-1].digest
+    assert story.condition("SpecValid") == "False"
+    assert story.condition("Ready") == "True"
+
+
+@told
+async def test_a_cluster_made_again_has_a_name_of_its_own(story: ServiceStory) -> None:
+    names: list[str] = []
+    for image, code in (("a", "x"), ("b", "x"), ("a", "x"), ("b", "x"), ("a", "y")):
+        story.edit(spec(image=image, code=code))
+        await story.settle(120)
+        names += story.clusters
+    assert len(set(names)) == len(names) == 5
+
+
+@told
+async def test_a_service_of_the_users_is_left_alone(story: ServiceStory) -> None:
+    theirs = story.world.put(
+        Kind.SERVICE, {"metadata": {"name": SERVE_SERVICE}, "spec": {"selector": {"app": "theirs"}}}
+    )
+    story.edit(spec())
+    await story.settle(QUIET)
+    assert story.condition("ServiceConflict") == "True"
+    assert story.world.find(Kind.SERVICE, SERVE_SERVICE) == theirs
+    await story.assert_stays(60)
+    story.world.end(Kind.SERVICE, SERVE_SERVICE)
+    await story.settle(QUIET)
+    assert story.condition("ServiceConflict") is None
+    story.assert_reached()

@@ -1,0 +1,361 @@
+"""A fake Kubernetes with nodes, kubelets, Ray and its autoscaler, which lives in virtual time."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from typing_extensions import override
+
+from rayserve_operator.model.serve import ServeConfig
+from rayserve_operator.planning.actions import Kind
+from rayserve_operator.render import labels
+
+from .apiserver import ApiServer
+from .manifests import Json, copied, is_leaving, name_of, owner_of, uid_of
+
+STEP = 0.5
+"""Seconds between two looks of kubelets and controllers."""
+SCHEDULED, PULLED, STARTING = 0.5, 1.0, 1.5
+"""Seconds until a pod is on a node, from there until it runs, and from there until Ray has started."""
+GRACE = 2.5
+"""Seconds that a pod takes to end."""
+DEPLOYING = 2.0
+"""Seconds that Ray takes to bring up a Serve config."""
+CLINGS = 60.0
+"""Seconds that Ray in a worker lives on after its head."""
+AUTOSCALED_EVERY = 5.0
+NODES = 3
+NODE_DOUBTED, NODE_EVICTED = 10.0, 40.0
+"""Seconds of silence after which a node counts as unknown, and after which the deletion of its pods is asked for."""
+
+PROXY_CHECK = "/-/healthz"
+
+Stamp = Callable[[float], str]
+
+
+@dataclass
+class Head:
+    """The Ray that lives in a head pod."""
+
+    config: ServeConfig | None = None
+    submitted: float = 0.0
+    serves: bool = False
+    """Whether replicas answer, be it with an earlier config."""
+
+    def deployed(self, now: float) -> bool:
+        """Whether the config has been worked off, well or not."""
+        return self.config is not None and now >= self.submitted + DEPLOYING
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the application cannot run."""
+        return self.config is not None and "bad" in json.dumps(self.config.document)
+
+
+@dataclass
+class Body:
+    """What the kubelet and Ray know of a pod beyond its manifest."""
+
+    born: float
+    placed: float = 0.0
+    running_since: float | None = None
+    """Since when Ray runs in it."""
+    restarts: int = 0
+    joined: str | None = None
+    """uid of the head that a worker belongs to."""
+    alone_since: float | None = None
+    """Since when that head is gone."""
+    is_ready: bool = False
+    failed: bool = False
+    ends_at: float | None = None
+    has_stopped: bool = False
+
+    @property
+    def runs(self) -> bool:
+        """Whether Ray runs in it, whatever anybody knows of it."""
+        return self.running_since is not None and not self.failed and not self.has_stopped
+
+
+@dataclass
+class Silence:
+    """A node whose kubelet is not heard of."""
+
+    since: float
+    until: float
+    comes_back: bool
+    """If not, the machine is gone by then, and another one takes its place."""
+
+
+class World(ApiServer):
+    """Everything but the operator."""
+
+    def __init__(self, chance: random.Random) -> None:
+        super().__init__(chance)
+        self.heads: dict[str, Head] = {}
+        self.load: int | None = 1
+        """Replicas that Ray's autoscaler finds needed in each group; None where it is content with those it has."""
+        self.autoscales = True
+        self.silences: dict[str, Silence] = {}
+        self._bodies: dict[str, Body] = {}
+        self._nodes_made = 0
+        self._next_autoscaling = 0.0
+        for _ in range(NODES):
+            self._add_node()
+        self._loop.call_later(STEP, self._keep_stepping)
+
+    def _keep_stepping(self) -> None:
+        self.collect_garbage()
+        for name, silence in list(self.silences.items()):
+            self._pass_silence(name, silence)
+        for pod in self.all(Kind.POD):
+            self._run_pod(pod)
+        for uid, head in self.heads.items():
+            may_serve = any(self.body(pod).joined == uid and self.is_up(pod) for pod in self.all(Kind.POD))
+            head.serves = may_serve and (head.serves or (head.deployed(self.seconds) and not head.is_broken))
+        if self.autoscales and self.seconds >= self._next_autoscaling:
+            self._next_autoscaling = self.seconds + AUTOSCALED_EVERY
+            self._autoscale()
+        self._loop.call_later(STEP, self._keep_stepping)
+
+    @override
+    def gone(self, kind: Kind, name: str) -> None:
+        found = self.find(kind, name)
+        if kind is Kind.POD and found is not None:
+            self.heads.pop(uid_of(found), None)
+            self.body(found).has_stopped = True
+        super().gone(kind, name)
+
+    # What is true. -------------------------------------------------------------------------------------------
+
+    def body(self, pod: Json) -> Body:
+        """The truth about a pod."""
+        return self._bodies.setdefault(uid_of(pod), Body(self.seconds))
+
+    def pods(self, cluster: str, role: str) -> Iterator[Json]:
+        """The pods of a cluster; one that somebody has taken its label from is none of them."""
+        for pod in self.all(Kind.POD):
+            noted = pod["metadata"]["labels"]
+            if owner_of(pod) == cluster == noted[labels.CLUSTER] and noted[labels.NODE_TYPE] == role:
+                yield pod
+
+    def is_up(self, pod: Json) -> bool:
+        """Whether Ray in it has started and can be reached."""
+        body = self.body(pod)
+        started = body.running_since is not None and self.seconds >= body.running_since + STARTING
+        return started and body.runs and not is_leaving(pod) and not self.is_silent(pod)
+
+    def is_silent(self, pod: Json) -> bool:
+        """Whether its node is cut off from the rest."""
+        return pod["spec"].get("nodeName") in self.silences
+
+    def is_orphaned(self, pod: Json) -> bool:
+        """Whether Ray in a worker belongs to a head that is gone."""
+        joined = self.body(pod).joined
+        return joined is not None and joined != self.head_uid(owner_of(pod))
+
+    def head_uid(self, cluster: str) -> str | None:
+        """The head that the pods of a cluster find."""
+        found = [
+            pod for pod in self.pods(cluster, labels.HEAD) if uid_of(pod) in self.heads and not self.is_silent(pod)
+        ]
+        return uid_of(found[-1]) if found else None
+
+    def runs(self, cluster: str) -> str | None:
+        """Digest of the config with which all applications run on this cluster."""
+        head = self.heads.get(self.head_uid(cluster) or "")
+        if head is None or head.config is None or head.is_broken or not head.deployed(self.seconds) or not head.serves:
+            return None
+        return head.config.digest
+
+    def takes_traffic(self, cluster: str) -> bool:
+        """Whether a pod of it would be behind a Service that selects it."""
+        return any(
+            pod["metadata"]["labels"].get(labels.SERVE) == "true" and not is_leaving(pod) and _is_ready(pod)
+            for role in (labels.HEAD, labels.WORKER)
+            for pod in self.pods(cluster, role)
+        )
+
+    # Nodes. --------------------------------------------------------------------------------------------------
+
+    def silence_node(self, index: int, seconds: float, *, comes_back: bool) -> None:
+        """Cut a node off for a while."""
+        heard = [name_of(node) for node in self.all(Kind.NODE) if name_of(node) not in self.silences]
+        if heard:
+            name = heard[index % len(heard)]
+            self.silences[name] = Silence(self.seconds, self.seconds + seconds, comes_back)
+
+    def end_silences(self) -> None:
+        """What has become of every silent node shows now."""
+        for silence in self.silences.values():
+            silence.until = self.seconds
+
+    def _add_node(self) -> None:
+        self._nodes_made += 1
+        self.put(
+            Kind.NODE, {"metadata": {"name": f"node-{self._nodes_made}"}, "spec": {}, "status": _node_ready("True")}
+        )
+
+    def _pass_silence(self, name: str, silence: Silence) -> None:
+        node = self.find(Kind.NODE, name)
+        assert node is not None
+        pods = [pod for pod in self.all(Kind.POD) if pod["spec"].get("nodeName") == name]
+        if self.seconds >= silence.until:
+            del self.silences[name]
+            if silence.comes_back:
+                self.put(Kind.NODE, {**node, "status": _node_ready("True")})
+                return
+            self.gone(Kind.NODE, name)
+            for pod in pods:
+                self.gone(Kind.POD, name_of(pod))
+            self._add_node()
+        elif self.seconds >= silence.since + NODE_DOUBTED and node["status"] == _node_ready("True"):
+            self.put(Kind.NODE, {**node, "status": _node_ready("Unknown", self.stamp())})
+            for pod in pods:
+                if "status" in pod:
+                    told = {**pod["status"], "conditions": [{"type": "Ready", "status": "False"}]}
+                    self.put(Kind.POD, {**pod, "status": told})
+        elif self.seconds >= silence.since + NODE_EVICTED:
+            for pod in pods:
+                self.end(Kind.POD, name_of(pod))
+
+    # Pods. ---------------------------------------------------------------------------------------------------
+
+    def fail(self, pod: Json) -> None:
+        """End a pod for good, as an eviction does."""
+        self.body(pod).failed = True
+
+    def _run_pod(self, pod: Json) -> None:
+        body = self.body(pod)
+        if "nodeName" not in pod["spec"]:
+            if is_leaving(pod):
+                self.gone(Kind.POD, name_of(pod))
+            elif self.seconds >= body.born + SCHEDULED:
+                self._schedule(pod, body)
+        elif not self.is_silent(pod):
+            if is_leaving(pod):
+                self._stop(pod, body)
+            else:
+                self._run_ray(pod, body)
+                self._report(pod, _status(pod, body, self.is_up(pod), self.stamp))
+
+    def _schedule(self, pod: Json, body: Body) -> None:
+        ready = [name_of(node) for node in self.all(Kind.NODE) if node["status"] == _node_ready("True")]
+        if ready:
+            body.placed = self.seconds
+            self.put(Kind.POD, {**pod, "spec": {**pod["spec"], "nodeName": self.chance.choice(ready)}})
+
+    def _stop(self, pod: Json, body: Body) -> None:
+        if body.ends_at is None:
+            body.ends_at = self.seconds + GRACE
+        elif body.has_stopped:
+            self.gone(Kind.POD, name_of(pod))
+        elif self.seconds >= body.ends_at:
+            body.has_stopped = True
+            self.heads.pop(uid_of(pod), None)
+            self._report(pod, {**pod.get("status", {}), **_ended(pod, "Completed")})
+
+    def _report(self, pod: Json, status: Json) -> None:
+        if status != pod.get("status"):
+            self.put(Kind.POD, {**pod, "status": status})
+
+    def _run_ray(self, pod: Json, body: Body) -> None:
+        is_head = pod["metadata"]["labels"][labels.NODE_TYPE] == labels.HEAD
+        if body.failed:
+            self.heads.pop(uid_of(pod), None)
+        elif self.seconds < body.placed + PULLED:
+            return
+        elif is_head:
+            if body.running_since is None:
+                body.running_since = self.seconds
+                self.heads[uid_of(pod)] = Head()
+            body.is_ready = self.is_up(pod)
+        else:
+            self._run_worker(pod, body, self.head_uid(owner_of(pod)))
+
+    def _run_worker(self, pod: Json, body: Body, head: str | None) -> None:
+        if body.running_since is None:
+            # Its init container waits for a head.
+            if head is not None:
+                body.joined, body.running_since, body.alone_since = head, self.seconds, None
+        elif body.joined == head:
+            body.alone_since = None
+        elif body.alone_since is None:
+            body.alone_since = self.seconds
+        elif self.seconds >= body.alone_since + CLINGS:
+            body.failed = pod["spec"].get("restartPolicy") == "Never"
+            body.restarts += 1
+            body.running_since, body.joined, body.is_ready = None, None, False
+        if body.joined is not None and body.joined in self.heads:
+            asks_proxy = pod["spec"]["containers"][0]["readinessProbe"]["httpGet"]["path"] == PROXY_CHECK
+            body.is_ready = self.is_up(pod) and (self.heads[body.joined].serves or not asks_proxy)
+
+    # Ray's autoscaler. ---------------------------------------------------------------------------------------
+
+    def _autoscale(self) -> None:
+        for cluster in self.all(Kind.RAY_CLUSTER):
+            name = name_of(cluster)
+            if cluster["spec"].get("enableInTreeAutoscaling") and self.head_uid(name) is not None:
+                scaled = copied(cluster)
+                for group in scaled["spec"]["workerGroupSpecs"]:
+                    self._scale(name, group)
+                self.put(Kind.RAY_CLUSTER, scaled)
+
+    def workers(self, cluster: str, group: str) -> list[Json]:
+        """The workers of a group that Ray's autoscaler counts, oldest first."""
+        return [
+            pod
+            for pod in self.pods(cluster, labels.WORKER)
+            if pod["metadata"]["labels"][labels.GROUP] == group and not is_leaving(pod) and not self.body(pod).failed
+        ]
+
+    def _scale(self, cluster: str, group: Json) -> None:
+        replicas: dict[str, list[str]] = {}
+        for pod in self.workers(cluster, group["groupName"]):
+            replicas.setdefault(pod["metadata"]["labels"].get(labels.REPLICA_NAME, name_of(pod)), []).append(
+                name_of(pod)
+            )
+        named = set(group.get("scaleStrategy", {}).get("workersToDelete", ()))
+        leaving = [pods for pods in replicas.values() if named.intersection(pods)]
+        staying = [pods for pods in replicas.values() if pods not in leaving]
+        load = group["replicas"] if self.load is None else self.load
+        wanted = max(group["minReplicas"], min(load, group["maxReplicas"]))
+        leaving += staying[wanted:]
+        group["replicas"] = wanted
+        if leaving or named:
+            group["scaleStrategy"] = {"workersToDelete": [name for pods in leaving for name in pods]}
+
+
+def _is_ready(pod: Json) -> bool:
+    return {"type": "Ready", "status": "True"} in pod.get("status", {}).get("conditions", ())
+
+
+def _node_ready(status: str, since: str | None = None) -> Json:
+    return {"conditions": [{"type": "Ready", "status": status, **({"lastTransitionTime": since} if since else {})}]}
+
+
+def _ended(pod: Json, reason: str) -> Json:
+    """What a pod's status says of containers that have all ended."""
+    state = {"terminated": {"reason": reason, "exitCode": 0 if reason == "Completed" else 1}}
+    containers = [{"name": c["name"], "state": state, "ready": False} for c in pod["spec"]["containers"]]
+    return {"conditions": [{"type": "Ready", "status": "False"}], "containerStatuses": containers}
+
+
+def _status(pod: Json, body: Body, is_up: bool, stamp: Stamp) -> Json:
+    if body.failed:
+        return {"phase": "Failed", **_ended(pod, "Error")}
+    if body.running_since is None and not body.restarts:
+        return {"phase": "Pending", "podIP": f"ip-{uid_of(pod)}", "conditions": [{"type": "Ready", "status": "False"}]}
+    since = body.running_since
+    state = {"waiting": {"reason": "CrashLoopBackOff"}} if since is None else {"running": {"startedAt": stamp(since)}}
+    ray, *beside = (container["name"] for container in pod["spec"]["containers"])
+    told = {"name": ray, "state": state, "started": is_up, "ready": body.is_ready, "restartCount": body.restarts}
+    others = [{"name": name, "state": {"running": {}}, "started": True, "ready": True} for name in beside]
+    return {
+        "phase": "Running",
+        "podIP": f"ip-{uid_of(pod)}",
+        "conditions": [{"type": "Ready", "status": str(body.is_ready)}],
+        "containerStatuses": [told, *others],
+    }
