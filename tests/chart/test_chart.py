@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from rayserve_operator import __version__
+from rayserve_operator.render import network_policies
 from rayserve_operator.settings import PREFIX, Settings
 
 Values = dict[str, Any]
@@ -138,6 +139,11 @@ def test_the_default_values_are_settings_that_can_be_read(values: Values) -> Non
         }
     )
     assert settings == Settings(log_format="json")
+
+
+def test_network_policies_know_the_operators_pods(templates: str) -> None:
+    [(label, value)] = network_policies.OPERATOR.items()
+    assert f'{label}: "{value}"' in templates
 
 
 def test_probes_ask_where_the_operator_answers(templates: str) -> None:

@@ -131,7 +131,7 @@ def test_only_the_operator_is_let_in_from_outside(
     assert own == own_of_worker
     asking = {
         "namespaceSelector": place,
-        "podSelector": {"matchLabels": {"app.kubernetes.io/name": "rayserve-operator"}},
+        "podSelector": {"matchLabels": {"rayserve.ray.io/operator": "true"}},
     }
     assert operator["from"] == [asking]
     assert {port["port"] for port in operator["ports"]} == {9, 8000}

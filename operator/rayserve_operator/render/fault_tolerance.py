@@ -77,7 +77,9 @@ def volumes(node: Node) -> list[Mapping[str, Any]]:
 
 def mounts(node: Node) -> list[Mapping[str, Any]]:
     """Where that volume is mounted in the Ray container."""
-    return [{"name": volume["name"], "mountPath": _PATH} for volume in volumes(node)]
+    options = node.cluster.spec.gcs_fault_tolerance_options
+    within = without_empty({"subPath": ((options and options.storage) or {}).get("subPath")})
+    return [{"name": volume["name"], "mountPath": _PATH, **within} for volume in volumes(node)]
 
 
 def pod_security(node: Node) -> dict[str, Any]:

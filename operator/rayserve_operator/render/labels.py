@@ -48,6 +48,10 @@ REDIS_FINALIZER: Final = "ray.io/gcs-ft-redis-cleanup-finalizer"
 
 PREFIX: Final = "rayserve.ray.io/"
 
+# Ours, on the operator's own pods; the chart sets it.
+OPERATOR: Final = f"{PREFIX}operator"
+"""`true` on the pods that network policies of Ray clusters let through."""
+
 # Ours, on a Service.
 ACTIVE_CLUSTER: Final = f"{PREFIX}active-cluster"
 """On the stable serve Service: name of the RayCluster that takes traffic."""

@@ -14,7 +14,7 @@ from rayserve_operator.render import fault_tolerance, labels, names, ports
 from rayserve_operator.render.containers import ray_container
 from rayserve_operator.render.manifests import of_belonging
 
-OPERATOR: Final = {labels.APP_NAME: "rayserve-operator"}
+OPERATOR: Final = {labels.OPERATOR: "true"}
 """Labels of the operator's own pods."""
 
 _INGRESS, _EGRESS = "Ingress", "Egress"
