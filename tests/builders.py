@@ -25,7 +25,6 @@ from rayserve_operator.planning.actions import (
     SubmitServe,
 )
 from rayserve_operator.planning.drift import stamped
-from rayserve_operator.planning.goal import Aim, Goal
 from rayserve_operator.planning.observed import (
     ObservedCluster,
     ObservedRayCluster,
@@ -34,6 +33,7 @@ from rayserve_operator.planning.observed import (
     RevisionView,
     ServiceView,
 )
+from rayserve_operator.planning.service.goal import Aim, Goal
 from rayserve_operator.render import clusters, labels, services
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)

@@ -18,8 +18,8 @@ from rayserve_operator.model.unsupported import unsupported_in_service
 from rayserve_operator.model.validation import validate_cluster, validate_service
 from rayserve_operator.planning.actions import Apply, Create, Kind, Plan
 from rayserve_operator.planning.changes import compare
-from rayserve_operator.planning.raycluster import plan_cluster
-from rayserve_operator.planning.rayservice import plan_service
+from rayserve_operator.planning.cluster.planner import plan_cluster
+from rayserve_operator.planning.service.planner import plan_service
 from rayserve_operator.render import labels
 from rayserve_operator.render.options import RenderOptions
 

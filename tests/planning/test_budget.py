@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from rayserve_operator.planning.actions import Kind
-from rayserve_operator.planning.budget import min_available
+from rayserve_operator.planning.cluster.budget import min_available
 from rayserve_operator.planning.observed import BelongingView, PodView
 from rayserve_operator.render import labels
 

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from rayserve_operator.planning.gate import Stage, judge
 from rayserve_operator.planning.observed import Silence
+from rayserve_operator.planning.service.gate import Stage, judge
 
 from ..builders import APP, NOTHING_DEPLOYED, OTHER_APP, aim_at, answer, cluster, head, pod, service_spec
 

@@ -6,9 +6,9 @@ import pytest
 from rayserve_operator.model.conditions import Condition
 from rayserve_operator.model.raycluster import RayClusterStatus
 from rayserve_operator.planning.actions import Apply, Create, Kind
+from rayserve_operator.planning.cluster.planner import plan_cluster
+from rayserve_operator.planning.cluster.replacement import LONGEST_WAIT
 from rayserve_operator.planning.observed import NodeView, ObservedRayCluster, PodView
-from rayserve_operator.planning.raycluster import plan_cluster
-from rayserve_operator.planning.replacement import LONGEST_WAIT
 from rayserve_operator.render import labels
 from rayserve_operator.render.options import RenderOptions
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from rayserve_operator.planning.observed import Silence
-from rayserve_operator.planning.rayservice import RESTING, WATCHING, plan_service
+from rayserve_operator.planning.service.planner import RESTING, WATCHING, plan_service
 from rayserve_operator.render import labels
 
 from ..builders import (

@@ -4,7 +4,7 @@ import pytest
 
 from rayserve_operator.model.rayservice import RayServiceStatus
 from rayserve_operator.planning.observed import ObservedCluster, Silence
-from rayserve_operator.planning.roles import assign_roles, needs_new_cluster
+from rayserve_operator.planning.service.roles import assign_roles, needs_new_cluster
 
 from ..builders import aim_at, answer, cluster, cluster_config, group, service_spec, world
 

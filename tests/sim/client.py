@@ -185,6 +185,7 @@ class Client:
             self.network.writes["submit"] += 1
             self.network.witness(Submission(pod, head, config.digest))
             head.config, head.submitted = config, self.world.seconds
+            self.world.stir()
 
         await self._ask(address, effect)
 

@@ -11,7 +11,7 @@ from rayserve_operator.model.rayservice import RayServiceSpec
 from rayserve_operator.model.serve_parsing import parse_serve_config
 from rayserve_operator.planning.actions import Kind
 from rayserve_operator.planning.changes import cluster_part, compare
-from rayserve_operator.planning.nodes import NODE_LOST_AFTER
+from rayserve_operator.planning.cluster.nodes import NODE_LOST_AFTER
 from rayserve_operator.render import labels
 
 from .client import Network, Submission, Write

@@ -206,7 +206,7 @@ class Story:
         """Nothing has been done that must not be done."""
         assert not self.rules.violations, "\n".join(self.rules.violations)
 
-    async def assert_stays(self, seconds: float = 700.0) -> None:
+    async def assert_stays(self, seconds: float = 400.0) -> None:
         """From now on nothing is written, Kubernetes events included."""
         writes = self.network.writes.copy()
         await wait(seconds)

@@ -19,11 +19,11 @@ from rayserve_operator.planning.actions import Kind
 from rayserve_operator.render import labels
 
 from .client import Fault
-from .manifests import Json, copied, is_leaving, name_of
+from .manifests import Json, copied, is_leaving, merged, name_of
 from .rayservice import template
 from .rules import NAME, wanted_pods, wanted_replicas
 from .story import Story, simulated
-from .virtual_time import run
+from .virtual_time import run, wait
 
 Steps = list[tuple[str, Any]]
 GROUPS = ("cpu", "gpu", "tpu")
@@ -54,38 +54,50 @@ class ClusterStory(Story):
     @override
     async def perform(self, step: str, argument: Any) -> None:
         spec = copied(self.cluster["spec"])
+        heads = list(self.world.pods(NAME, labels.HEAD))
+        if self._edit(spec, step, argument):
+            self.world.put(Kind.RAY_CLUSTER, {**self.cluster, "spec": spec})
+            self.lives[-1].tell(f"--- {step}: {_summary(self.cluster)}")
+            return
         match step:
-            case "autoscale":
-                self._autoscale(spec, *argument)
-            case "bounds":
-                index, fields = argument
-                for group in _one(spec["workerGroupSpecs"], index):
-                    group.update(fields)
-            case "replicas" if not self.autoscaling:
-                index, replicas = argument
-                for group in _one(spec["workerGroupSpecs"], index):
-                    group["replicas"] = replicas
-            case "suspend a group":
-                index, suspend = argument
-                for group in _one(spec["workerGroupSpecs"], index):
-                    group["suspend"] = suspend
-            case "suspend":
-                spec["suspend"] = argument
-            case "add":
-                if argument["groupName"] not in [group["groupName"] for group in spec["workerGroupSpecs"]]:
-                    spec["workerGroupSpecs"].append(argument)
-            case "remove":
-                for group in _one(spec["workerGroupSpecs"], argument):
-                    spec["workerGroupSpecs"].remove(group)
-            case "replicas":
-                return
+            case "delete the head":
+                for pod in heads:
+                    self.world.end(Kind.POD, name_of(pod))
+            case "fail the head":
+                for pod in heads:
+                    self.world.fail(pod)
+            case "lose the head's node":
+                seconds, comes_back = argument
+                for pod in heads:
+                    self.world.silence(pod["spec"].get("nodeName"), seconds, comes_back=comes_back)
             case _:
                 await super().perform(step, argument)
                 return
-        self.lives[-1].tell(f"--- {step} {argument if step != 'add' else argument['groupName']}")
-        self.world.put(Kind.RAY_CLUSTER, {**self.cluster, "spec": spec})
-        self.rules.look()
-        self.assert_no_violation()
+        self.lives[-1].tell(f"--- {step} {argument}")
+
+    def _edit(self, spec: Json, step: str, argument: Any) -> bool:
+        """Change the spec, if that is what the step is."""
+        groups = spec["workerGroupSpecs"]
+        match step:
+            case "autoscale":
+                self._autoscale(spec, *argument)
+            case "edit a group":
+                index, fields = argument
+                for group in _one(groups, index):
+                    # Under autoscaling, replicas are Ray's.
+                    group.update({key: fields[key] for key in fields if not (self.autoscaling and key == "replicas")})
+            case "suspend":
+                if argument or not is_being_suspended(self.cluster):
+                    spec["suspend"] = argument
+            case "add a group":
+                if argument["groupName"] not in [group["groupName"] for group in groups]:
+                    groups.append(argument)
+            case "remove a group":
+                for group in _one(groups, argument):
+                    groups.remove(group)
+            case _:
+                return False
+        return True
 
     def _autoscale(self, spec: Json, index: int, replicas: int, named: frozenset[int]) -> None:
         """What Ray's autoscaler patches: a group's replicas, and the names of those that are to go."""
@@ -124,6 +136,23 @@ class ClusterStory(Story):
             assert sorted(found) == [str(host) for host in range(group["numOfHosts"])], f"replica {index}: {found}"
 
 
+def is_being_suspended(cluster: Json) -> bool:
+    """Whether a suspension is on its way, and not reached yet."""
+    conditions = {c["type"]: c["status"] for c in cluster.get("status", {}).get("conditions", ())}
+    return bool(cluster["spec"].get("suspend")) and conditions.get("RayClusterSuspended") != "True"
+
+
+def _summary(cluster: Json) -> str:
+    """The spec in few words."""
+    spec = cluster["spec"]
+    groups = [
+        f"{g['groupName']}:{g['replicas']}/{g['minReplicas']}-{g['maxReplicas']}{' suspended' * bool(g.get('suspend'))}"
+        f" {g.get('scaleStrategy', {}).get('workersToDelete', '')}"
+        for g in spec["workerGroupSpecs"]
+    ]
+    return f"{'suspended ' * bool(spec.get('suspend'))}{groups}"
+
+
 def _one(groups: list[Json], index: int) -> Iterator[Json]:
     """A group, if there is any."""
     if groups:
@@ -146,32 +175,37 @@ def groups(names: tuple[str, ...] = GROUPS) -> st.SearchStrategy[Json]:
     return st.builds(group, st.sampled_from(names), st.integers(0, 4), st.integers(0, 1), st.integers(1, 4))
 
 
-BOUNDS = st.fixed_dictionaries({"minReplicas": st.integers(0, 1), "maxReplicas": st.integers(1, 4)})
+FIELDS = st.one_of(
+    st.fixed_dictionaries({"minReplicas": st.integers(0, 1), "maxReplicas": st.integers(1, 4)}),
+    st.fixed_dictionaries({"replicas": st.integers(0, 4)}),
+    st.fixed_dictionaries({"suspend": st.booleans()}),
+)
 INDEX = st.integers(0, 7)
 NAMED = st.frozensets(st.integers(0, 5), max_size=3)
-LOST = st.tuples(INDEX, st.sampled_from([5.0, 30.0, 100.0, 200.0]), st.booleans())
+SILENCES = st.sampled_from([5.0, 30.0, 100.0, 200.0])
 LAGGING = st.tuples(st.sampled_from([Kind.POD, Kind.RAY_CLUSTER]), st.sampled_from([0.5, 3.0, 8.0]))
 FAULTS = st.tuples(st.integers(0, 4), st.sampled_from(Fault))
 STEPS = st.lists(
     st.one_of(
-        *(st.tuples(st.just("wait"), st.sampled_from([0.05, 0.3, 1.0, 3.0, 10.0, 70.0])) for _ in range(3)),
+        *(st.tuples(st.just("wait"), st.sampled_from([0.05, 1.0, 6.0, 20.0, 70.0])) for _ in range(5)),
         *(st.tuples(st.just("autoscale"), st.tuples(INDEX, st.integers(0, 4), NAMED)) for _ in range(2)),
-        st.tuples(st.just("bounds"), st.tuples(INDEX, BOUNDS)),
-        st.tuples(st.just("replicas"), st.tuples(INDEX, st.integers(0, 4))),
-        st.tuples(st.just("suspend a group"), st.tuples(INDEX, st.booleans())),
+        *(st.tuples(st.just("edit a group"), st.tuples(INDEX, FIELDS)) for _ in range(2)),
         st.tuples(st.just("suspend"), st.booleans()),
-        st.tuples(st.just("add"), groups()),
-        st.tuples(st.just("remove"), INDEX),
+        st.tuples(st.just("add a group"), groups()),
+        st.tuples(st.just("remove a group"), INDEX),
         st.tuples(st.just("delete"), st.tuples(st.just(Kind.POD), INDEX)),
         st.tuples(st.just("fail a pod"), INDEX),
-        st.tuples(st.just("lose a node"), LOST),
+        st.tuples(st.just("lose a node"), st.tuples(INDEX, SILENCES, st.booleans())),
+        st.tuples(st.just("delete the head"), st.none()),
+        st.tuples(st.just("fail the head"), st.none()),
+        st.tuples(st.just("lose the head's node"), st.tuples(SILENCES, st.booleans())),
         st.tuples(st.just("lag"), LAGGING),
         st.tuples(st.just("cut"), LAGGING),
         st.tuples(st.just("fault"), FAULTS),
         st.tuples(st.just("outage"), st.sampled_from([0.5, 5.0])),
         st.tuples(st.just("restart"), st.none()),
     ),
-    min_size=3,
+    min_size=10,
     max_size=40,
 )
 
@@ -179,6 +213,7 @@ STEPS = st.lists(
 async def tell(autoscaling: bool, first: list[Json], steps: Steps, seed: int) -> None:
     async with ClusterStory(seed, autoscaling=autoscaling) as story:
         story.make(*first)
+        await wait(10)
         for step, argument in steps:
             await story.perform(step, argument)
         await story.settle_scaling()
@@ -196,3 +231,19 @@ async def tell(autoscaling: bool, first: list[Json], steps: Steps, seed: int) ->
 )
 def test_every_group_ends_as_it_should_be(autoscaling: bool, first: list[Json], steps: Steps, seed: int) -> None:
     run(tell(autoscaling, first, steps, seed))
+
+
+@pytest.mark.xfail(strict=True, reason="pods are made and deleted in turn, for ever")
+def test_a_suspension_that_is_called_off_is_carried_to_its_end_and_no_further() -> None:
+    async def called_off() -> None:
+        async with ClusterStory(0, autoscaling=False) as story:
+            story.make(group("cpu", 2, 0, 4))
+            await wait(10)
+            await story.perform("suspend", True)
+            await wait(1)
+            story.world.put(Kind.RAY_CLUSTER, merged(story.cluster, {"spec": {"suspend": False}}))
+            await story.settle(60)
+            story.assert_reached()
+            assert story.network.writes["create Pod"] == 2 * 3
+
+    run(called_off())

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from typing_extensions import override
 
@@ -16,8 +17,8 @@ from rayserve_operator.render import labels
 from .apiserver import ApiServer
 from .manifests import Json, copied, is_leaving, name_of, owner_of, uid_of
 
-STEP = 0.5
-"""Seconds between two looks of kubelets and controllers."""
+STEP, REST = 0.5, 4.0
+"""Seconds between two looks of kubelets and controllers: while things happen, and at most."""
 SCHEDULED, PULLED, STARTING = 0.5, 1.0, 1.5
 """Seconds until a pod is on a node, from there until it runs, and from there until Ray has started."""
 GRACE = 2.5
@@ -102,11 +103,26 @@ class World(ApiServer):
         self._bodies: dict[str, Body] = {}
         self._nodes_made = 0
         self._next_autoscaling = 0.0
+        self._step_in(STEP)
         for _ in range(NODES):
             self._add_node()
-        self._loop.call_later(STEP, self._keep_stepping)
+
+    def stir(self) -> None:
+        """See to it that kubelets and controllers look soon, because something happened."""
+        if self._pause > STEP:
+            self._next_step.cancel()
+            self._step_in(STEP)
+
+    def _step_in(self, pause: float) -> None:
+        self._pause = pause
+        self._next_step = self._loop.call_later(pause, self._keep_stepping)
 
     def _keep_stepping(self) -> None:
+        before = self.version
+        self._step()
+        self._step_in(STEP if self.version != before else min(2 * self._pause, REST))
+
+    def _step(self) -> None:
         self.collect_garbage()
         for name, silence in list(self.silences.items()):
             self._pass_silence(name, silence)
@@ -118,10 +134,15 @@ class World(ApiServer):
         if self.autoscales and self.seconds >= self._next_autoscaling:
             self._next_autoscaling = self.seconds + AUTOSCALED_EVERY
             self._autoscale()
-        self._loop.call_later(STEP, self._keep_stepping)
+
+    @override
+    def put(self, kind: Kind, manifest: Mapping[str, Any]) -> Json:
+        self.stir()
+        return super().put(kind, manifest)
 
     @override
     def gone(self, kind: Kind, name: str) -> None:
+        self.stir()
         found = self.find(kind, name)
         if kind is Kind.POD and found is not None:
             self.heads.pop(uid_of(found), None)
@@ -132,7 +153,11 @@ class World(ApiServer):
 
     def body(self, pod: Json) -> Body:
         """The truth about a pod."""
-        return self._bodies.setdefault(uid_of(pod), Body(self.seconds))
+        uid = pod["metadata"]["uid"]
+        found = self._bodies.get(uid)
+        if found is None:
+            found = self._bodies[uid] = Body(self.seconds)
+        return found
 
     def pods(self, cluster: str, role: str) -> Iterator[Json]:
         """The pods of a cluster; one that somebody has taken its label from is none of them."""
@@ -182,13 +207,18 @@ class World(ApiServer):
 
     def silence_node(self, index: int, seconds: float, *, comes_back: bool) -> None:
         """Cut a node off for a while."""
-        heard = [name_of(node) for node in self.all(Kind.NODE) if name_of(node) not in self.silences]
-        if heard:
-            name = heard[index % len(heard)]
-            self.silences[name] = Silence(self.seconds, self.seconds + seconds, comes_back)
+        nodes = self.all(Kind.NODE)
+        self.silence(name_of(nodes[index % len(nodes)]), seconds, comes_back=comes_back)
+
+    def silence(self, node: str | None, seconds: float, *, comes_back: bool) -> None:
+        """Cut a node off for a while, if there is one and it is not cut off already."""
+        self.stir()
+        if node is not None and node not in self.silences:
+            self.silences[node] = Silence(self.seconds, self.seconds + seconds, comes_back)
 
     def end_silences(self) -> None:
         """What has become of every silent node shows now."""
+        self.stir()
         for silence in self.silences.values():
             silence.until = self.seconds
 
@@ -225,6 +255,7 @@ class World(ApiServer):
 
     def fail(self, pod: Json) -> None:
         """End a pod for good, as an eviction does."""
+        self.stir()
         self.body(pod).failed = True
 
     def _run_pod(self, pod: Json) -> None:

@@ -17,7 +17,7 @@ from rayserve_operator.engine.store import OPTIONAL, WATCHED, Key, Store
 from rayserve_operator.engine.tokens import Tokens
 from rayserve_operator.model.errors import Disconnected, NotFound, OperatorError
 from rayserve_operator.planning.actions import Kind
-from rayserve_operator.planning.nodes import NODE_LOST_AFTER
+from rayserve_operator.planning.cluster.nodes import NODE_LOST_AFTER
 from rayserve_operator.render.options import RenderOptions
 
 logger = logging.getLogger(__name__)

@@ -21,10 +21,11 @@ from rayserve_operator.model.raycluster import KUBERAY_OPERATOR, OUR_OPERATOR, R
 from rayserve_operator.model.rayservice import RayServiceStatus
 from rayserve_operator.model.serve import ServeConfig, ServeStatus
 from rayserve_operator.model.serve_parsing import parse_serve_config
-from rayserve_operator.planning import cluster_status, nodes, service_status
 from rayserve_operator.planning.actions import Announcement, Kind, Plan
+from rayserve_operator.planning.cluster import nodes
+from rayserve_operator.planning.cluster import status as cluster_status
+from rayserve_operator.planning.cluster.planner import plan_cluster, refuse_cluster
 from rayserve_operator.planning.condition_list import dated
-from rayserve_operator.planning.goal import Aim, Goal
 from rayserve_operator.planning.observed import (
     NodeView,
     ObservedCluster,
@@ -34,9 +35,10 @@ from rayserve_operator.planning.observed import (
     ServiceView,
     Silence,
 )
-from rayserve_operator.planning.raycluster import plan_cluster, refuse_cluster
-from rayserve_operator.planning.rayservice import can_be_asked, plan_service, plan_without_goal
-from rayserve_operator.planning.roles import Roles, assign_roles, is_conflict
+from rayserve_operator.planning.service import status as service_status
+from rayserve_operator.planning.service.goal import Aim, Goal
+from rayserve_operator.planning.service.planner import can_be_asked, plan_service, plan_without_goal
+from rayserve_operator.planning.service.roles import Roles, assign_roles, is_conflict
 from rayserve_operator.render import labels, names
 from rayserve_operator.render.options import RenderOptions
 from rayserve_operator.render.pods import dashboard_port, serve_port

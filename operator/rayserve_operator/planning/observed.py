@@ -325,7 +325,7 @@ class ObservedRayCluster:
     belongings: tuple[BelongingView, ...] = ()
     """Everything else that was made for it."""
     nodes: Mapping[str, NodeView | None] = field(default_factory=dict)
-    """The nodes that were asked about, None where a node is gone; see planning.nodes for which."""
+    """The nodes that were asked about, None where a node is gone; see planning.cluster.nodes for which."""
     namespace_leaving: bool = False
     """Whether its namespace is on its way out, so that nothing can be made there any more."""
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rayserve_operator.planning import condition_list, nodes, replacement
+from rayserve_operator.planning import condition_list
+from rayserve_operator.planning.cluster import nodes, replacement
 from rayserve_operator.planning.observed import ObservedRayCluster, PodView
 
 

@@ -16,12 +16,12 @@ from rayserve_operator.model.rayservice import (
 )
 from rayserve_operator.model.serve import ServeStatus
 from rayserve_operator.model.unsupported import unsupported_in_service
-from rayserve_operator.planning import gate
 from rayserve_operator.planning.actions import Announcement
 from rayserve_operator.planning.condition_list import UNSUPPORTED, Fact, acceptance, carried, dated, replaced
-from rayserve_operator.planning.goal import Aim
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService
-from rayserve_operator.planning.roles import Roles, is_conflict
+from rayserve_operator.planning.service import gate
+from rayserve_operator.planning.service.goal import Aim
+from rayserve_operator.planning.service.roles import Roles, is_conflict
 from rayserve_operator.planning.suspension import Phase
 
 SILENCE_TOLERATED = timedelta(seconds=15)

@@ -14,8 +14,8 @@ from typing import Any
 
 from rayserve_operator.model.serve import ServeStatus
 from rayserve_operator.planning.changes import compare
-from rayserve_operator.planning.goal import Goal
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService
+from rayserve_operator.planning.service.goal import Goal
 from rayserve_operator.render import labels
 
 

@@ -11,11 +11,11 @@ from rayserve_operator.model.objects import Meta, RayCluster
 from rayserve_operator.model.problems import Problem
 from rayserve_operator.model.raycluster import RayClusterSpec, RayClusterStatus
 from rayserve_operator.model.validation import validate_cluster
-from rayserve_operator.planning import (
+from rayserve_operator.planning.actions import Annotate, Announcement, AnyAction, Confirm, Create, Delete, Kind, Plan
+from rayserve_operator.planning.cluster import (
     autoscaling,
     belongings,
     budget,
-    cluster_status,
     farewell,
     heads,
     nodes,
@@ -24,8 +24,8 @@ from rayserve_operator.planning import (
     troubles,
     workers,
 )
-from rayserve_operator.planning.actions import Annotate, Announcement, AnyAction, Confirm, Create, Delete, Kind, Plan
-from rayserve_operator.planning.heads import HeadCare
+from rayserve_operator.planning.cluster import status as cluster_status
+from rayserve_operator.planning.cluster.heads import HeadCare
 from rayserve_operator.planning.observed import ObservedRayCluster, PodView
 from rayserve_operator.planning.suspension import Phase, phase_of_cluster
 from rayserve_operator.render import auth, labels, names, pods, tls

@@ -16,7 +16,6 @@ from rayserve_operator.model.objects import Meta
 from rayserve_operator.model.problems import Problem
 from rayserve_operator.model.rayservice import RayServiceStatus
 from rayserve_operator.model.serve import ServeConfig, ServeStatus
-from rayserve_operator.planning import autoscaling, gate, service_status
 from rayserve_operator.planning.actions import (
     Annotate,
     Announcement,
@@ -31,10 +30,19 @@ from rayserve_operator.planning.actions import (
     SubmitServe,
 )
 from rayserve_operator.planning.changes import compare
+from rayserve_operator.planning.cluster import autoscaling
 from rayserve_operator.planning.drift import drifted, is_headless, stamped
-from rayserve_operator.planning.goal import Aim, Goal
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService, RevisionView, ServiceView
-from rayserve_operator.planning.roles import Roles, assign_roles, is_conflict, needs_new_cluster, stamped_cluster
+from rayserve_operator.planning.service import gate
+from rayserve_operator.planning.service import status as service_status
+from rayserve_operator.planning.service.goal import Aim, Goal
+from rayserve_operator.planning.service.roles import (
+    Roles,
+    assign_roles,
+    is_conflict,
+    needs_new_cluster,
+    stamped_cluster,
+)
 from rayserve_operator.planning.suspension import Phase, phase_of_service
 from rayserve_operator.render import clusters, labels, names, revisions, services
 from rayserve_operator.render.pods import dashboard_port

@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from rayserve_operator.model.scale import hosts
-from rayserve_operator.planning import budget
 from rayserve_operator.planning.actions import Announcement, AnyAction, Apply, Delete, Kind
+from rayserve_operator.planning.cluster import budget
 from rayserve_operator.planning.drift import drifted, has_drifted, stamped
 from rayserve_operator.planning.observed import BelongingView, ObservedRayCluster, ServiceView
 from rayserve_operator.render import disruption, gang, ingress, labels, network_policies, rbac, services, storage, tls

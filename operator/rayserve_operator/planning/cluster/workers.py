@@ -15,9 +15,9 @@ from itertools import count
 
 from rayserve_operator.model.raycluster import WorkerGroupSpec
 from rayserve_operator.model.scale import desired_replicas, hosts
-from rayserve_operator.planning import nodes, replacement
 from rayserve_operator.planning.actions import Announcement, AnyAction, Create, Delete, Kind
-from rayserve_operator.planning.heads import end_of
+from rayserve_operator.planning.cluster import nodes, replacement
+from rayserve_operator.planning.cluster.heads import end_of
 from rayserve_operator.planning.observed import ObservedRayCluster, PodView
 from rayserve_operator.render import fault_tolerance, names, pods
 from rayserve_operator.render.manifests import annotated
