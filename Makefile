@@ -43,11 +43,11 @@ unit: $(VENV)/ready ## Tests without a cluster (K=EXPR selects)
 
 generate: $(VENV)/ready ## Generate the CRDs from the models, the chart's copies of them, and the table of fields
 	$(BIN)/python -m rayserve_operator.crdgen crds charts/rayserve-operator/files/crds
-	$(BIN)/python -m tests.effects.table docs/fields.md
+	$(BIN)/python -m tests.fields.table docs/fields.md
 
 generate-check: $(VENV)/ready
 	@echo "== generated files"; $(BIN)/python -m rayserve_operator.crdgen --check crds charts/rayserve-operator/files/crds
-	@$(BIN)/python -m tests.effects.table --check docs/fields.md
+	@$(BIN)/python -m tests.fields.table --check docs/fields.md
 
 ##@ On a real API server, and on real Ray
 

@@ -221,3 +221,11 @@ def test_a_suspension_gives_up_pods_then_clusters_and_is_over_when_all_are_gone(
     conditions = {condition.type: condition.status for condition in gone.status.conditions}
     assert in_words(gone) == []
     assert (conditions["Suspending"], conditions["Suspended"], conditions["Ready"]) == ("False", "True", "False")
+
+
+def test_a_suspension_that_was_called_off_is_written_down_as_over_before_anything_is_made() -> None:
+    suspended = aim_at(service_spec(suspend=True))
+    begun = plan(world(suspended, SERVING, active=SERVING), suspended)
+    over = plan(world(FIRST, status=begun.status), FIRST)
+    assert (in_words(over), over.recheck_after) == ([], timedelta())
+    assert words(world(FIRST, status=over.status), FIRST)[0].startswith("make RayCluster demo-")

@@ -11,7 +11,6 @@ from rayserve_operator.model.rayservice import RayServiceSpec
 from rayserve_operator.model.serve_parsing import parse_serve_config
 from rayserve_operator.planning.actions import Kind
 from rayserve_operator.planning.changes import cluster_part, compare
-from rayserve_operator.planning.cluster.nodes import NODE_LOST_AFTER
 from rayserve_operator.render import labels
 
 from .client import Network, Submission, Write
@@ -21,6 +20,8 @@ from .world import World
 NAME = "demo"
 SERVE_SERVICE = f"{NAME}-serve-svc"
 DELAY = 60
+NODE_LOST_AFTER = 60.0
+"""Seconds of silence after which the operator gives up a head on a node, where nothing else is said."""
 PROMPT = 1.5
 """Seconds that the operator's view of the world is behind at most, while nothing holds up the watches."""
 
@@ -245,7 +246,7 @@ class Rules:
         if body.failed or body.has_stopped or (is_leaving(pod) and "nodeName" not in pod["spec"]):
             return False
         silence = self.world.silences.get(pod["spec"].get("nodeName", ""))
-        return silence is None or self.world.seconds - silence.since < NODE_LOST_AFTER.total_seconds()
+        return silence is None or self.world.seconds - silence.since < NODE_LOST_AFTER
 
     def _pod_deleted(self, before: Json) -> None:
         cluster = self.world.find(Kind.RAY_CLUSTER, owner_of(before))

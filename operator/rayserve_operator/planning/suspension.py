@@ -24,6 +24,8 @@ class Phase(Enum):
     """All of it goes."""
     SUSPENDED = auto()
     """Nothing of it is left."""
+    RESUMING = auto()
+    """It was called off meanwhile and is over, which has to be written down before anything is made anew."""
 
 
 def phase_of_cluster(observed: ObservedRayCluster) -> Phase:
@@ -46,7 +48,7 @@ def _phase(wanted: bool, *, begun: bool, anything_left: bool) -> Phase:
     if anything_left and begun:
         return Phase.SUSPENDING
     if not wanted:
-        return Phase.RUNNING
+        return Phase.RESUMING if begun else Phase.RUNNING
     return Phase.BEGINNING if anything_left else Phase.SUSPENDED
 
 

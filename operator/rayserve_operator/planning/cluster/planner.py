@@ -89,7 +89,7 @@ class _Work:
         observed = self.observed
         if self.phase is not Phase.RUNNING:
             yield from belongings.keep(observed, self.options, self.now)
-            if self.phase is not Phase.BEGINNING:
+            if self.phase in (Phase.SUSPENDING, Phase.SUSPENDED):
                 yield tuple(_delete_all(observed.pods, "the cluster is suspended"))
             return
         outdated = recreation.outdated(observed)

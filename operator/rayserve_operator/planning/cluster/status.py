@@ -134,7 +134,10 @@ def _state(crew: _Crew) -> tuple[Any, str | None]:
     if crew.phase is Phase.SUSPENDED:
         return "suspended", None
     if crew.phase is not Phase.RUNNING:
-        return None, "its pods are stopping, because it is suspended"
+        return (
+            None,
+            "it is resumed" if crew.phase is Phase.RESUMING else "its pods are stopping, because it is suspended",
+        )
     looping = next((trouble for trouble in crew.troubles if trouble.reason in _LOOPS), None)
     if crew.is_complete and looping is None:
         return "ready", None

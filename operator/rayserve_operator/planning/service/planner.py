@@ -52,8 +52,8 @@ WATCHING = timedelta(seconds=0.5)
 RESTING = timedelta(seconds=10)
 """How often Ray is asked at rest."""
 
-_SUSPENSION_RECHECK = {Phase.BEGINNING: timedelta()}
-"""That a suspension begins is only a status of ours, and the answer to that wakes nobody."""
+_SUSPENSION_RECHECK = {Phase.BEGINNING: timedelta(), Phase.RESUMING: timedelta()}
+"""That a suspension begins or is over is only a status of ours, and the answer to that wakes nobody."""
 
 Step = tuple[AnyAction, ...]
 
@@ -107,7 +107,7 @@ def _suspend(observed: ObservedService, phase: Phase) -> Iterator[Step]:
     A cluster is suspended itself before it is deleted, so that the service is not called suspended while pods of its
     still hold resources.
     """
-    if phase is Phase.BEGINNING:
+    if phase in (Phase.BEGINNING, Phase.RESUMING):
         return
     meta = observed.service.meta
     services = [view for view in (observed.serve_service, observed.head_service) if view is not None]

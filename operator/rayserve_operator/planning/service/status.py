@@ -57,11 +57,18 @@ def project(observed: ObservedService, aim: Aim, roles: Roles, phase: Phase, now
     return dated(status, before, now)
 
 
+_OF_SUSPENSION = {
+    Phase.BEGINNING: ("SuspendInProgress", "its clusters and Services are to be deleted"),
+    Phase.SUSPENDING: ("SuspendInProgress", "its clusters and Services are deleted"),
+    Phase.SUSPENDED: ("SuspendComplete", "suspended: set spec.suspend to false to serve again"),
+    Phase.RESUMING: ("Initializing", "a cluster is to be made"),
+}
+
+
 def _suspended(observed: ObservedService, aim: Aim, phase: Phase, now: datetime) -> RayServiceStatus:
     before, meta = observed.service.status, observed.service.meta
     done = phase is Phase.SUSPENDED
-    words = "suspended: set spec.suspend to false to serve again" if done else "its clusters and Services are deleted"
-    reason = "SuspendComplete" if done else "SuspendInProgress"
+    reason, words = _OF_SUSPENSION[phase]
     facts = (
         _acceptance(aim),
         Fact(ServiceCondition.READY, False, reason, words),
