@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from rayserve_operator.engine.store import BELONGINGS, WATCHED
+from rayserve_operator.engine.store import WATCHED
 from rayserve_operator.model.raycluster import RayClusterSpec
 from rayserve_operator.model.rayservice import RayServiceSpec
 from rayserve_operator.model.serve_parsing import parse_serve_config
@@ -164,12 +164,11 @@ class Rules:
     def _not_idle(self, write: Write) -> None:
         """A write changes something, unless the operator cannot know that it is done already."""
         before, after = write.before, write.after
-        if write.kind not in WATCHED or before is None or after is None or write.is_late:
+        if write.kind not in WATCHED or before is None or after is None or write.is_late or self._slack > PROMPT:
             return
         # How Ray spells a config is noted whenever the config is sent, also to another head.
         is_spelling = write.verb == "merge" and labels.SERVE_SPELLING in after["metadata"].get("annotations", {})
-        if not is_spelling and not (write.kind in BELONGINGS and self._slack > PROMPT):
-            self._must(before != after, f"{write.verb} of {write.kind} {name_of(before)} changes nothing")
+        self._must(is_spelling or before != after, f"{write.verb} of {write.kind} {name_of(before)} changes nothing")
 
     def _must(self, holds: bool, otherwise: str) -> None:
         if not holds:
