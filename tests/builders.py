@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -67,10 +68,9 @@ def service_spec(config: Mapping[str, Any] | None = None, app: str = APP, **fiel
     return {"rayClusterConfig": dict(config or cluster_config()), "serveConfigV2": app, **fields}
 
 
-def service_meta(generation: int = 1) -> Meta:
-    return Meta.parse(
-        {"metadata": {"name": NAME, "namespace": "default", "uid": "service", "generation": generation, "labels": {}}}
-    )
+def service_meta(generation: int = 1, notes: Mapping[str, str] | None = None) -> Meta:
+    metadata = {"name": NAME, "namespace": "default", "uid": "service", "generation": generation, "labels": {}}
+    return Meta.parse({"metadata": {**metadata, "annotations": dict(notes or {})}})
 
 
 def aim_at(spec: Mapping[str, Any]) -> Aim:
@@ -145,17 +145,36 @@ def pods_of(cluster: str) -> tuple[PodView, ...]:
     return head(cluster, serve="true"), pod(f"{cluster}-worker", cluster)
 
 
-def answer(app: str = APP, status: str = "RUNNING", proxies: Iterable[str] = (), message: str = "") -> ServeStatus:
-    """What a Ray says that was given these applications."""
+def answer(
+    app: str = APP,
+    status: str = "RUNNING",
+    proxies: Iterable[str] = (),
+    message: str = "",
+    *,
+    sent: float = 60,
+    starting: Iterable[str] = (),
+    **deployments: Mapping[str, Any],
+) -> ServeStatus:
+    """What a Ray says that was given these applications so many seconds ago."""
     applications = {
-        name: {"status": status, "message": message, "source": "declarative", "deployed_app_config": dict(config)}
+        name: {
+            "status": status,
+            "message": message,
+            "source": "declarative",
+            "deployed_app_config": dict(config),
+            "last_deployed_time_s": (NOW - timedelta(seconds=sent)).timestamp(),
+            "deployments": deployments,
+        }
         for name, config in parse_serve_config(app).applications.items()
     }
     return ServeStatus.parse(
         {
             "controller_info": {"node": "a"},
             "applications": applications,
-            "proxies": {ip: {"node_ip": ip, "status": "HEALTHY"} for ip in proxies},
+            "proxies": {
+                **{ip: {"node_ip": ip, "status": "HEALTHY"} for ip in proxies},
+                **{ip: {"node_ip": ip, "status": "STARTING"} for ip in starting},
+            },
         }
     )
 
@@ -165,7 +184,8 @@ NOTHING_DEPLOYED = ServeStatus.parse({"controller_info": {}, "applications": {}}
 
 def cluster(name: str = "demo-a", goal: Aim | None = None, **fields: Any) -> ObservedCluster:
     """A RayCluster as the goal's own would be, with healthy pods and applications, but for what is given: config,
-    pods, serve, assigned, routed and retired (seconds ago), notes, leaving, created (seconds ago), proxy."""
+    pods, serve, assigned, routed, retired, quiet and ended (seconds ago), notes, leaving, created (seconds ago), proxy,
+    answering, ongoing."""
     aim = goal or aim_at(service_spec())
     service = RayService(service_meta(), aim.goal.spec, RayServiceStatus())
     config = fields.pop("config", None)
@@ -175,18 +195,25 @@ def cluster(name: str = "demo-a", goal: Aim | None = None, **fields: Any) -> Obs
         uid=f"uid-{name}", resourceVersion="7", creationTimestamp=ago(fields.pop("created", 900))
     )
     notes = manifest["metadata"]["annotations"]
-    for note, key in ((labels.ROUTED_AT, "routed"), (labels.RETIRED_AT, "retired")):
+    times = {labels.ROUTED_AT: "routed", labels.RETIRED_AT: "retired", labels.QUIET_SINCE: "quiet",
+             labels.ENDED_AT: "ended"}  # fmt: skip
+    if "routed" in fields:
+        notes[labels.SERVED] = aim.goal.revision
+    for note, key in times.items():
         if key in fields:
             notes[note] = ago(fields.pop(key))
     notes.update(fields.pop("notes", {}))
     if fields.pop("leaving", False):
         manifest["metadata"]["deletionTimestamp"] = ago(1)
+    pods = fields.pop("pods", pods_of(name))
     observed = ObservedCluster(
         RayCluster(Meta.parse(manifest), RayClusterSpec.model_validate(manifest["spec"]), RayClusterStatus()),
-        fields.pop("pods", pods_of(name)),
+        pods,
         fields.pop("serve", answer()),
         fields.pop("assigned", aim.goal.serve),
         fields.pop("proxy", None),
+        frozenset(fields.pop("answering", [found.meta.name for found in pods])),
+        fields.pop("ongoing", None),
     )
     assert not fields, fields
     return observed
@@ -211,8 +238,13 @@ def stable_services(goal: Aim, active: ObservedCluster, **changes: Any) -> tuple
     return serve, stable_head
 
 
-def revision(goal: Aim, number: int = 1, attempt: int = 1) -> RevisionView:
-    notes = {labels.ATTEMPT: str(attempt), labels.PART: goal.goal.part_digest}
+def revision(
+    goal: Aim, number: int = 1, attempt: int = 1, started: float = 60, failed: str | None = None
+) -> RevisionView:
+    """The goal's revision, its attempt begun so many seconds ago, and given up for a reason if one is given."""
+    notes = {labels.ATTEMPT: str(attempt), labels.PART: goal.goal.part_digest, labels.STARTED_AT: ago(started)}
+    if failed is not None:
+        notes[labels.FAILED] = json.dumps({"reason": failed, "message": "why", "since": ago(1)})
     metadata = {"name": goal.goal.revision, "uid": "uid-revision", "resourceVersion": "3", "annotations": notes}
     return RevisionView.parse({"metadata": metadata, "revision": number})
 
@@ -224,18 +256,25 @@ def world(
     status: RayServiceStatus | None = None,
     revisions: tuple[RevisionView, ...] | None = None,
     ghosts: Iterable[str] = (),
+    endpoints: Iterable[str] | None = None,
+    notes: Mapping[str, str] | None = None,
     **service_changes: Any,
 ) -> ObservedService:
     """A RayService with its clusters; the stable Services lead to the active one, if any."""
     serve, stable_head = stable_services(goal, active, **service_changes) if active else (None, None)
     return ObservedService(
-        service=RayService(service_meta(), goal.goal.spec, status or RayServiceStatus()),
+        service=RayService(service_meta(notes=notes), goal.goal.spec, status or RayServiceStatus()),
         clusters=found,
         revisions=(revision(goal),) if revisions is None else revisions,
         serve_service=serve,
         head_service=stable_head,
+        endpoints=frozenset(_endpoints(active) if endpoints is None else endpoints),
         ghosts=frozenset(ghosts),
     )
+
+
+def _endpoints(active: ObservedCluster | None) -> Iterable[str]:
+    return () if active is None else [found.meta.name for found in active.pods if found.serving]
 
 
 def ray_cluster(

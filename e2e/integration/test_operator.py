@@ -13,7 +13,12 @@ from scenarios.harness.rayservice import RayService
 from scenarios.harness.release import USER_AGENT
 from scenarios.harness.waiting import Stopwatch, until
 
-SAMPLE = manifests.with_spec(manifests.sample("minimal"), rayClusterDeletionDelaySeconds=1)
+SAMPLE = manifests.with_spec(
+    manifests.sample("minimal"),
+    rayClusterDeletionDelaySeconds=1,
+    # The fake Ray has no metrics, so the old cluster of a rollout goes at the timeout.
+    upgradeStrategy={"drainTimeoutSeconds": 2},
+)
 SOON = 20.0
 COLLECTED = 60.0
 """Seconds until dependents are gone: the garbage collector looks for new CRDs every 30 s."""

@@ -77,7 +77,9 @@ class Script:
     async def merge(self, kind: Kind, namespace: str, name: str, patch: Json) -> Any:
         return self._answer("merge", patch, manifest(name, "u", version=9))
 
-    async def delete(self, kind: Kind, namespace: str, name: str, uid: str, version: str | None) -> Any:
+    async def delete(
+        self, kind: Kind, namespace: str, name: str, uid: str, *, version: str | None, grace: int | None
+    ) -> Any:
         return self._answer("delete", (name, uid, version))
 
     async def submit(self, address: str, config: ServeConfig, token: str | None) -> None:

@@ -46,7 +46,19 @@ from rayserve_operator.planning.service.planner import plan_service
 from rayserve_operator.render import labels
 from rayserve_operator.render.options import RenderOptions
 
-from ..builders import NOTHING_DEPLOYED, NOW, aim_at, cluster, head, pod, ray_cluster, revision, service_spec, world
+from ..builders import (
+    NOTHING_DEPLOYED,
+    NOW,
+    ago,
+    aim_at,
+    cluster,
+    head,
+    pod,
+    ray_cluster,
+    revision,
+    service_spec,
+    world,
+)
 from .fields import Field
 from .values import Manifest, Trial, put, trials
 
@@ -275,8 +287,17 @@ def service_moments(spec: Manifest) -> Iterator[tuple[str, ObservedService]]:
     old, following = cluster("demo-a", earlier, routed=600), cluster("demo-b", aim)
     yield "edited", world(aim, old, active=old, revisions=both[:1])
     yield "taking over", world(aim, old, following, active=old, revisions=both)
-    active, retired = cluster("demo-b", aim, routed=100), cluster("demo-a", earlier, routed=600, retired=100)
-    yield "taken over", world(aim, retired, active, active=active, revisions=both)
+    late = (revision(earlier), revision(aim, 2, started=1000))
+    behind = (head("demo-b", serve="true"), pod("behind", "demo-b", ready=False))
+    short = cluster("demo-b", aim, pods=behind, notes={labels.WARM_SINCE: ago(400)})
+    yield "short of capacity", world(aim, old, short, active=old, revisions=both)
+    yield "late", world(aim, old, cluster("demo-b", aim, serve=NOTHING_DEPLOYED), active=old, revisions=late)
+    failing = cluster("demo-a", aim, routed=600, notes={labels.SERVED: earlier.goal.revision})
+    yield "given up", world(aim, failing, active=failing, revisions=(revision(aim, 2, failed="DeployFailed"),))
+    active = cluster("demo-b", aim, routed=400)
+    for moment, requests in (("quiet", 0), ("busy", 1)):
+        retired = cluster("demo-a", earlier, routed=900, retired=300, quiet=50, ongoing=requests)
+        yield moment, world(aim, retired, active, active=active, revisions=both)
 
 
 def _before_an_edit(config: Manifest) -> Manifest:
@@ -314,7 +335,7 @@ def _told(action: AnyAction, roles: Mapping[str, str], config: Manifest) -> Iter
             yield _named(action.kind, action.manifest), action.manifest
         case Annotate():
             notes = {**(action.annotations or {}), **(action.labels or {})}
-            notes.pop(labels.REVISION, None)
+            notes |= {key: "" for key in (labels.REVISION, labels.SERVED) if key in notes}
             yield f"{roles.get(action.name, action.kind)} ({'labels' if action.labels else 'annotations'})", notes
         case Delete():
             yield f"{roles.get(action.name, action.kind)} (deletion)", action.name

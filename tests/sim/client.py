@@ -166,7 +166,19 @@ class Client:
     async def write_status(self, kind: Kind, namespace: str, name: str, status: Manifest) -> Manifest:
         return await self._change("status", kind, name, lambda: {**self._found(kind, name), "status": dict(status)})
 
-    async def delete(self, kind: Kind, namespace: str, name: str, uid: str, version: str | None) -> Manifest | None:
+    async def endpoints(self, namespace: str, service: str) -> frozenset[str]:
+        return await self._read(lambda: self.world.endpoints(service))
+
+    async def delete(
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        uid: str,
+        *,
+        version: str | None = None,
+        grace: int | None = None,
+    ) -> Manifest | None:
         def effect() -> None:
             found = self._found(kind, name)
             if uid_of(found) != uid or (version and found["metadata"]["resourceVersion"] != version):
@@ -189,11 +201,25 @@ class Client:
 
         await self._ask(address, effect)
 
-    async def proxy_answers(self, host: str, port: int) -> bool:
-        try:
-            return await self._ask(host, lambda _, head: head.deployed(self.world.seconds))
-        except Unavailable:
-            return False
+    async def proxy_answers(self, host: str, port: int, *, https: bool) -> bool:
+        def asked() -> bool:
+            pod = self._pod_at(host)
+            return pod is not None and self.world.proxy_answers(pod)
+
+        return await self._travel(asked)
+
+    async def ongoing_requests(self, host: str, port: int) -> int | None:
+        def asked() -> int | None:
+            pod = self._pod_at(host)
+            if pod is None or self.world.seconds < self.network.silent_until:
+                return None
+            return self.world.ongoing_requests(pod)
+
+        return await self._travel(asked)
+
+    def _pod_at(self, host: str) -> Json | None:
+        found = (pod for pod in self.world.all(Kind.POD) if f"ip-{uid_of(pod)}" == host)
+        return next((pod for pod in found if self.world.is_up(pod)), None)
 
     def _serve_status(self, pod: Json, head: Head) -> ServeStatus:
         world = self.world

@@ -75,6 +75,8 @@ class Rules:
         """Pods that the autoscaler ever asked to remove."""
         self._excused_at: dict[str, float] = {}
         """When a pod, by uid, was last one that may go although the autoscaler did not name it."""
+        self._came_late: dict[str, float] = {}
+        """When a write whose answer was given up last took effect, by the object's name."""
         self._routed: str | None = None
         self._was_routed: set[str] = set()
         self._left_traffic: dict[str, float] = {}
@@ -164,7 +166,11 @@ class Rules:
     def _not_idle(self, write: Write) -> None:
         """A write changes something, unless the operator cannot know that it is done already."""
         before, after = write.before, write.after
-        if write.kind not in WATCHED or before is None or after is None or write.is_late or self._slack > PROMPT:
+        if write.kind not in WATCHED or before is None or after is None or self._slack > PROMPT:
+            return
+        came_late = self._came_late.get(name_of(before), -PROMPT)
+        if write.is_late or self.world.seconds - came_late < PROMPT:
+            self._came_late[name_of(before)] = self.world.seconds if write.is_late else came_late
             return
         # How Ray spells a config is noted whenever the config is sent, also to another head.
         is_spelling = write.verb == "merge" and labels.SERVE_SPELLING in after["metadata"].get("annotations", {})

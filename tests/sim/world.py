@@ -100,6 +100,11 @@ class World(ApiServer):
         """Replicas that Ray's autoscaler finds needed in each group; None where it is content with those it has."""
         self.autoscales = True
         self.silences: dict[str, Silence] = {}
+        self.longest_request = 0.0
+        """Seconds for which requests on a cluster go on after traffic has left it."""
+        self._endpoints: dict[str, frozenset[str]] = {}
+        self._receiving: str | None = None
+        self._left_at: dict[str, float] = {}
         self._bodies: dict[str, Body] = {}
         self._nodes_made = 0
         self._next_autoscaling = 0.0
@@ -131,6 +136,7 @@ class World(ApiServer):
         for uid, head in self.heads.items():
             may_serve = any(self.body(pod).joined == uid and self.is_up(pod) for pod in self.all(Kind.POD))
             head.serves = may_serve and (head.serves or (head.deployed(self.seconds) and not head.is_broken))
+        self._spread_traffic()
         if self.autoscales and self.seconds >= self._next_autoscaling:
             self._next_autoscaling = self.seconds + AUTOSCALED_EVERY
             self._autoscale()
@@ -202,6 +208,39 @@ class World(ApiServer):
             for role in (labels.HEAD, labels.WORKER)
             for pod in self.pods(cluster, role)
         )
+
+    def proxy_answers(self, pod: Json) -> bool:
+        """Whether a Serve proxy in it passes its health check."""
+        body = self.body(pod)
+        head = self.heads.get(uid_of(pod)) or self.heads.get(body.joined or "")
+        if head is None or not head.deployed(self.seconds):
+            return False
+        return uid_of(pod) in self.heads or head.serves
+
+    def ongoing_requests(self, pod: Json) -> int:
+        """Requests under way in it: clients that were there when traffic moved away finish in their own time."""
+        cluster = owner_of(pod)
+        if cluster == self._receiving:
+            return 1
+        return int(self.seconds < self._left_at.get(cluster, 0.0) + self.longest_request)
+
+    def endpoints(self, service: str) -> frozenset[str]:
+        """Names of the pods that a Service sends traffic to, as the controller of EndpointSlices saw it last."""
+        return self._endpoints.get(service, frozenset())
+
+    def _spread_traffic(self) -> None:
+        for service in self.all(Kind.SERVICE):
+            selector = service["spec"].get("selector") or {}
+            self._endpoints[name_of(service)] = frozenset(
+                name_of(pod)
+                for pod in self.all(Kind.POD)
+                if selector.items() <= pod["metadata"]["labels"].items() and not is_leaving(pod) and _is_ready(pod)
+            )
+            if labels.ACTIVE_CLUSTER in service["metadata"].get("annotations", {}):
+                receiving = selector.get(labels.CLUSTER)
+                if self._receiving not in (None, receiving):
+                    self._left_at[str(self._receiving)] = self.seconds
+                self._receiving = receiving
 
     # Nodes. --------------------------------------------------------------------------------------------------
 

@@ -19,12 +19,13 @@ INTERVAL = 0.05
 
 
 class FakeKubelet:
-    """Lets every pod of a namespace run, each at a loopback address of its own."""
+    """Runs every pod of a namespace, each at a loopback address, and publishes endpoints."""
 
     def __init__(self, kube: Kube, namespace: str) -> None:
         self._kube = kube
         self._namespace = namespace
         self._count = 0
+        self._published: dict[str, list[str]] = {}
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -42,9 +43,27 @@ class FakeKubelet:
         while not end.wait(INTERVAL):
             # The API server is restarted by a test, and pods vanish: the next look is better.
             with suppress(ApiError, urllib3.exceptions.HTTPError):
-                for pod in self._kube.list("pods", self._namespace):
+                pods = self._kube.list("pods", self._namespace)
+                for pod in pods:
                     if pod["status"].get("phase") != "Running":
                         self._run(pod)
+                self._publish(pods)
+
+    def _publish(self, pods: list[Manifest]) -> None:
+        """Write the slices of serve Services, because Kubernetes refuses loopback addresses."""
+        for service in self._kube.list("services", self._namespace):
+            selector = service["spec"].get("selector") or {}
+            if "ray.io/serve" not in selector:
+                continue
+            name = service["metadata"]["name"]
+            taking = sorted(
+                pod["metadata"]["name"]
+                for pod in pods
+                if selector.items() <= pod["metadata"]["labels"].items()
+            )
+            if self._published.get(name) != taking:
+                self._kube.put_slice(self._namespace, name, taking)
+                self._published[name] = taking
 
     def _run(self, pod: Manifest) -> None:
         self._count += 1

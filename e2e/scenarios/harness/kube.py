@@ -57,7 +57,11 @@ class Kube:
         response = self._client.rest_client.request(
             method, url, headers, body, _request_timeout=TIMEOUT
         )
-        answer = json.loads(response.read())
+        try:
+            answer = json.loads(response.read())
+        finally:
+            # An answer that was cut off would hold its connection until it is collected as garbage.
+            response.close()
         if response.status >= 400:
             raise ApiError(response.status, answer.get("message", ""))
         return answer
@@ -96,6 +100,37 @@ class Kube:
         path = _path(plural, namespace, name) + (f"/{subresource}" if subresource else "")
         changed: Manifest = self.request("PATCH", path, patch, "application/merge-patch+json")
         return changed
+
+    def put_slice(self, namespace: str, service: str, pods: Sequence[str]) -> None:
+        """Say which pods a Service sends traffic to, in the place of Kubernetes' controller."""
+        name = f"{service}-by-hand"
+        manifest: Manifest = {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {
+                "name": name,
+                "namespace": namespace,
+                "labels": {
+                    "kubernetes.io/service-name": service,
+                    "endpointslice.kubernetes.io/managed-by": USER_AGENT,
+                },
+            },
+            "addressType": "IPv4",
+            "endpoints": [
+                {
+                    "addresses": [f"10.0.0.{number + 1}"],
+                    "targetRef": {"kind": "Pod", "name": pod, "namespace": namespace},
+                }
+                for number, pod in enumerate(pods)
+            ],
+        }
+        path = f"{_path('endpointslices', namespace, name)}?fieldManager={USER_AGENT}&force=true"
+        self.request("PATCH", path, manifest, "application/apply-patch+yaml")
+
+    def replace_spec(self, plural: str, namespace: str | None, name: str, spec: Manifest) -> None:
+        """Give an object this spec: what is left out of it is left out then."""
+        patch = [{"op": "replace", "path": "/spec", "value": spec}]
+        self.request("PATCH", _path(plural, namespace, name), patch, "application/json-patch+json")
 
     def delete(
         self, plural: str, namespace: str | None, name: str, *, grace: int | None = None

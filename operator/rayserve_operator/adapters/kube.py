@@ -83,6 +83,8 @@ RESOURCES: Mapping[Kind, Resource] = {
     Kind.EVENT: Resource("", "v1", "events"),
 }
 
+_ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices")
+
 
 class KubeApi:
     """The `Kube` of the engine, over the official client's connection and credentials."""
@@ -182,13 +184,35 @@ class KubeApi:
         query = {"fieldManager": FIELD_MANAGER}
         return await self._request("PATCH", path, query=query, body=body, content_type=JSON_PATCH)
 
-    async def delete(self, kind: Kind, namespace: str, name: str, uid: str, version: str | None) -> Manifest | None:
-        """Delete the object with this uid, dependents in the background.
+    async def endpoints(self, namespace: str, service: str) -> frozenset[str]:
+        """Names of the pods that the Service's EndpointSlices send traffic to."""
+        path = f"{_ENDPOINT_SLICES.root}/namespaces/{quote(namespace)}/{_ENDPOINT_SLICES.plural}"
+        slices = await self._request("GET", path, query={"labelSelector": f"kubernetes.io/service-name={service}"})
+        return frozenset(
+            endpoint["targetRef"]["name"]
+            for one in slices["items"] or ()
+            for endpoint in one.get("endpoints") or ()
+            if (endpoint.get("targetRef") or {}).get("kind") == "Pod" and _takes_traffic(endpoint)
+        )
+
+    async def delete(
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        uid: str,
+        *,
+        version: str | None = None,
+        grace: int | None = None,
+    ) -> Manifest | None:
+        """Delete the object with this uid, dependents in the background; a pod is given `grace` seconds to end.
 
         Returns what is left of it while it terminates, or None once it is gone. Raises NotFound and Superseded.
         """
         preconditions = {"uid": uid, **({"resourceVersion": version} if version else {})}
-        body = {"propagationPolicy": "Background", "preconditions": preconditions}
+        body: dict[str, Any] = {"propagationPolicy": "Background", "preconditions": preconditions}
+        if grace is not None:
+            body["gracePeriodSeconds"] = grace
         answer = await self._request("DELETE", _path(kind, namespace, name), body=body)
         return None if answer.get("kind") == "Status" else answer
 
@@ -217,6 +241,11 @@ class KubeApi:
             raise _failure(response.status, f"{method} {path}", data)
         answer: dict[str, Any] = json.loads(data)
         return answer
+
+
+def _takes_traffic(endpoint: Mapping[str, Any]) -> bool:
+    """Whether kube-proxy sends traffic there; an unset condition counts as true (the API of EndpointSlices)."""
+    return (endpoint.get("conditions") or {}).get("ready") is not False
 
 
 def _path(kind: Kind, namespace: str, name: str | None = None) -> str:

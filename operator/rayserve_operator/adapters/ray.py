@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
 
 from rayserve_operator.model.errors import Refused, TokenRefused, Unavailable
 from rayserve_operator.model.serve import ServeConfig, ServeStatus
@@ -14,6 +15,12 @@ READ_TIMEOUT = aiohttp.ClientTimeout(total=3, connect=1)
 SUBMIT_TIMEOUT = aiohttp.ClientTimeout(total=75, connect=2)
 """A first PUT starts Serve, and Ray gives the proxy 60 s for that (Ray's HTTP_PROXY_TIMEOUT)."""
 PROXY_TIMEOUT = aiohttp.ClientTimeout(total=2)
+METRICS_TIMEOUT = aiohttp.ClientTimeout(total=4, connect=1)
+ONGOING = frozenset(
+    {"ray_serve_num_ongoing_http_requests", "ray_serve_num_ongoing_grpc_requests",
+     "ray_serve_num_ongoing_requests_at_replicas", "ray_serve_replica_processing_queries"}
+)  # fmt: skip
+"""Gauges of requests under way: in a proxy, in a proxy that waits for a replica, and in a replica."""
 WORDS = 2000
 
 
@@ -71,13 +78,38 @@ class RayApi:
         if status >= 300:  # noqa: PLR2004
             raise Unavailable(f"Ray answered {status} to PUT {APPLICATIONS}: {words}")
 
-    async def proxy_answers(self, host: str, port: int) -> bool:
-        """Whether the Serve proxy there passes its health check; every kind of failure is a no."""
+    async def ongoing_requests(self, host: str, port: int) -> int | None:
+        """Requests under way on the pod whose metrics are there; None where they cannot be known."""
         try:
-            async with self._session.get(f"http://{host}:{port}/-/healthz", timeout=PROXY_TIMEOUT) as response:
+            async with self._session.get(f"http://{host}:{port}/metrics", timeout=METRICS_TIMEOUT) as response:
+                return ongoing(await response.text()) if response.status == 200 else None  # noqa: PLR2004
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+            return None
+
+    async def proxy_answers(self, host: str, port: int, *, https: bool) -> bool:
+        """Whether the Serve proxy there passes its health check; every kind of failure is a no."""
+        url = f"{'https' if https else 'http'}://{host}:{port}/-/healthz"
+        try:
+            # A certificate is made out to the name that clients know, and never to the address of a pod.
+            async with self._session.get(url, timeout=PROXY_TIMEOUT, ssl=False) as response:
                 return response.status == 200  # noqa: PLR2004
         except (aiohttp.ClientError, TimeoutError, OSError):
             return False
+
+
+def ongoing(metrics: str) -> int | None:
+    """Requests under way, in a pod's metrics. No gauge yet means no request yet; no metric of Ray means not known.
+
+    Raises:
+        ValueError: if the text is no metrics.
+    """
+    names, total = set(), 0.0
+    for family in text_string_to_metric_families(metrics):
+        for sample in family.samples:
+            names.add(sample.name)
+            if sample.name in ONGOING:
+                total += sample.value
+    return round(total) if any(name.startswith("ray_") for name in names) else None
 
 
 def _authorization(token: str | None) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Any, assert_never
 from rayserve_operator.engine.ports import Kube, Manifest, Ray
 from rayserve_operator.engine.store import WATCHED, Store
 from rayserve_operator.engine.tokens import Tokens
-from rayserve_operator.model.errors import AlreadyExists, NotFound, OutcomeUnknown, Superseded
+from rayserve_operator.model.errors import AlreadyExists, NotFound, OutcomeUnknown, Refused, Superseded
 from rayserve_operator.model.objects import Meta
 from rayserve_operator.planning.actions import (
     Annotate,
@@ -26,6 +26,7 @@ from rayserve_operator.planning.actions import (
     Patch,
     SubmitServe,
 )
+from rayserve_operator.planning.service import submission
 from rayserve_operator.render import labels
 from rayserve_operator.render.names import NAME_ALPHABET
 
@@ -132,7 +133,9 @@ class Executor:
 
     async def _delete(self, namespace: str, action: Delete) -> None:
         try:
-            left = await self.kube.delete(action.kind, namespace, action.name, action.uid, action.version)
+            left = await self.kube.delete(
+                action.kind, namespace, action.name, action.uid, version=action.version, grace=action.grace
+            )
         except NotFound:
             left = None
         if action.kind not in WATCHED:
@@ -155,12 +158,21 @@ class Executor:
 
     async def _submit(self, namespace: str, action: SubmitServe) -> None:
         token = await self.tokens.read(namespace, action.secret)
-        await self.ray.submit(action.address, action.config, token)
+        try:
+            await self.ray.submit(action.address, action.config, token)
+        except Refused as refusal:
+            if action.failed_before is not None:
+                await self._note(
+                    namespace, action, submission.refused(action.config, action.failed_before + 1, refusal)
+                )
+            raise
         deployed = (await self.ray.serve_status(action.address, token)).deployed
         if not action.config.differences(deployed):
             return
-        spelling = {labels.SERVE_SPELLING: f"{action.config.digest}:{deployed.digest}"}
-        patch: Mapping[str, Any] = {"metadata": {"uid": action.cluster_uid, "annotations": spelling}}
+        await self._note(namespace, action, {labels.SERVE_SPELLING: f"{action.config.digest}:{deployed.digest}"})
+
+    async def _note(self, namespace: str, action: SubmitServe, noted: Mapping[str, str]) -> None:
+        patch: Mapping[str, Any] = {"metadata": {"uid": action.cluster_uid, "annotations": noted}}
         self._saw(Kind.RAY_CLUSTER, await self.kube.merge(Kind.RAY_CLUSTER, namespace, action.cluster, patch))
 
     def _saw(self, kind: Kind, manifest: Manifest) -> None:

@@ -31,17 +31,18 @@ from rayserve_operator.planning.observed import (
     ObservedCluster,
     ObservedRayCluster,
     ObservedService,
+    PodView,
     ServeReport,
     ServiceView,
     Silence,
 )
+from rayserve_operator.planning.service import draining, gate
 from rayserve_operator.planning.service import status as service_status
 from rayserve_operator.planning.service.goal import Aim, Goal
 from rayserve_operator.planning.service.planner import can_be_asked, plan_service, plan_without_goal
 from rayserve_operator.planning.service.roles import Roles, assign_roles, is_conflict
-from rayserve_operator.render import labels, names
+from rayserve_operator.render import labels, names, ports
 from rayserve_operator.render.options import RenderOptions
-from rayserve_operator.render.pods import dashboard_port, serve_port
 
 
 @dataclass(slots=True)
@@ -191,6 +192,9 @@ class Passes:
         roles = assign_roles(observed, goal)
         if roles.candidate is None:
             observed = replace(observed, ghosts=self.store.ghosts(namespace, record.meta.name))
+        if draining.needs_endpoints(observed, roles) and observed.serve_service is not None:
+            found = await self.kube.endpoints(namespace, observed.serve_service.meta.name)
+            observed = replace(observed, endpoints=found)
         asked = await asyncio.gather(*(self._ask(c, roles, goal) for c in clusters))
         return replace(observed, clusters=tuple(asked))
 
@@ -210,12 +214,33 @@ class Passes:
 
     async def _ask(self, observed: ObservedCluster, roles: Roles, goal: Goal) -> ObservedCluster:
         """Add what the cluster's Ray says, for the clusters that it matters for."""
-        watched = [roles.active, roles.candidate] if roles.stamped else list(roles.everyone)
+        if draining.is_looked_at(observed, goal, self.clock.now()) and observed in roles.leaving:
+            return replace(observed, ongoing=await self._ongoing(observed))
+        watched = roles.watched if roles.stamped else roles.everyone
         if not any(observed is one for one in watched) or not can_be_asked(observed):
             return observed
         report, assigned = await asyncio.gather(self._report(observed), self._assigned(observed, goal))
-        head_answers = await self._head_proxy(observed, report)
-        return replace(observed, serve=report, assigned=assigned, head_proxy_answers=head_answers)
+        asked = replace(observed, serve=report, assigned=assigned)
+        head_answers = await self._head_proxy(asked, report)
+        answering = await self._answering(asked) if observed is roles.pending else frozenset[str]()
+        return replace(asked, head_proxy_answers=head_answers, answering=answering)
+
+    async def _answering(self, observed: ObservedCluster) -> frozenset[str]:
+        """Which pods would answer traffic, asked ourselves once everything else says so."""
+        pods = gate.to_be_asked(observed)
+        answers = await asyncio.gather(*(self._proxy_answers(observed, pod) for pod in pods))
+        return frozenset(pod.meta.name for pod, answer in zip(pods, answers, strict=True) if answer)
+
+    async def _proxy_answers(self, observed: ObservedCluster, pod: PodView) -> bool:
+        port = ports.serve_port(observed.cluster, _group_of(observed, pod))
+        return await self.ray.proxy_answers(pod.ip or "", port, https=ports.ServeFacts.of(observed.cluster).https)
+
+    async def _ongoing(self, observed: ObservedCluster) -> int | None:
+        """Requests under way on all its pods; one pod that does not tell makes it unknown."""
+        asked = [(pod, ports.metrics_port(_group_of(observed, pod))) for pod in observed.pods if pod.alive]
+        found = await asyncio.gather(*(self.ray.ongoing_requests(pod.ip or "", port) for pod, port in asked))
+        known = [count for count in found if count is not None]
+        return sum(known) if len(known) == len(found) else None
 
     async def _report(self, observed: ObservedCluster) -> ServeReport:
         head = observed.head
@@ -225,7 +250,7 @@ class Passes:
         namespace, secret = observed.cluster.meta.namespace, names.token_secret_name(observed.cluster)
         try:
             token = await self.tokens.read(namespace, secret)
-            report = await self.ray.serve_status(f"{head.ip}:{dashboard_port(observed.cluster)}", token)
+            report = await self.ray.serve_status(f"{head.ip}:{ports.dashboard_port(observed.cluster)}", token)
         except OperatorError as error:
             if isinstance(error, TokenRefused):
                 self.tokens.forget(namespace, secret)
@@ -261,7 +286,7 @@ class Passes:
         is_in = head.meta.labels.get(labels.SERVE) == "true"
         if is_in == (head.ip in report.healthy_proxy_ips):
             return None
-        return await self.ray.proxy_answers(head.ip, serve_port(observed.cluster))
+        return await self._proxy_answers(observed, head)
 
     def forget(self, living: Iterable[str]) -> None:
         """Drop what is kept of objects that are gone."""
@@ -279,6 +304,11 @@ def blame(plan: Plan[Any], before: RayServiceStatus | RayClusterStatus, words: s
     else:
         status = dated(cluster_status.blamed(plan.status, words, now), before, now)
     return replace(plan, status=status)
+
+
+def _group_of(observed: ObservedCluster, pod: PodView) -> ports.Group:
+    spec = observed.cluster.spec
+    return next((g for g in spec.worker_group_specs if g.group_name == pod.group), spec.head_group_spec)
 
 
 def is_foreign(managed_by: str | None) -> bool:

@@ -46,8 +46,20 @@ class Kube(Protocol):
     async def write_status(self, kind: Kind, namespace: str, name: str, status: Manifest) -> Manifest:
         """Replace the status."""
 
-    async def delete(self, kind: Kind, namespace: str, name: str, uid: str, version: str | None) -> Manifest | None:
-        """Delete the object with this uid, dependents in the background.
+    async def endpoints(self, namespace: str, service: str) -> frozenset[str]:
+        """Names of the pods that the Service's EndpointSlices send traffic to."""
+
+    async def delete(
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        uid: str,
+        *,
+        version: str | None = None,
+        grace: int | None = None,
+    ) -> Manifest | None:
+        """Delete the object with this uid, dependents in the background; a pod is given `grace` seconds to end.
 
         Returns what is left of it while it terminates, or None once it is gone. Raises NotFound and Superseded.
         """
@@ -62,7 +74,10 @@ class Ray(Protocol):
     async def submit(self, address: str, config: ServeConfig, token: str | None) -> None:
         """PUT a Serve config. Raises Refused with Ray's words, and TokenRefused."""
 
-    async def proxy_answers(self, host: str, port: int) -> bool:
+    async def ongoing_requests(self, host: str, port: int) -> int | None:
+        """Requests under way on the pod whose metrics are there; None where they cannot be known."""
+
+    async def proxy_answers(self, host: str, port: int, *, https: bool) -> bool:
         """Whether the Serve proxy there passes its health check; every kind of failure is a no."""
 
 

@@ -20,6 +20,7 @@ class ServiceCondition(StrEnum):
     RECONCILING = "Reconciling"
     APPLICATIONS_HEALTHY = "ApplicationsHealthy"
     SERVICE_CONFLICT = "ServiceConflict"
+    STALLED = "Stalled"
 
 
 class ClusterCondition(StrEnum):

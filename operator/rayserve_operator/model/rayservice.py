@@ -9,6 +9,9 @@ from rayserve_operator.model.conditions import Condition
 from rayserve_operator.model.raycluster import ManagedBy, RayClusterSpec, RayClusterStatus
 
 DEFAULT_DELETION_DELAY = 60
+DEFAULT_WARM_UP_TIMEOUT = 300
+DEFAULT_PROGRESS_DEADLINE = 1800
+DEFAULT_DRAIN_TIMEOUT = 600
 
 
 class ClusterUpgradeOptions(Model):
@@ -47,6 +50,16 @@ class ServiceUpgradeStrategy(Model):
     """`NewCluster` (the default) rolls blue/green; `None` leaves the cluster as it is."""
     cluster_upgrade_options: ClusterUpgradeOptions | None = None
     """Steps of `NewClusterWithIncrementalUpgrade`."""
+    progress_deadline_seconds: Annotated[int, Field(ge=1)] | None = None
+    """Seconds that a start or an upgrade may take before it is given up; unset means 1800."""
+    rollback: Literal["Automatic", "Manual"] | None = None
+    """What follows when a new serveConfigV2 fails in place: `Automatic` (the default) puts the last good one back."""
+    warm_up_timeout_seconds: Annotated[int, Field(ge=0)] | None = None
+    """Seconds that a new cluster which works may take to match the capacity of the old one; unset means 300."""
+    on_warm_up_timeout: Literal["Proceed", "Rollback"] | None = None
+    """What follows when it does not match it by then: `Proceed` (the default) switches, `Rollback` gives it up."""
+    drain_timeout_seconds: Annotated[int, Field(ge=0)] | None = None
+    """Seconds after the switch at which the old cluster ends though requests are under way; unset means 600."""
 
 
 class RayServiceSpec(Model):
@@ -76,8 +89,40 @@ class RayServiceSpec(Model):
     @property
     def deletion_delay(self) -> int:
         """Seconds between the switch of traffic and the removal of the old cluster."""
-        delay = self.ray_cluster_deletion_delay_seconds
-        return DEFAULT_DELETION_DELAY if delay is None else delay
+        return _given(self.ray_cluster_deletion_delay_seconds, DEFAULT_DELETION_DELAY)
+
+    @property
+    def progress_deadline(self) -> int:
+        """Seconds that a start or an upgrade may take."""
+        return _given(self._strategy.progress_deadline_seconds, DEFAULT_PROGRESS_DEADLINE)
+
+    @property
+    def warm_up_timeout(self) -> int:
+        """Seconds that a working new cluster may take to match the capacity of the old one."""
+        return _given(self._strategy.warm_up_timeout_seconds, DEFAULT_WARM_UP_TIMEOUT)
+
+    @property
+    def drain_timeout(self) -> int:
+        """Seconds after the switch at which the old cluster ends in any case."""
+        return _given(self._strategy.drain_timeout_seconds, DEFAULT_DRAIN_TIMEOUT)
+
+    @property
+    def needs_parity(self) -> bool:
+        """Whether a new cluster that never matches the capacity of the old one is given up."""
+        return self._strategy.on_warm_up_timeout == "Rollback"
+
+    @property
+    def rolls_back(self) -> bool:
+        """Whether a Serve config that fails on the running cluster is replaced by the last good one."""
+        return self._strategy.rollback != "Manual"
+
+    @property
+    def _strategy(self) -> ServiceUpgradeStrategy:
+        return self.upgrade_strategy or ServiceUpgradeStrategy()
+
+
+def _given(value: int | None, default: int) -> int:
+    return default if value is None else value
 
 
 class DeploymentStatus(Model):

@@ -22,6 +22,7 @@ _NULL_TELLS = frozenset({"route_prefix"})
 _ABSENT = object()
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _MESSAGE_LIMIT = 2000
+_LINE_LIMIT = 300
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,10 @@ class DeploymentState:
 
     status: str
     message: str
+    running: int = 0
+    """Replicas that run."""
+    is_autoscaled: bool = False
+    """Whether Serve decides how many there are, be it by the config or by the code."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +116,16 @@ class ApplicationState:
     """`declarative` for what a Serve config made, `imperative` for what `serve.run` did."""
     last_deployed_time_s: float | None
     """When a PUT last reached it, by Ray's clock: the only mark that tells one PUT from the next."""
+
+    @property
+    def words(self) -> str:
+        """Why it does not run, in one line of Ray's; for a failing constructor only the deployment says why."""
+        told = (
+            f"deployment {name}: {line}"
+            for name, state in self.deployments.items()
+            if state.status != "HEALTHY" and (line := _telling_line(state.message))
+        )
+        return next(told, "") or _telling_line(self.message)
 
 
 @dataclass(frozen=True)
@@ -147,6 +162,11 @@ class ServeStatus:
         return frozenset(address for address, status in self.proxies.items() if status == "HEALTHY")
 
     @property
+    def starting_proxy_ips(self) -> frozenset[str]:
+        """Addresses of the nodes whose proxy is about to serve."""
+        return frozenset(address for address, status in self.proxies.items() if status == "STARTING")
+
+    @property
     def all_running(self) -> bool:
         """Whether there are applications and all of them run."""
         return bool(self.applications) and all(app.status == "RUNNING" for app in self.applications.values())
@@ -156,17 +176,29 @@ def _application(app: Mapping[str, Any]) -> ApplicationState:
     return ApplicationState(
         status=app.get("status", ""),
         message=_plain(app.get("message")),
-        deployments={
-            name: DeploymentState(deployment.get("status", ""), _plain(deployment.get("message")))
-            for name, deployment in (app.get("deployments") or {}).items()
-        },
+        deployments={name: _deployment(found) for name, found in (app.get("deployments") or {}).items()},
         source=app.get("source", "declarative"),
         last_deployed_time_s=app.get("last_deployed_time_s"),
     )
 
 
+def _deployment(found: Mapping[str, Any]) -> DeploymentState:
+    return DeploymentState(
+        status=found.get("status", ""),
+        message=_plain(found.get("message")),
+        running=sum(replica.get("state") == "RUNNING" for replica in found.get("replicas") or ()),
+        is_autoscaled=(found.get("deployment_config") or {}).get("autoscaling_config") is not None,
+    )
+
+
 def _plain(message: str | None) -> str:
     return _ANSI.sub("", message or "")[-_MESSAGE_LIMIT:]
+
+
+def _telling_line(message: str) -> str:
+    """The first line, but of a traceback the last one, which names the error."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    return "" if not lines else lines[-1 if "Traceback" in message else 0][:_LINE_LIMIT]
 
 
 def _paths(wanted: Any, running: Any, path: str, *, verbatim: bool) -> Iterator[str]:

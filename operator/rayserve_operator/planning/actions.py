@@ -101,6 +101,8 @@ class Delete(Action):
     name: str
     uid: str
     version: str | None = None
+    grace: int | None = None
+    """Seconds that a pod is given to end; None leaves it to the pod."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +130,8 @@ class SubmitServe(Action):
     secret: str | None
     """Name of the Secret with the token that Ray asks for; None where it asks for none."""
     config: ServeConfig
+    failed_before: int | None = 0
+    """How often this config has failed on this cluster; a refusal is noted there as one more, unless this is None."""
 
 
 AnyAction = Create | Apply | Patch | Annotate | Delete | Confirm | SubmitServe

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -251,6 +252,24 @@ class ServiceView:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a rollout was given up."""
+
+    reason: str
+    """One word, as a condition's reason."""
+    message: str
+
+    @classmethod
+    def parse(cls, noted: str | None) -> Self | None:
+        """Read the note on a ControllerRevision; None where there is none, or none that can be read."""
+        try:
+            record = json.loads(noted or "{}")
+            return cls(str(record["reason"]), str(record["message"]))
+        except (ValueError, TypeError, KeyError):
+            return None
+
+
+@dataclass(frozen=True, slots=True)
 class RevisionView:
     """A ControllerRevision without its data."""
 
@@ -266,6 +285,11 @@ class RevisionView:
     def part(self) -> str | None:
         """Stands for the cluster part that it holds."""
         return self.meta.annotations.get(labels.PART)
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why its rollout was given up; None while it was not."""
+        return Failure.parse(self.meta.annotations.get(labels.FAILED))
 
     @property
     def attempt(self) -> int:
@@ -297,6 +321,10 @@ class ObservedCluster:
     """The Serve config of the revision that this cluster was given, where one is recorded."""
     head_proxy_answers: bool | None = None
     """Whether the head's Serve proxy answered its health check; None where it was not asked."""
+    answering: frozenset[str] = frozenset()
+    """Names of the pods whose Serve proxy answered its health check; see planning.service.gate for who is asked."""
+    ongoing: int | None = None
+    """Requests under way on its pods; None where that is not known, or was not asked."""
 
     @property
     def name(self) -> str:
@@ -352,6 +380,8 @@ class ObservedService:
     """Whatever stands under the name of the serve Service, ours or not."""
     head_service: ServiceView | None
     """Whatever stands under the name of the stable head Service, ours or not."""
+    endpoints: frozenset[str] | None = None
+    """Names of the pods that the serve Service's EndpointSlices send traffic to; None where they were not read."""
     ghosts: frozenset[str] = frozenset()
     """Names of clusters that are gone while pods of theirs are still there."""
 

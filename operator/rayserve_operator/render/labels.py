@@ -67,14 +67,30 @@ SERVE_SPELLING: Final = f"{PREFIX}serve-spelling"
 """Digests, `sent:answered`, of a Serve config and of Ray's own spelling of it."""
 ROUTED_AT: Final = f"{PREFIX}routed-at"
 """When the cluster was first given traffic, in RFC 3339."""
+SERVED: Final = f"{PREFIX}served-revision"
+"""Name of the last ControllerRevision with which all applications ran on the cluster: what a rollback goes back to."""
+SERVE_TRIES: Final = f"{PREFIX}serve-tries"
+"""How often Ray failed to deploy the present Serve config, as JSON: digest of the config, number, Ray's words."""
+FLOORS: Final = f"{PREFIX}replica-floors"
+"""Replicas below which Serve may not go until the old cluster has gone, as JSON by application and deployment; 0
+where only the initial number of replicas is left out."""
+WARM_SINCE: Final = f"{PREFIX}warm-since"
+"""When the cluster worked and only the capacity of the old one was missing, in RFC 3339."""
 RETIRED_AT: Final = f"{PREFIX}retired-at"
-"""When traffic was taken from the cluster, in RFC 3339; the deletion delay counts from here."""
+"""When traffic was taken from the cluster, in RFC 3339; the drain and the deletion delay count from here."""
+QUIET_SINCE: Final = f"{PREFIX}quiet-since"
+"""When no request was under way on the retired cluster, and in no look since then, in RFC 3339."""
+ENDED_AT: Final = f"{PREFIX}ended-at"
+"""When its pods were given up, in RFC 3339: none is ever made for the cluster again."""
 
 # Ours, on a pod.
 FAILURES: Final = f"{PREFIX}failures"
 """How many pods in a row failed in its place before it; makes the next replacement wait."""
 MADE_FROM: Final = f"{PREFIX}made-from"
 """On the head of a cluster that is recreated when its pod templates change: the spec it was made from, as JSON."""
+
+INITIALIZING_TIMEOUT: Final = "ray.io/initializing-timeout"
+"""KubeRay's: how long the first start of a RayService may take, as a duration of Go or in seconds."""
 
 # Ours, set by users on a RayService or RayCluster.
 DISRUPTION_BUDGET: Final = f"{PREFIX}disruption-budget"
@@ -89,6 +105,8 @@ ATTEMPT: Final = f"{PREFIX}attempt"
 """How many clusters have been made for it, so that no name is used twice."""
 STARTED_AT: Final = f"{PREFIX}started-at"
 """When the present attempt began, in RFC 3339."""
+FAILED: Final = f"{PREFIX}failed"
+"""That its rollout was given up, as JSON: reason, message, since. It is not tried again while it stays the goal."""
 
 OF_ONE_OBJECT: Final = (
     PREFIX,

@@ -87,6 +87,8 @@ class _Work:
 
     def steps(self) -> Iterator[Step]:
         observed = self.observed
+        if labels.ENDED_AT in observed.cluster.meta.annotations:
+            return
         if self.phase is not Phase.RUNNING:
             yield from belongings.keep(observed, self.options, self.now)
             if self.phase in (Phase.SUSPENDING, Phase.SUSPENDED):

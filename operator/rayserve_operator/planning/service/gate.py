@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from rayserve_operator.model.serve import ServeConfig, ServeStatus
 from rayserve_operator.planning.observed import ObservedCluster, PodView, Silence
+from rayserve_operator.planning.service import capacity
 from rayserve_operator.render import labels
 
 
@@ -19,6 +20,8 @@ class Stage(StrEnum):
     """Ray does not run the wanted Serve config yet."""
     WARMING = "Warming"
     """Ray runs the config; an application, or a pod that would take traffic, is not ready yet."""
+    MATCHING = "MatchingCapacity"
+    """It works, and does not yet have the capacity of the cluster that it is to take over from."""
     FIT = "Fit"
     """It can take traffic."""
 
@@ -31,26 +34,50 @@ class Verdict:
     message: str
 
 
-def judge(observed: ObservedCluster, config: ServeConfig) -> Verdict:
-    """Tell how far the cluster is with this Serve config."""
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """What is asked of a cluster that is to take over, beyond what is asked of one that serves."""
+
+    endpoints: int = 1
+    """Pods that must take traffic."""
+    must_match: bool = True
+    """Whether it is still waited for until it has as many, and every proxy that starts."""
+
+
+def judge(observed: ObservedCluster, config: ServeConfig, newcomer: Newcomer | None = None) -> Verdict:
+    """Tell how far the cluster is with this Serve config, which is the one that it was sent."""
+    stage, words = _judge(observed, config, newcomer)
+    return Verdict(stage, f"cluster {observed.name}{words}")
+
+
+def _judge(observed: ObservedCluster, config: ServeConfig, newcomer: Newcomer | None) -> tuple[Stage, str]:
     head = observed.head
     if head is None or head.ip is None or head.ray is None or not head.ray.running:
-        why = "it is suspended" if observed.cluster.spec.suspend else _why_not_running(head)
-        return Verdict(Stage.PROVISIONING, f"cluster {observed.name}: {why}")
+        return Stage.PROVISIONING, f": {_why_not_running(observed)}"
     if isinstance(observed.serve, Silence):
-        return Verdict(
-            Stage.PROVISIONING, f"cluster {observed.name}: Ray does not answer yet ({observed.serve.reason})"
-        )
+        return Stage.PROVISIONING, f": Ray does not answer yet ({observed.serve.reason})"
     if not config.application_names:
-        return Verdict(Stage.CONFIGURING, "serveConfigV2 names no applications; add one to serve")
+        return Stage.CONFIGURING, " serves nothing: serveConfigV2 names no applications; add one to serve"
     if not in_sync(observed, config):
-        return Verdict(Stage.CONFIGURING, f"cluster {observed.name}: the Serve config is being submitted")
-    waiting = applications_waiting(observed.serve, config)
+        return Stage.CONFIGURING, ": the Serve config is being submitted"
+    return _with_applications(observed, observed.serve, config, newcomer)
+
+
+def _with_applications(
+    observed: ObservedCluster, report: ServeStatus, config: ServeConfig, newcomer: Newcomer | None
+) -> tuple[Stage, str]:
+    short = _shortfall(observed, report, newcomer)
+    waiting = applications_waiting(report, config)
     if waiting:
-        return Verdict(Stage.WARMING, f"cluster {observed.name}: {'; '.join(waiting)}")
+        is_short = bool(short) and all(_only_short(observed, report, name) for name in waiting)
+        return (Stage.MATCHING if is_short else Stage.WARMING), f": {'; '.join([*waiting.values(), *short])}"
+    if newcomer is not None:
+        silent = [pod.meta.name for pod in taking_traffic(observed) if not answers(observed, pod)]
+        if silent:
+            return Stage.WARMING, f": the Serve proxy of {', '.join(silent)} does not take traffic yet"
     if observed.serving_pods == 0:
-        return Verdict(Stage.WARMING, f"cluster {observed.name}: no pod answers Serve's health check yet")
-    return Verdict(Stage.FIT, f"cluster {observed.name} serves")
+        return Stage.WARMING, ": no pod answers Serve's health check yet"
+    return (Stage.MATCHING, f": {'; '.join(short)}") if short else (Stage.FIT, " serves")
 
 
 def in_sync(observed: ObservedCluster, config: ServeConfig) -> bool:
@@ -70,27 +97,61 @@ def spelling(observed: ObservedCluster) -> tuple[str, str] | None:
     return sent, answered
 
 
-def applications_waiting(report: ServeStatus, config: ServeConfig) -> list[str]:
+def applications_waiting(report: ServeStatus, config: ServeConfig) -> dict[str, str]:
     """The config's applications that do not run, each with Ray's words."""
-    waiting = []
+    waiting = {}
     for name in config.application_names:
         application = report.applications.get(name)
         if application is None:
-            waiting.append(f"application {name} is not deployed yet")
+            waiting[name] = f"application {name} is not deployed yet"
         elif application.status != "RUNNING":
-            detail = _first_line(application.message) or next(
-                (
-                    f"deployment {deployment}: {_first_line(state.message)}"
-                    for deployment, state in application.deployments.items()
-                    if state.message and state.status != "HEALTHY"
-                ),
-                "",
-            )
-            waiting.append(f"application {name} is {application.status}" + (f" ({detail})" if detail else ""))
+            detail = application.words
+            waiting[name] = f"application {name} is {application.status}" + (f" ({detail})" if detail else "")
     return waiting
 
 
-def _why_not_running(head: PodView | None) -> str:
+def taking_traffic(observed: ObservedCluster) -> tuple[PodView, ...]:
+    """The pods that the stable Service would select and on which Ray calls a proxy healthy."""
+    if isinstance(observed.serve, Silence):
+        return ()
+    healthy = observed.serve.healthy_proxy_ips
+    return tuple(p for p in observed.pods if p.alive and p.meta.labels.get(labels.SERVE) == "true" and p.ip in healthy)
+
+
+def to_be_asked(observed: ObservedCluster) -> tuple[PodView, ...]:
+    """The pods whose proxy is asked whether it answers: those that would take traffic, once all applications run."""
+    if isinstance(observed.serve, Silence) or not observed.serve.all_running:
+        return ()
+    return tuple(pod for pod in taking_traffic(observed) if pod.ready)
+
+
+def answers(observed: ObservedCluster, pod: PodView) -> bool:
+    """Whether traffic to this pod is answered, by Kubernetes' word and by our own asking."""
+    return pod.ready and pod.meta.name in observed.answering
+
+
+def _shortfall(observed: ObservedCluster, report: ServeStatus, newcomer: Newcomer | None) -> list[str]:
+    """What a new cluster lacks of the capacity of the one that it is to take over from, in words."""
+    if newcomer is None or not newcomer.must_match:
+        return []
+    short = capacity.shortfall(report, capacity.floors_of(observed))
+    if observed.serving_pods < newcomer.endpoints:
+        short.append(f"{observed.serving_pods} of {newcomer.endpoints} pods take traffic")
+    starting = [pod.meta.name for pod in observed.pods if pod.alive and pod.ip in report.starting_proxy_ips]
+    if starting:
+        short.append(f"the Serve proxy of {', '.join(starting)} starts")
+    return short
+
+
+def _only_short(observed: ObservedCluster, report: ServeStatus, application: str) -> bool:
+    state = report.applications.get(application)
+    return state is not None and capacity.only_short(state, capacity.floors_of(observed).get(application, {}))
+
+
+def _why_not_running(observed: ObservedCluster) -> str:
+    head = observed.head
+    if observed.cluster.spec.suspend:
+        return "it is suspended"
     if head is None:
         return "the head pod is being created"
     if head.unschedulable is not None:
@@ -99,7 +160,3 @@ def _why_not_running(head: PodView | None) -> str:
         if container.waiting not in (None, "ContainerCreating", "PodInitializing"):
             return f"the head pod {head.meta.name} waits: {container.waiting} {container.waiting_message}".rstrip()
     return f"the head pod {head.meta.name} is starting"
-
-
-def _first_line(message: str) -> str:
-    return next((line.strip() for line in message.splitlines() if line.strip()), "")[:300]

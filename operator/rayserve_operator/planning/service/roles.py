@@ -14,7 +14,7 @@ from typing import Any
 
 from rayserve_operator.model.serve import ServeStatus
 from rayserve_operator.planning.changes import compare
-from rayserve_operator.planning.observed import ObservedCluster, ObservedService
+from rayserve_operator.planning.observed import Failure, ObservedCluster, ObservedService, RevisionView
 from rayserve_operator.planning.service.goal import Goal
 from rayserve_operator.render import labels
 
@@ -33,8 +33,12 @@ class Roles:
     @property
     def everyone(self) -> tuple[ObservedCluster, ...]:
         """All living clusters."""
-        named = tuple(c for c in (self.active, self.pending) if c is not None)
-        return (*named, *self.leaving)
+        return (*self.watched, *self.leaving)
+
+    @property
+    def watched(self) -> tuple[ObservedCluster, ...]:
+        """The clusters whose Serve applications are looked after."""
+        return tuple(c for c in (self.active, self.pending) if c is not None)
 
     @property
     def pending(self) -> ObservedCluster | None:
@@ -52,6 +56,18 @@ def assign_roles(observed: ObservedService, goal: Goal) -> Roles:
     candidate = _candidate(observed, goal, active)
     leaving = tuple(c for c in observed.living if c is not active and c is not candidate)
     return Roles(active=active, candidate=candidate, leaving=leaving, stamped=stamped or active is None)
+
+
+def revision_of(observed: ObservedService, goal: Goal) -> RevisionView | None:
+    """The goal's revision, once it is written down."""
+    return next((revision for revision in observed.revisions if revision.meta.name == goal.revision), None)
+
+
+def given_up(observed: ObservedService, goal: Goal) -> Failure | None:
+    """Why the goal's rollout was given up. When the goal has changed meanwhile, it begins anew."""
+    revision = revision_of(observed, goal)
+    latest = max((r.number for r in observed.revisions), default=0)
+    return None if revision is None or revision.number < latest else revision.failure
 
 
 def stamped_cluster(observed: ObservedService) -> str | None:
@@ -90,7 +106,9 @@ def _candidate(observed: ObservedService, goal: Goal, active: ObservedCluster | 
     strategy = goal.spec.upgrade_strategy
     if active is not None and strategy is not None and strategy.type == "None":
         return active
-    fitting = [c for c in observed.living if not needs_new_cluster(c, goal)]
+    if active is not None and given_up(observed, goal) is not None:
+        return active
+    fitting = [c for c in observed.living if not has_ended(c) and not needs_new_cluster(c, goal)]
     if active in fitting:
         return active
     return max(fitting, key=lambda c: c.serving_pods, default=None)
@@ -105,16 +123,23 @@ def _fallbacks(observed: ObservedService) -> Iterator[ObservedCluster]:
     status = observed.service.status.active_service_status
     if status is not None:
         yield from _named(observed, status.ray_cluster_name)
-    if observed.serve_service is None and not any(_was_routed(c) for c in observed.living):
+    if observed.serve_service is None and not any(was_routed(c) for c in observed.living):
         return
-    running = [c for c in observed.living if isinstance(c.serve, ServeStatus) and c.serve.all_running]
+    living = [c for c in observed.living if not has_ended(c)]
+    running = [c for c in living if isinstance(c.serve, ServeStatus) and c.serve.all_running]
     if len(running) == 1:
         yield running[0]
-    yield from (c for c in observed.living if _was_routed(c))
+    yield from (c for c in living if was_routed(c))
 
 
-def _was_routed(observed: ObservedCluster) -> bool:
+def was_routed(observed: ObservedCluster) -> bool:
+    """Whether the cluster has ever taken traffic."""
     return labels.ROUTED_AT in observed.cluster.meta.annotations
+
+
+def has_ended(observed: ObservedCluster) -> bool:
+    """Whether the cluster's pods were given up."""
+    return labels.ENDED_AT in observed.cluster.meta.annotations
 
 
 def _named(observed: ObservedService, name: str | None) -> Iterator[ObservedCluster]:

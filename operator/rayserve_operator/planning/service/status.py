@@ -19,10 +19,12 @@ from rayserve_operator.model.unsupported import unsupported_in_service
 from rayserve_operator.planning.actions import Announcement
 from rayserve_operator.planning.condition_list import UNSUPPORTED, Fact, acceptance, carried, dated, replaced
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService
-from rayserve_operator.planning.service import gate
+from rayserve_operator.planning.service import draining, gate, giving_up
+from rayserve_operator.planning.service.course import Course, first_start_timeout
 from rayserve_operator.planning.service.goal import Aim
 from rayserve_operator.planning.service.roles import Roles, is_conflict
 from rayserve_operator.planning.suspension import Phase
+from rayserve_operator.render import labels
 
 SILENCE_TOLERATED = timedelta(seconds=15)
 """One bad sample of Ray's API says nothing; a head that is silent for this long is reported."""
@@ -30,18 +32,19 @@ SILENCE_TOLERATED = timedelta(seconds=15)
 _BAD_WHEN_FALSE = frozenset(
     {ServiceCondition.READY, ServiceCondition.SPEC_VALID, ServiceCondition.APPLICATIONS_HEALTHY}
 )
-_BAD_WHEN_TRUE = frozenset({ServiceCondition.SERVICE_CONFLICT})
+_BAD_WHEN_TRUE = frozenset({ServiceCondition.SERVICE_CONFLICT, ServiceCondition.STALLED})
 _NOT_ANNOUNCED = frozenset({ServiceCondition.RECONCILING})
 
 
-def project(observed: ObservedService, aim: Aim, roles: Roles, phase: Phase, now: datetime) -> RayServiceStatus:
+def project(course: Course, aim: Aim, phase: Phase) -> RayServiceStatus:
     """The status that says what was observed. Its time is the old one unless anything else differs."""
+    observed, roles, now = course.observed, course.roles, course.now
     before = observed.service.status
     if phase is not Phase.RUNNING:
         return _suspended(observed, aim, phase, now)
     generation = observed.service.meta.generation
     endpoints = roles.active.serving_pods if roles.active else 0
-    facts = [fact for fact in _facts(observed, aim, roles, endpoints, now) if fact is not None]
+    facts = [fact for fact in _facts(course, aim, endpoints) if fact is not None]
     conditions = carried(before.conditions, facts, generation, now)
     ready = any(c.type == ServiceCondition.READY and c.status == "True" for c in conditions)
     status = before.model_copy(
@@ -70,7 +73,7 @@ def _suspended(observed: ObservedService, aim: Aim, phase: Phase, now: datetime)
     done = phase is Phase.SUSPENDED
     reason, words = _OF_SUSPENSION[phase]
     facts = (
-        _acceptance(aim),
+        _acceptance(aim, meta),
         Fact(ServiceCondition.READY, False, reason, words),
         Fact(ServiceCondition.UPGRADE_IN_PROGRESS, None, "NoActiveCluster", words),
         Fact(ServiceCondition.RECONCILING, not done, reason, words),
@@ -142,22 +145,28 @@ def _announce(old: dict[str, Condition], conditions: list[Condition]) -> Iterato
         yield Announcement(condition.reason, message, "Warning" if is_bad and not is_first_start else "Normal")
 
 
-def _facts(observed: ObservedService, aim: Aim, roles: Roles, endpoints: int, now: datetime) -> Iterator[Fact | None]:
-    yield _acceptance(aim)
-    yield _ready(roles, endpoints)
-    yield _upgrade(roles)
-    yield _reconciling(aim, roles)
-    yield _healthy(aim, roles, observed.service.status.conditions, now)
+def _facts(course: Course, aim: Aim, endpoints: int) -> Iterator[Fact | None]:
+    observed = course.observed
+    yield _acceptance(aim, observed.service.meta)
+    yield _ready(course.roles, endpoints)
+    yield _upgrade(course.roles)
+    stalled = _stalled(course)
+    yield stalled
+    yield _reconciling(course, stalled)
+    yield _healthy(course)
     yield _conflict(observed)
     if any(condition.type == ServiceCondition.SUSPENDED for condition in observed.service.status.conditions):
         # A controller that waits for the end of a suspension must find the conditions False, not gone.
         yield from _suspension(Phase.RUNNING)
 
 
-def _acceptance(aim: Aim) -> Fact:
+def _acceptance(aim: Aim, meta: Meta) -> Fact:
     if aim.problems:
         return _spec_refused(aim.problems, "; the last valid revision is kept up")
-    return acceptance(ServiceCondition.SPEC_VALID, unsupported_in_service(aim.goal.spec))
+    gaps = [*unsupported_in_service(aim.goal.spec)]
+    if labels.INITIALIZING_TIMEOUT in meta.annotations and first_start_timeout(meta) is None:
+        gaps.append(f"annotation {labels.INITIALIZING_TIMEOUT} (give seconds, or a duration as 30m)")
+    return acceptance(ServiceCondition.SPEC_VALID, tuple(gaps))
 
 
 def _spec_refused(problems: tuple[Problem, ...], kept: str) -> Fact:
@@ -186,30 +195,56 @@ def _upgrade(roles: Roles) -> Fact:
     )
 
 
-def _reconciling(aim: Aim, roles: Roles) -> Fact:
-    if roles.candidate is None:
-        return Fact(ServiceCondition.RECONCILING, True, gate.Stage.PROVISIONING, "a cluster is being created")
-    verdict = gate.judge(roles.candidate, aim.goal.serve)
-    done = verdict.stage is gate.Stage.FIT and roles.pending is None
-    return Fact(ServiceCondition.RECONCILING, not done, "Current" if done else verdict.stage, verdict.message)
+def _stalled(course: Course) -> Fact | None:
+    """What has stopped the service on its way to its goal; it waits for a person then."""
+    if course.failure is not None:
+        words = f"{course.failure.message}; {_what_serves(course)}; change the spec to try again"
+        return Fact(ServiceCondition.STALLED, True, course.failure.reason, words)
+    if course.is_first_start and course.is_overdue and not course.is_fit:
+        missing = "a cluster is being created" if course.verdict is None else course.verdict.message
+        words = f"it should serve by now, and is being repaired further: {missing}"
+        return Fact(ServiceCondition.STALLED, True, giving_up.Reason.DEADLINE_EXCEEDED, words)
+    return None
 
 
-def _healthy(aim: Aim, roles: Roles, before: Iterable[Condition], now: datetime) -> Fact | None:
+def _what_serves(course: Course) -> str:
+    active = course.roles.active
+    if active is None:
+        return "nothing serves"
+    if active.cluster.meta.annotations.get(labels.REVISION) != course.goal.revision:
+        return f"{active.name} goes on with the last good revision"
+    return f"{active.name} keeps this config, because there is no other or rollback is Manual"
+
+
+def _reconciling(course: Course, stalled: Fact | None) -> Fact:
+    if stalled is not None:
+        return Fact(ServiceCondition.RECONCILING, False, "Stalled", stalled.message)
+    if course.verdict is None:
+        is_new = course.roles.candidate is None
+        words = "a cluster is being created" if is_new else "it is not known what the cluster should run"
+        return Fact(ServiceCondition.RECONCILING, is_new, gate.Stage.PROVISIONING if is_new else "Current", words)
+    done = course.is_fit and course.roles.pending is None
+    draining_words = draining.progress(course) if done else ""
+    words = f"{course.verdict.message}; {draining_words}" if draining_words else course.verdict.message
+    return Fact(ServiceCondition.RECONCILING, not done, "Current" if done else course.verdict.stage, words)
+
+
+def _healthy(course: Course) -> Fact | None:
     """How the applications on the serving cluster are, so that a service that answers but fails is not called well."""
-    active = roles.active
+    active = course.roles.active
     if active is None:
         return None
     if not isinstance(active.serve, ServeStatus):
         silence = active.serve
-        if silence.since is None or now - silence.since < SILENCE_TOLERATED:
-            return _unchanged(ServiceCondition.APPLICATIONS_HEALTHY, before)
+        if silence.since is None or course.now - silence.since < SILENCE_TOLERATED:
+            return _unchanged(ServiceCondition.APPLICATIONS_HEALTHY, course.observed.service.status.conditions)
         return Fact(ServiceCondition.APPLICATIONS_HEALTHY, None, "RayDoesNotAnswer", silence.reason)
-    config = aim.goal.serve if active is roles.candidate else active.assigned
+    config = course.config_of(active)
     if config is None:
         return None
     waiting = gate.applications_waiting(active.serve, config)
     if waiting:
-        return Fact(ServiceCondition.APPLICATIONS_HEALTHY, False, "ApplicationsNotRunning", "; ".join(waiting))
+        return Fact(ServiceCondition.APPLICATIONS_HEALTHY, False, "ApplicationsNotRunning", "; ".join(waiting.values()))
     return Fact(ServiceCondition.APPLICATIONS_HEALTHY, True, "AllApplicationsRunning")
 
 

@@ -1,0 +1,173 @@
+"""How a new cluster comes to the capacity of the old one before traffic goes to it.
+
+Serve starts a deployment that it scales itself with few replicas, however many the old cluster needs at that moment.
+So the config goes to the new cluster with floors: no fewer replicas than run on the old one, as far as the config's
+own bounds allow. A floor raises min_replicas beside initial_replicas, because Serve would otherwise scale down again
+while no traffic comes, and also while clients still cling to connections of the old cluster. Both are mere numbers,
+for which Serve restarts no replica. Once the old cluster has gone, the config is sent as the user wrote it, but for
+initial_replicas: to Serve, that number in a changed config is an order to have that many replicas now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeAlias
+
+from rayserve_operator.model.raycluster import RayClusterSpec, WorkerGroupSpec
+from rayserve_operator.model.scale import hosts
+from rayserve_operator.model.serve import ApplicationState, ServeConfig, ServeStatus
+from rayserve_operator.planning.observed import ObservedCluster
+from rayserve_operator.planning.service import notes
+from rayserve_operator.render import labels
+
+Floors: TypeAlias = Mapping[str, Mapping[str, int]]
+"""Replicas by application and deployment. 0 only leaves initial_replicas out."""
+
+_MOST_OF_AUTO = 100
+"""What Ray makes of `max_replicas: auto`."""
+
+
+def floors_of(observed: ObservedCluster) -> Floors:
+    """The floors that the cluster was given."""
+    noted = notes.record_of(observed.cluster.meta, labels.FLOORS)
+    return {app: floors for app, floors in noted.items() if isinstance(floors, dict)}
+
+
+def on_floors(config: ServeConfig, floors: Floors) -> ServeConfig:
+    """The config that is sent while these floors hold."""
+    if not floors:
+        return config
+    applications = [
+        {**app, "deployments": [_on_floor(d, floors[name].get(d.get("name", ""))) for d in app["deployments"]]}
+        if (name := app.get("name", "default")) in floors and app.get("deployments")
+        else app
+        for app in config.document["applications"]
+    ]
+    return ServeConfig({**config.document, "applications": applications})
+
+
+def floors_needed(config: ServeConfig, serving: ServeStatus, noted: Floors) -> Floors:
+    """The floors at which a new cluster starts with what the serving one has; those noted already are never lowered."""
+    needed: dict[str, dict[str, int]] = {}
+    for app, deployment, bounds in _scaled_by_config(config):
+        live = _running(serving.applications.get(app), deployment)
+        floor = min(max(live, noted.get(app, {}).get(deployment, 0)), bounds[1])
+        if floor > bounds[0]:
+            needed.setdefault(app, {})[deployment] = floor
+    return needed
+
+
+def floors_reached(config: ServeConfig, report: ServeStatus, floors: Floors) -> Floors:
+    """The floors lowered to what runs: where the rest never came, traffic goes to what there is."""
+    reached: dict[str, dict[str, int]] = {}
+    for app, deployment, bounds in _scaled_by_config(config):
+        floor = min(floors.get(app, {}).get(deployment, 0), _running(report.applications.get(app), deployment))
+        if floor > bounds[0]:
+            reached.setdefault(app, {})[deployment] = floor
+    return reached
+
+
+def floors_lifted(config: ServeConfig, floors: Floors) -> Floors:
+    """What is left of the floors once the old cluster has gone."""
+    lifted: dict[str, dict[str, int]] = {}
+    for app, deployment in _autoscaled(config):
+        name = deployment["name"]
+        if name in floors.get(app, {}) and deployment["autoscaling_config"].get("initial_replicas") is not None:
+            lifted.setdefault(app, {})[name] = 0
+    return lifted
+
+
+def shortfall(report: ServeStatus, floors: Floors) -> list[str]:
+    """What is missing to the floors, in words."""
+    return [
+        f"deployment {deployment} has {running} of the {floor} replicas that the serving cluster has"
+        for app, deployments in floors.items()
+        for deployment, floor in deployments.items()
+        if (running := _running(report.applications.get(app), deployment)) < floor
+    ]
+
+
+def only_short(state: ApplicationState, floors: Mapping[str, int]) -> bool:
+    """Whether an application that is being deployed would run but for its floors."""
+    return (
+        state.status == "DEPLOYING"
+        and any(floors.values())
+        and bool(state.deployments)
+        and all(
+            deployment.status == "HEALTHY" or (floors.get(name, 0) > deployment.running > 0)
+            for name, deployment in state.deployments.items()
+        )
+    )
+
+
+def beyond_reach(config: ServeConfig, serving: ServeStatus) -> tuple[str, ...]:
+    """Deployments that have more than one replica and are scaled by their code, so that no floor can be given."""
+    by_config = {(app, name) for app, name, _ in _scaled_by_config(config)}
+    return tuple(
+        name
+        for app, state in serving.applications.items()
+        for name, deployment in state.deployments.items()
+        if deployment.is_autoscaled and deployment.running > 1 and (app, name) not in by_config
+    )
+
+
+def sized(spec: RayClusterSpec, serving: ObservedCluster | None) -> RayClusterSpec:
+    """The spec whose autoscaled worker groups start as large as those of the serving cluster are now."""
+    if serving is None or not spec.autoscaling:
+        return spec
+    live = {group.group_name: group for group in serving.cluster.spec.worker_group_specs}
+    groups = [_sized(g, serving) if g.group_name in live else g for g in spec.worker_group_specs]
+    return spec.model_copy(update={"worker_group_specs": groups})
+
+
+def _sized(group: WorkerGroupSpec, serving: ObservedCluster) -> WorkerGroupSpec:
+    pods = sum(pod.alive and not pod.is_head and pod.group == group.group_name for pod in serving.pods)
+    return group.model_copy(update={"replicas": max(group.min_replicas or 0, _within(pods // hosts(group), group))})
+
+
+def _within(replicas: int, group: WorkerGroupSpec) -> int:
+    return replicas if group.max_replicas is None else min(replicas, group.max_replicas)
+
+
+def _autoscaled(config: ServeConfig) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Each deployment whose autoscaling stands in the config, with the name of its application."""
+    for name, app in config.applications.items():
+        for deployment in app.get("deployments") or ():
+            if isinstance(deployment.get("autoscaling_config"), dict) and isinstance(deployment.get("name"), str):
+                yield name, deployment
+
+
+def _scaled_by_config(config: ServeConfig) -> Iterator[tuple[str, str, tuple[int, int]]]:
+    for app, deployment in _autoscaled(config):
+        yield app, deployment["name"], _bounds(deployment["autoscaling_config"])
+
+
+def _bounds(scaling: Mapping[str, Any]) -> tuple[int, int]:
+    """Replicas that Serve starts with, and has at most, by Ray's own defaults."""
+    most = _MOST_OF_AUTO if scaling.get("max_replicas") == "auto" else _number(scaling.get("max_replicas"), 1)
+    return max(_number(scaling.get("min_replicas"), 1), _number(scaling.get("initial_replicas"), 0)), most
+
+
+def _on_floor(deployment: Mapping[str, Any], floor: int | None) -> Mapping[str, Any]:
+    scaling = deployment.get("autoscaling_config")
+    if floor is None or not isinstance(scaling, dict):
+        return deployment
+    least, most = _bounds(scaling)
+    floor = min(floor, most)
+    if 0 < floor <= least:
+        return deployment
+    kept = {key: value for key, value in scaling.items() if key != "initial_replicas"}
+    raised = {"min_replicas": floor, "initial_replicas": floor} if floor else {}
+    return {**deployment, "autoscaling_config": {**kept, **raised}}
+
+
+def _running(state: ApplicationState | None, deployment: str) -> int:
+    found = None if state is None else state.deployments.get(deployment)
+    return 0 if found is None else found.running
+
+
+def _number(value: Any, default: int) -> int:
+    try:
+        return int(float(value))
+    except (TypeError, ValueError, OverflowError):
+        return default

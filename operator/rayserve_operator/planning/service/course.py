@@ -1,0 +1,124 @@
+"""A RayService on its way to its goal: what is there, what is aimed at, and which cluster plays which part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from rayserve_operator.model.durations import parse_duration
+from rayserve_operator.model.objects import Meta
+from rayserve_operator.model.scale import desired_pods
+from rayserve_operator.model.serve import ServeConfig
+from rayserve_operator.planning.observed import Failure, ObservedCluster, ObservedService, RevisionView
+from rayserve_operator.planning.service import capacity, gate, notes
+from rayserve_operator.planning.service.goal import Goal
+from rayserve_operator.planning.service.roles import Roles, assign_roles, given_up, revision_of
+from rayserve_operator.render import labels
+
+_SPARE_ENDPOINTS = 2
+"""Pods that take traffic, above which a new cluster is not asked for more: the loss of one is survived."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """Everything that a pass over a RayService decides from."""
+
+    observed: ObservedService
+    goal: Goal
+    now: datetime
+
+    @cached_property
+    def roles(self) -> Roles:
+        """Which cluster plays which part."""
+        return assign_roles(self.observed, self.goal)
+
+    @cached_property
+    def revision(self) -> RevisionView | None:
+        """The goal's revision, once it is written down."""
+        return revision_of(self.observed, self.goal)
+
+    @cached_property
+    def failure(self) -> Failure | None:
+        """Why the goal was given up. A service without any cluster is not held back by an earlier failure."""
+        return given_up(self.observed, self.goal) if self.roles.active is not None else None
+
+    @property
+    def is_first_start(self) -> bool:
+        """Whether no cluster takes traffic yet."""
+        return self.roles.active is None
+
+    @property
+    def may_be_given_up(self) -> bool:
+        """Whether something that is known to work would be left if the goal were given up."""
+        active = self.roles.active
+        if active is None or self.failure is not None:
+            return False
+        served = active.cluster.meta.annotations.get(labels.SERVED)
+        return self.roles.pending is not None or served not in (None, self.goal.revision)
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the goal must be reached; None until its revision is written down."""
+        started = None if self.revision is None else notes.time_of(self.revision.meta, labels.STARTED_AT)
+        allowed = timedelta(seconds=self.goal.spec.progress_deadline)
+        if self.is_first_start:
+            allowed = first_start_timeout(self.observed.service.meta) or allowed
+        return None if started is None else started + allowed
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether the goal should have been reached by now."""
+        return self.deadline is not None and self.now >= self.deadline
+
+    def config_of(self, cluster: ObservedCluster) -> ServeConfig | None:
+        """The Serve config that the cluster is to run; None where none is known."""
+        is_aimed_at = cluster is self.roles.candidate and self.failure is None
+        config = self.goal.serve if is_aimed_at else cluster.assigned
+        return None if config is None else capacity.on_floors(config, capacity.floors_of(cluster))
+
+    @cached_property
+    def verdict(self) -> gate.Verdict | None:
+        """How far the candidate is; None where there is none, or nothing is known of what it should run."""
+        candidate = self.roles.candidate
+        config = None if candidate is None else self.config_of(candidate)
+        if candidate is None or config is None:
+            return None
+        return gate.judge(candidate, config, self._newcomer if self.roles.pending else None)
+
+    @property
+    def is_fit(self) -> bool:
+        """Whether the candidate can take traffic as it is now."""
+        return self.verdict is not None and self.verdict.stage is gate.Stage.FIT
+
+    @property
+    def warm_up_ends(self) -> datetime | None:
+        """When a new cluster that works is no longer waited for to match the old one; None while it does not work."""
+        pending = self.roles.pending
+        since = None if pending is None else notes.time_of(pending.cluster.meta, labels.WARM_SINCE)
+        return None if since is None else since + timedelta(seconds=self.goal.spec.warm_up_timeout)
+
+    @property
+    def is_warm_up_over(self) -> bool:
+        """Whether the new cluster has had its time to match the old one."""
+        return self.warm_up_ends is not None and self.now >= self.warm_up_ends
+
+    @property
+    def _newcomer(self) -> gate.Newcomer:
+        active, pending = self.roles.active, self.roles.pending
+        if active is None or pending is None:
+            return gate.Newcomer()
+        if self.is_warm_up_over and not self.goal.spec.needs_parity:
+            return gate.Newcomer(must_match=False)
+        cluster = pending.cluster
+        workers = sum(desired_pods(cluster, group) for group in cluster.spec.worker_group_specs)
+        possible = workers + (0 if self.goal.spec.exclude_head_pod_from_serve_svc else 1)
+        return gate.Newcomer(endpoints=max(1, min(_SPARE_ENDPOINTS, active.serving_pods, possible)))
+
+
+def first_start_timeout(meta: Meta) -> timedelta | None:
+    """How long KubeRay's annotation lets the first start take; None where it does not say."""
+    try:
+        return parse_duration(meta.annotations[labels.INITIALIZING_TIMEOUT])
+    except (KeyError, ValueError):
+        return None

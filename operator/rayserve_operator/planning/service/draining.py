@@ -1,0 +1,174 @@
+"""How a cluster that has taken traffic leaves.
+
+At the switch no connection moves: a client that keeps one open goes on with the old cluster, whose proxies never tell
+it to leave. Such connections end with their pod, so the pods end at a moment when no request is under way, all at
+once and quickly. Left to Ray's own drain instead, they would go on for most of a minute in which Ray moves replicas to
+and fro between nodes that all leave, and the head's proxy would take requests that nobody answers any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from rayserve_operator.planning.actions import Annotate, Announcement, AnyAction, Confirm, Delete, Kind
+from rayserve_operator.planning.observed import ObservedCluster, ObservedService
+from rayserve_operator.planning.service import notes
+from rayserve_operator.planning.service.course import Course
+from rayserve_operator.planning.service.goal import Goal
+from rayserve_operator.planning.service.roles import Roles, has_ended, was_routed
+from rayserve_operator.render import labels
+
+QUIET_FOR = timedelta(seconds=15)
+"""From the first look that finds no request to the one that counts. Ray's gauges lag 10 s behind."""
+LOOKED_AT_EVERY = timedelta(seconds=5)
+SPREAD_EVERY = timedelta(seconds=0.5)
+"""How often the EndpointSlices are read until they show the switch."""
+GRACE = 1
+"""Seconds that a pod is given to end, at a moment when there is nothing that it could end well."""
+
+Step = tuple[AnyAction, ...]
+
+
+def is_looked_at(cluster: ObservedCluster, goal: Goal, now: datetime) -> bool:
+    """Whether it matters how many requests are under way on the cluster."""
+    clock = _clock(cluster, goal)
+    return clock is not None and now >= clock.looks_begin and not has_ended(cluster)
+
+
+def needs_endpoints(observed: ObservedService, roles: Roles) -> bool:
+    """Whether it matters where the serve Service sends traffic: before the first step against a cluster."""
+    return observed.serve_service is not None and any(_takes_leave(cluster) for cluster in roles.leaving)
+
+
+def steps(course: Course) -> Iterator[Step]:
+    """The next step of every cluster that leaves."""
+    for cluster in course.roles.leaving:
+        if not was_routed(cluster):
+            yield from _delete(course, cluster, f"Deleted {cluster.name}: {_why_superseded(course)}")
+        elif has_ended(cluster):
+            yield tuple(_end_pods(cluster))
+            yield from _delete(course, cluster, f"Deleted {cluster.name}: retired")
+        elif _takes_leave(cluster):
+            if _has_left_the_service(course, cluster):
+                told = Announcement("RetiredRayCluster", f"{cluster.name} takes no new traffic and is drained")
+                yield (_note(cluster, {labels.RETIRED_AT: course.now.isoformat()}, told),)
+        else:
+            yield from _drain(course, cluster)
+
+
+def recheck(course: Course) -> timedelta | None:
+    """When to look at a leaving cluster again."""
+    waits = []
+    for cluster in course.roles.leaving:
+        clock = _clock(cluster, course.goal)
+        if clock is None:
+            waits.append(SPREAD_EVERY)
+        elif course.now < clock.looks_begin:
+            waits.append(clock.looks_begin - course.now)
+        else:
+            waits.append(max(min(LOOKED_AT_EVERY, clock.ends - course.now), timedelta()))
+    return min(waits, default=None)
+
+
+def progress(course: Course) -> str:
+    """What the clusters that leave wait for, in words; empty where none is drained."""
+    told = []
+    for cluster in course.roles.leaving:
+        if _takes_leave(cluster):
+            told.append(f"{cluster.name} still stands behind the serve Service")
+        elif was_routed(cluster):
+            told.append(f"{cluster.name} is drained")
+    return "; ".join(told)
+
+
+def _drain(course: Course, cluster: ObservedCluster) -> Iterator[Step]:
+    now, clock = course.now, _clock(cluster, course.goal)
+    if clock is None or now < clock.looks_begin:
+        return
+    quiet_since = notes.time_of(cluster.cluster.meta, labels.QUIET_SINCE)
+    is_quiet = cluster.ongoing == 0
+    if now >= clock.ends:
+        count = "an unknown number of" if cluster.ongoing is None else cluster.ongoing
+        yield from _end(course, cluster, f"the drain timeout has passed, with {count} requests under way")
+    elif not is_quiet:
+        if quiet_since is not None:
+            yield (_note(cluster, {labels.QUIET_SINCE: None}),)
+    elif quiet_since is None:
+        yield (_note(cluster, {labels.QUIET_SINCE: now.isoformat()}),)
+    elif now >= max(quiet_since + QUIET_FOR, clock.delayed_until):
+        yield from _end(course, cluster, "no request is under way")
+
+
+def _end(course: Course, cluster: ObservedCluster, why: str) -> Iterator[Step]:
+    """End the pods of the cluster, then the cluster: from the note on, nobody makes new ones."""
+    yield from _confirm(course)
+    told = Announcement("DrainedRayCluster", f"The pods of {cluster.name} end: {why}")
+    yield (_note(cluster, {labels.ENDED_AT: course.now.isoformat()}, told),)
+    yield tuple(_end_pods(cluster))
+
+
+def _end_pods(cluster: ObservedCluster) -> Iterator[AnyAction]:
+    for pod in cluster.pods:
+        if not pod.meta.deleting:
+            yield Delete(kind=Kind.POD, name=pod.meta.name, uid=pod.meta.uid, grace=GRACE)
+
+
+def _delete(course: Course, cluster: ObservedCluster, why: str) -> Iterator[Step]:
+    """Delete a cluster that the serve Service, read afresh, still does not name."""
+    meta = cluster.cluster.meta
+    yield from _confirm(course)
+    told = Announcement("DeletedRayCluster", why)
+    yield (Delete(kind=Kind.RAY_CLUSTER, name=meta.name, uid=meta.uid, version=meta.version, announce=told),)
+
+
+def _confirm(course: Course) -> Iterator[Step]:
+    service = course.observed.serve_service
+    if service is not None:
+        meta = service.meta
+        yield (Confirm(kind=Kind.SERVICE, name=meta.name, uid=meta.uid, version=meta.version),)
+
+
+def _why_superseded(course: Course) -> str:
+    return "superseded before it took traffic" if course.failure is None else "its rollout was given up"
+
+
+def _takes_leave(cluster: ObservedCluster) -> bool:
+    """Whether it has lost the traffic, which is not written down yet."""
+    return was_routed(cluster) and notes.time_of(cluster.cluster.meta, labels.RETIRED_AT) is None
+
+
+def _has_left_the_service(course: Course, cluster: ObservedCluster) -> bool:
+    """Whether Kubernetes sends traffic to the active cluster, and none to this one any more."""
+    active, endpoints = course.roles.active, course.observed.endpoints
+    if active is None or endpoints is None:
+        return False
+    return bool(endpoints & _names(active)) and not endpoints & _names(cluster)
+
+
+def _names(cluster: ObservedCluster) -> frozenset[str]:
+    return frozenset(pod.meta.name for pod in cluster.pods)
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """The times of a drain, counted from when the cluster was retired."""
+
+    looks_begin: datetime
+    delayed_until: datetime
+    ends: datetime
+    """When the pods end in any case: never before the deletion delay has passed."""
+
+
+def _clock(cluster: ObservedCluster, goal: Goal) -> _Clock | None:
+    retired = notes.time_of(cluster.cluster.meta, labels.RETIRED_AT)
+    if retired is None:
+        return None
+    delay, longest = timedelta(seconds=goal.spec.deletion_delay), timedelta(seconds=goal.spec.drain_timeout)
+    return _Clock(retired + max(delay - QUIET_FOR, timedelta()), retired + delay, retired + max(delay, longest))
+
+
+def _note(cluster: ObservedCluster, noted: dict[str, str | None], announce: Announcement | None = None) -> AnyAction:
+    meta = cluster.cluster.meta
+    return Annotate(kind=Kind.RAY_CLUSTER, name=meta.name, uid=meta.uid, annotations=noted, announce=announce)

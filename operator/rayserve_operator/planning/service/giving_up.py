@@ -1,0 +1,114 @@
+"""When a rollout has failed, and why, in words that a person can act on.
+
+A rollout is given up only if something that works is left: the cluster that serves, or on it the last good config. A
+first start is never given up; it is repaired for as long as it takes, and the status says that it is overdue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from enum import StrEnum
+
+from rayserve_operator.planning.actions import Annotate, AnyAction, Kind
+from rayserve_operator.planning.cluster.troubles import trouble_of
+from rayserve_operator.planning.observed import ContainerView, Failure, PodView, age
+from rayserve_operator.planning.service import gate, notes, submission
+from rayserve_operator.planning.service.course import Course
+from rayserve_operator.render import labels
+
+
+class Reason(StrEnum):
+    """Why a rollout was given up; the reasons of condition Stalled."""
+
+    DEPLOY_FAILED = "DeployFailed"
+    """Ray refused the Serve config, or could not deploy it, time and again."""
+    IMAGE_ERROR = "ImageError"
+    """An image cannot be pulled, or a container cannot be made from it."""
+    CRASH_LOOP = "CrashLoop"
+    """A container ends whenever it is started."""
+    WARM_UP_TIMEOUT = "WarmUpTimeout"
+    """The new cluster works and never came to the capacity of the old one."""
+    DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+    """It took longer than it may."""
+
+
+IMAGE_ERRORS_STAY = timedelta(seconds=60)
+"""A registry may be away for a moment, and a Secret come a moment later; by then it is no moment any more."""
+_CRASHES = 3
+
+_IMAGE_ERRORS = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError",
+     "RegistryUnavailable", "CreateContainerConfigError", "CreateContainerError"}
+)  # fmt: skip
+
+
+def failure(course: Course) -> Failure | None:
+    """Why the goal is to be given up now; None while there is hope."""
+    candidate, verdict = course.roles.candidate, course.verdict
+    if candidate is None or verdict is None or not course.may_be_given_up or course.is_fit:
+        return None
+    return next(_failures(course, verdict), None)
+
+
+def steps(course: Course, found: Failure) -> Iterator[tuple[AnyAction, ...]]:
+    """Write down that the goal was given up; everything else follows from that."""
+    revision = course.revision
+    if revision is not None:
+        record = {"reason": found.reason, "message": found.message, "since": course.now.isoformat()}
+        noted = {labels.FAILED: notes.written(record)}
+        yield (Annotate(kind=Kind.REVISION, name=revision.meta.name, uid=revision.meta.uid, annotations=noted),)
+
+
+def recheck(course: Course) -> timedelta | None:
+    """When time alone may make a failure of it."""
+    if course.is_fit or course.failure is not None or course.roles.candidate is None:
+        return None
+    waits = [end - course.now for end in (course.deadline, course.warm_up_ends) if end is not None]
+    if course.roles.pending is not None and course.may_be_given_up:
+        waits += [
+            IMAGE_ERRORS_STAY - timedelta(seconds=age(pod.meta, course.now))
+            for pod in course.roles.pending.pods
+            if _image_error(pod) is not None
+        ]
+    return min((wait for wait in waits if wait > timedelta()), default=None)
+
+
+def _failures(course: Course, verdict: gate.Verdict) -> Iterator[Failure]:
+    candidate, pending = course.roles.candidate, course.roles.pending
+    config = None if candidate is None else course.config_of(candidate)
+    if candidate is not None and config is not None:
+        words = submission.exhausted(candidate, config)
+        if words is not None:
+            yield Failure(Reason.DEPLOY_FAILED, words)
+    if pending is not None:
+        for pod in pending.pods:
+            yield from _failures_of(pod, course)
+    is_short = verdict.stage is gate.Stage.MATCHING
+    if is_short and course.is_warm_up_over and course.goal.spec.needs_parity:
+        yield Failure(Reason.WARM_UP_TIMEOUT, verdict.message)
+    if course.is_overdue:
+        seconds = course.goal.spec.progress_deadline
+        yield Failure(Reason.DEADLINE_EXCEEDED, f"not done after {seconds} s: {verdict.message}")
+
+
+def _failures_of(pod: PodView, course: Course) -> Iterator[Failure]:
+    trouble = trouble_of(pod, course.now)
+    if not pod.alive and not pod.finished:
+        return
+    if _image_error(pod) is not None and age(pod.meta, course.now) >= IMAGE_ERRORS_STAY.total_seconds():
+        yield Failure(Reason.IMAGE_ERROR, trouble.words if trouble else pod.meta.name)
+    elif _crashes(pod):
+        yield Failure(Reason.CRASH_LOOP, trouble.words if trouble else f"{pod.meta.name} and those before it ended")
+
+
+def _image_error(pod: PodView) -> ContainerView | None:
+    return next((c for c in (*pod.init_containers, *pod.containers) if c.waiting in _IMAGE_ERRORS), None)
+
+
+def _crashes(pod: PodView) -> bool:
+    loops = any(
+        container.waiting == "CrashLoopBackOff" and container.restarts >= _CRASHES
+        for container in (*pod.init_containers, *pod.containers)
+    )
+    return loops or (pod.failures >= _CRASHES and not pod.up)

@@ -1,0 +1,196 @@
+"""What is kept up to date on the clusters of a RayService, and how a new one is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from rayserve_operator.model.serve import ServeStatus
+from rayserve_operator.planning.actions import Annotate, Announcement, AnyAction, Create, Kind, Patch
+from rayserve_operator.planning.changes import compare
+from rayserve_operator.planning.cluster import autoscaling
+from rayserve_operator.planning.observed import ObservedCluster
+from rayserve_operator.planning.service import capacity, gate, notes
+from rayserve_operator.planning.service.capacity import Floors
+from rayserve_operator.planning.service.course import Course
+from rayserve_operator.planning.service.roles import needs_new_cluster, stamped_cluster, was_routed
+from rayserve_operator.render import clusters, labels, names, revisions
+
+Step = tuple[AnyAction, ...]
+_SHOWN = 3
+_OF_A_DRAIN = (labels.RETIRED_AT, labels.QUIET_SINCE, labels.WARM_SINCE)
+"""Notes that are untrue of a cluster that is taken up again."""
+
+
+def keep_revision(course: Course) -> Iterator[AnyAction]:
+    """See to it that the goal's revision exists and has the highest number."""
+    observed, goal, revision = course.observed, course.goal, course.revision
+    latest = max((r.number for r in observed.revisions), default=0)
+    noted = {
+        labels.PART: goal.part_digest,
+        labels.ATTEMPT: str(_attempt(course)),
+        labels.STARTED_AT: course.now.isoformat(),
+    }
+    if revision is None:
+        yield Create(
+            kind=Kind.REVISION,
+            manifest=revisions.controller_revision(observed.service, goal.revision, latest + 1, goal.data, noted),
+        )
+    elif revision.number < latest:
+        kept = {key: value for key, value in revision.meta.annotations.items() if key != labels.FAILED}
+        yield Patch(
+            kind=Kind.REVISION,
+            name=goal.revision,
+            operations=(
+                {"op": "test", "path": "/metadata/resourceVersion", "value": revision.meta.version},
+                {"op": "replace", "path": "/revision", "value": latest + 1},
+                {"op": "add", "path": "/metadata/annotations", "value": {**kept, **noted}},
+            ),
+        )
+
+
+def make_cluster(course: Course) -> Iterator[Step]:
+    """Make a cluster for the goal, as large as the one that serves."""
+    begun, goal, service = _attempt(course), course.goal, course.observed.service
+    attempt, name = _free_name(course, begun)
+    if course.revision is not None and attempt != begun:
+        noted = {labels.ATTEMPT: str(attempt), labels.STARTED_AT: course.now.isoformat()}
+        yield (Annotate(kind=Kind.REVISION, name=goal.revision, uid=course.revision.meta.uid, annotations=noted),)
+    spec = capacity.sized(goal.spec.ray_cluster_config, course.roles.active)
+    told = f"{_why_new(course)}{autoscaling.told(spec)}{_told_of_capacity(course)}"
+    yield (
+        Create(
+            kind=Kind.RAY_CLUSTER,
+            manifest=clusters.ray_cluster(service, name, spec, goal.revision, goal.serve.cluster_part),
+            announce=Announcement("CreatedRayCluster", f"Created RayCluster {name}: {told}"),
+        ),
+    )
+
+
+def keep_clusters(course: Course, *, spec_is_valid: bool) -> Iterator[AnyAction]:
+    """Bring what can change in place to the candidate, and write down how far the clusters have come."""
+    active, candidate = course.roles.active, course.roles.candidate
+    if candidate is not None:
+        yield from _annotate(candidate, _notes_of_candidate(course, candidate))
+        diff = compare(candidate.cluster.spec, course.goal.spec.ray_cluster_config)
+        # A stored revision holds the scaling of its first day; what the cluster has now is newer.
+        if diff.operations and not diff.rebuild and spec_is_valid:
+            changed = f"Changed {', '.join(diff.edited)} of {candidate.name} in place"
+            yield Patch(
+                kind=Kind.RAY_CLUSTER,
+                name=candidate.name,
+                operations=diff.operations,
+                announce=Announcement("UpdatedRayCluster", changed),
+            )
+    if active is not None and active is not candidate:
+        yield from _annotate(active, _notes_of_floors(active, _floors_of_active(course, active)))
+
+
+def moves_floors(actions: Iterable[AnyAction]) -> bool:
+    """Whether any of these changes what is to be sent to Ray."""
+    return any(isinstance(action, Annotate) and labels.FLOORS in (action.annotations or {}) for action in actions)
+
+
+def _notes_of_candidate(course: Course, candidate: ObservedCluster) -> dict[str, str | None]:
+    noted = candidate.cluster.meta.annotations
+    said = course.observed.service.meta.annotations
+    wanted: dict[str, str | None] = {labels.REVISION: _revision_of(course, candidate)}
+    if labels.RETIRED_AT in noted:
+        wanted |= dict.fromkeys(_OF_A_DRAIN)
+    wanted |= {key: said.get(key) for key in labels.OF_USERS}
+    if candidate is course.roles.pending:
+        if course.verdict is not None and course.verdict.stage is gate.Stage.MATCHING and course.warm_up_ends is None:
+            wanted[labels.WARM_SINCE] = course.now.isoformat()
+        wanted |= _notes_of_floors(candidate, _floors_of_pending(course, candidate))
+    else:
+        if course.is_fit and course.failure is None:
+            wanted |= {labels.SERVED: course.goal.revision, labels.SERVE_TRIES: None}
+        wanted |= _notes_of_floors(candidate, _floors_of_active(course, candidate))
+    return wanted
+
+
+def _annotate(cluster: ObservedCluster, wanted: dict[str, str | None]) -> Iterator[AnyAction]:
+    meta = cluster.cluster.meta
+    changed = {key: value for key, value in wanted.items() if meta.annotations.get(key) != value}
+    if changed:
+        yield Annotate(kind=Kind.RAY_CLUSTER, name=meta.name, uid=meta.uid, annotations=changed)
+
+
+def _revision_of(course: Course, candidate: ObservedCluster) -> str | None:
+    """The revision that the candidate serves: the goal, or what served before it where the goal was given up."""
+    noted = candidate.cluster.meta.annotations
+    if course.failure is None:
+        return course.goal.revision
+    present, served = noted.get(labels.REVISION), noted.get(labels.SERVED)
+    is_rolled_back = present == course.goal.revision and served is not None and course.goal.spec.rolls_back
+    return served if is_rolled_back else present
+
+
+def _floors_of_pending(course: Course, pending: ObservedCluster) -> Floors:
+    active, noted = course.roles.active, capacity.floors_of(pending)
+    if course.is_warm_up_over:
+        if course.goal.spec.needs_parity or not isinstance(pending.serve, ServeStatus):
+            return noted
+        return capacity.floors_reached(course.goal.serve, pending.serve, noted)
+    if active is None or not isinstance(active.serve, ServeStatus):
+        return noted
+    return capacity.floors_needed(course.goal.serve, active.serve, noted)
+
+
+def _floors_of_active(course: Course, active: ObservedCluster) -> Floors:
+    """Clients that cling to an old cluster come over when it ends, and find the floors still there."""
+    noted = capacity.floors_of(active)
+    if any(was_routed(cluster) for cluster in course.roles.leaving):
+        return noted
+    return capacity.floors_lifted(active.assigned or course.goal.serve, noted)
+
+
+def _notes_of_floors(cluster: ObservedCluster, floors: Floors) -> dict[str, str | None]:
+    if floors == capacity.floors_of(cluster):
+        return {}
+    return {labels.FLOORS: notes.written(floors) if floors else None}
+
+
+def _attempt(course: Course) -> int:
+    """Which attempt at the goal's cluster part this is.
+
+    A new one begins when the part becomes the goal again and no cluster of it is left. As long as the part stays the
+    goal its attempt stays too, because the answer to a create may be on its way.
+    """
+    found, part = course.observed.revisions, course.goal.part_digest
+    latest = max(found, key=lambda r: r.number, default=None)
+    if latest is not None and (latest is course.revision or latest.part == part):
+        return latest.attempt
+    before = max((r.attempt for r in found if r.part == part), default=0)
+    return max(before + (1 if course.roles.candidate is None else 0), 1)
+
+
+def _free_name(course: Course, first: int) -> tuple[int, str]:
+    """The first attempt whose name nothing bears: no cluster, no pod left behind, and not the Service's selector."""
+    observed, meta = course.observed, course.observed.service.meta
+    taken = {c.name for c in observed.clusters} | observed.ghosts | {stamped_cluster(observed)}
+    attempt = first
+    while (name := names.ray_cluster_name(meta.name, meta.uid, course.goal.part_digest, attempt)) in taken:
+        attempt += 1
+    return attempt, name
+
+
+def _why_new(course: Course) -> str:
+    active = course.roles.active
+    if active is None:
+        return "the service has none"
+    paths = needs_new_cluster(active, course.goal)
+    shown = ", ".join(paths[:_SHOWN]) + (f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else "")
+    return f"{active.name} cannot take the change of {shown} in place"
+
+
+def _told_of_capacity(course: Course) -> str:
+    active = course.roles.active
+    if active is None or not isinstance(active.serve, ServeStatus):
+        return ""
+    found = capacity.beyond_reach(course.goal.serve, active.serve)
+    if not found:
+        return ""
+    return (
+        f"; {', '.join(found)} start with as many replicas as their code says, not as {active.name} has now: give"
+        " them an autoscaling_config in serveConfigV2 for that"
+    )

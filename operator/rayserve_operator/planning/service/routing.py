@@ -1,0 +1,93 @@
+"""Where traffic goes: the two stable Services, the head's label, and the switch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from rayserve_operator.planning.actions import Annotate, Announcement, AnyAction, Apply, Confirm, Create, Delete, Kind
+from rayserve_operator.planning.drift import drifted, is_headless, stamped
+from rayserve_operator.planning.observed import ObservedCluster, ObservedService, ServiceView
+from rayserve_operator.planning.service.course import Course
+from rayserve_operator.planning.service.roles import is_conflict, was_routed
+from rayserve_operator.render import labels, services
+
+Step = tuple[AnyAction, ...]
+
+
+def stamp(course: Course) -> Iterator[Step]:
+    """Write down which cluster was found to be serving, where no Service says so."""
+    active = course.roles.active
+    if active is None:
+        return
+    found = Announcement(
+        "FoundActiveCluster",
+        f"The serve Service did not say which cluster takes traffic; {active.name} was found to be it",
+        "Warning",
+    )
+    yield tuple(_mark_routed(active, course.now))
+    yield tuple(_route(course.observed, active, found))
+
+
+def steps(course: Course) -> Iterator[Step]:
+    """Keep traffic where it is, or move it to the new cluster once that is fit."""
+    pending, active = course.roles.pending, course.roles.active
+    if pending is not None and course.is_fit and not is_conflict(course.observed):
+        meta = pending.cluster.meta
+        yield tuple(_mark_routed(pending, course.now, course.goal.revision))
+        yield (Confirm(kind=Kind.RAY_CLUSTER, name=meta.name, uid=meta.uid),)
+        switched = Announcement("SwitchedTraffic", f"Traffic goes to {meta.name} now")
+        yield tuple(_route(course.observed, pending, switched))
+    elif active is not None:
+        yield tuple(_route(course.observed, active))
+
+
+def label_heads(course: Course) -> Iterator[AnyAction]:
+    """The head takes traffic while its proxy answers; its readiness alone does not tell, unlike a worker's."""
+    for cluster in course.roles.watched:
+        head = cluster.head
+        if head is None:
+            continue
+        is_in = head.meta.labels.get(labels.SERVE) == "true"
+        answers = is_in if cluster.head_proxy_answers is None else cluster.head_proxy_answers
+        belongs = answers and not course.goal.spec.exclude_head_pod_from_serve_svc
+        if belongs != is_in:
+            yield Annotate(
+                kind=Kind.POD,
+                name=head.meta.name,
+                uid=head.meta.uid,
+                labels={labels.SERVE: "true" if belongs else "false"},
+            )
+
+
+def _mark_routed(cluster: ObservedCluster, now: datetime, proven: str | None = None) -> Iterator[AnyAction]:
+    meta = cluster.cluster.meta
+    noted = {} if was_routed(cluster) else {labels.ROUTED_AT: now.isoformat()}
+    if proven is not None and meta.annotations.get(labels.SERVED) != proven:
+        noted[labels.SERVED] = proven
+    if noted:
+        yield Annotate(kind=Kind.RAY_CLUSTER, name=meta.name, uid=meta.uid, annotations=noted)
+
+
+def _route(
+    observed: ObservedService, active: ObservedCluster, announce: Announcement | None = None
+) -> Iterator[AnyAction]:
+    """Keep the two stable Services on the active cluster. The serve Service carries the stamp."""
+    service = observed.service
+    serve = stamped(services.stable_serve_service(service, active.cluster))
+    head = stamped(services.stable_head_service(service, active.cluster))
+    yield from _apply(observed.serve_service, serve, announce)
+    if observed.head_service is None or observed.head_service.meta.owner == service.meta.uid:
+        yield from _apply(observed.head_service, head, None)
+
+
+def _apply(live: ServiceView | None, wanted: Mapping[str, Any], announce: Announcement | None) -> Iterator[AnyAction]:
+    if live is None:
+        yield Create(kind=Kind.SERVICE, manifest=wanted, announce=announce)
+    elif is_headless(live.spec) != is_headless(wanted["spec"]):
+        told = Announcement("RecreatingService", f"{live.meta.name} cannot change in place whether it has an address")
+        yield Delete(kind=Kind.SERVICE, name=live.meta.name, uid=live.meta.uid, announce=told)
+    elif drifted(live, wanted):
+        fenced = {**wanted, "metadata": {**wanted["metadata"], "resourceVersion": live.meta.version}}
+        yield Apply(kind=Kind.SERVICE, manifest=fenced, announce=announce)

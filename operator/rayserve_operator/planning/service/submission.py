@@ -1,0 +1,135 @@
+"""Which Serve config goes to which cluster, and how often one that fails is sent again.
+
+Ray's GET alone tells whether a config is applied, and a failing one is safe to send again: Ray builds it anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from rayserve_operator.model.serve import ApplicationState, ServeConfig, ServeStatus
+from rayserve_operator.planning.actions import Annotate, Announcement, AnyAction, Kind, SubmitServe
+from rayserve_operator.planning.observed import ObservedCluster
+from rayserve_operator.planning.service import gate, notes
+from rayserve_operator.planning.service.course import Course
+from rayserve_operator.render import labels, names
+from rayserve_operator.render.ports import dashboard_port
+
+TRIES = 3
+"""How often a config may fail before it counts as failed: a download or a busy node can spoil one try."""
+_FIRST_PAUSE, _LAST_PAUSE = timedelta(seconds=10), timedelta(minutes=5)
+"""Between tries of a config that is never given up, because nothing else is there to serve."""
+_SHOWN = 3
+_WORDS = 1000
+"""Characters of Ray's words that are kept."""
+
+Step = tuple[AnyAction, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """What came of a config on a cluster so far."""
+
+    failed: int = 0
+    words: str = ""
+    """Ray's, where it refused the config outright."""
+
+
+def tries_of(cluster: ObservedCluster, config: ServeConfig) -> Tries:
+    """How often this config has failed on the cluster."""
+    noted = notes.record_of(cluster.cluster.meta, labels.SERVE_TRIES)
+    if noted.get("config") != config.digest or not isinstance(noted.get("failed"), int):
+        return Tries()
+    return Tries(noted["failed"], str(noted.get("words", "")))
+
+
+def refused(config: ServeConfig, times: int, refusal: Exception) -> dict[str, str]:
+    """What is written down on a cluster whose Ray has refused a config so many times in a row."""
+    return {labels.SERVE_TRIES: _written(config, Tries(times, str(refusal)[:_WORDS]))}
+
+
+def exhausted(cluster: ObservedCluster, config: ServeConfig) -> str | None:
+    """What is wrong with a config that has failed as often as it may; None where it has not."""
+    tries = tries_of(cluster, config)
+    if not gate.in_sync(cluster, config):
+        return tries.words if tries.failed >= TRIES else None
+    failed = _failed_applications(cluster, config)
+    if not failed or tries.failed < TRIES - 1:
+        return None
+    return "; ".join(f"application {name}: {state.words or state.status}" for name, state in failed.items())
+
+
+def steps(course: Course) -> Iterator[Step]:
+    """Send what is to be sent, to the clusters whose applications are looked after."""
+    decided = [tuple(_submit(course, cluster)) for cluster in course.roles.watched]
+    yield tuple(step for pair in decided for step in pair[:-1])
+    yield tuple(pair[-1] for pair in decided if pair)
+
+
+def _submit(course: Course, cluster: ObservedCluster) -> Iterator[AnyAction]:
+    config, head, report = course.config_of(cluster), cluster.head, cluster.serve
+    if config is None or head is None or head.ip is None or not isinstance(report, ServeStatus):
+        return
+    tries = tries_of(cluster, config)
+    is_final = cluster is course.roles.candidate and (course.may_be_given_up or course.failure is not None)
+    if gate.in_sync(cluster, config):
+        failed = _failed_applications(cluster, config)
+        if not failed or not _is_due(failed, tries, course.now, is_final=is_final):
+            return
+        yield _note(cluster, config, Tries(tries.failed + 1))
+    elif not (config.application_names or report.started) or (is_final and report.started and tries.failed >= TRIES):
+        return
+    yield SubmitServe(
+        cluster=cluster.name,
+        cluster_uid=cluster.cluster.meta.uid,
+        address=f"{head.ip}:{dashboard_port(cluster.cluster)}",
+        secret=names.token_secret_name(cluster.cluster),
+        config=config,
+        failed_before=tries.failed if tries.failed < TRIES else None,
+        announce=Announcement("UpdatedServeApplications", _what_changes(cluster, config, report)),
+    )
+
+
+def _is_due(failed: dict[str, ApplicationState], tries: Tries, now: datetime, *, is_final: bool) -> bool:
+    if tries.failed < TRIES - 1:
+        return True
+    if is_final:
+        return False
+    sent = max((state.last_deployed_time_s or 0 for state in failed.values()), default=0)
+    pause = min(_FIRST_PAUSE * 2 ** min(tries.failed - TRIES + 1, 16), _LAST_PAUSE)
+    is_due: bool = now >= datetime.fromtimestamp(sent, UTC) + pause
+    return is_due
+
+
+def _note(cluster: ObservedCluster, config: ServeConfig, tries: Tries) -> AnyAction:
+    meta = cluster.cluster.meta
+    noted = {labels.SERVE_TRIES: _written(config, tries)}
+    return Annotate(kind=Kind.RAY_CLUSTER, name=meta.name, uid=meta.uid, annotations=noted)
+
+
+def _written(config: ServeConfig, tries: Tries) -> str:
+    words = {"words": tries.words} if tries.words else {}
+    return notes.written({"config": config.digest, "failed": tries.failed, **words})
+
+
+def _failed_applications(cluster: ObservedCluster, config: ServeConfig) -> dict[str, ApplicationState]:
+    if not isinstance(cluster.serve, ServeStatus):
+        return {}
+    found = cluster.serve.applications
+    return {
+        name: found[name]
+        for name in config.application_names
+        if name in found and found[name].status == "DEPLOY_FAILED"
+    }
+
+
+def _what_changes(cluster: ObservedCluster, config: ServeConfig, report: ServeStatus) -> str:
+    if not report.deployed.apps:
+        return f"Submitted the Serve config to {cluster.name}"
+    paths = config.differences(report.deployed)
+    if not paths:
+        return f"Submitted the Serve config to {cluster.name} again, because it failed to deploy"
+    shown = ", ".join(paths[:_SHOWN]) + (f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else "")
+    return f"Updated the Serve config of {cluster.name} in place: {shown}"

@@ -1,0 +1,252 @@
+"""How a new cluster comes to the capacity of the old one before traffic goes to it."""
+
+import json
+from typing import Any
+
+import pytest
+
+from rayserve_operator.model.serve_parsing import parse_serve_config
+from rayserve_operator.planning.observed import Silence
+from rayserve_operator.planning.service import capacity
+from rayserve_operator.planning.service.goal import Aim
+from rayserve_operator.planning.service.planner import plan_service
+from rayserve_operator.render import labels
+
+from ..builders import (
+    NOW,
+    ago,
+    aim_at,
+    answer,
+    cluster,
+    cluster_config,
+    group,
+    head,
+    in_words,
+    pod,
+    revision,
+    service_spec,
+    world,
+)
+
+
+def app(**scaling: Any) -> str:
+    """A config with a deployment D that Serve scales as given."""
+    deployment = {"name": "D", "autoscaling_config": scaling}
+    return json.dumps({"applications": [{"name": "app", "import_path": "app:x", "deployments": [deployment]}]})
+
+
+def report(text: str, running: int, status: str = "RUNNING", of_deployment: str = "HEALTHY", **fields: Any) -> Any:
+    """What a Ray says that runs so many replicas of D."""
+    replicas = [*({"state": "RUNNING"} for _ in range(running)), {"state": "STARTING"}]
+    state = {"status": of_deployment, "replicas": replicas, "deployment_config": {"autoscaling_config": {}}}
+    return answer(text, status, D=state, **fields)
+
+
+def on_floors(text: str, floors: Any) -> str:
+    return json.dumps(capacity.on_floors(parse_serve_config(text), floors).document)
+
+
+SCALED = app(min_replicas=1, max_replicas=5)
+ON_THREE = {"app": {"D": 3}}
+NOTED = {labels.FLOORS: json.dumps(ON_THREE)}
+
+
+@pytest.mark.parametrize(
+    ("scaling", "live", "noted", "floor"),
+    [
+        ({"min_replicas": 1, "max_replicas": 5}, 3, 0, 3),
+        ({"min_replicas": 1, "max_replicas": 5}, 9, 0, 5),
+        ({"min_replicas": 1, "max_replicas": 5}, 1, 0, None),
+        ({"min_replicas": 3, "max_replicas": 5}, 3, 0, None),
+        ({"min_replicas": 0, "initial_replicas": 4, "max_replicas": 5}, 4, 0, None),
+        ({"min_replicas": 0, "max_replicas": 5}, 1, 0, 1),
+        ({"min_replicas": 0, "max_replicas": 5}, 0, 0, None),
+        ({"max_replicas": "auto"}, 30, 0, 30),
+        ({}, 3, 0, None),
+        ({"min_replicas": 1, "max_replicas": 5}, 2, 4, 4),
+        ({"min_replicas": None, "max_replicas": "5"}, 3, 0, 3),
+    ],
+)
+def test_a_floor_is_what_runs_now_within_the_configs_own_bounds(
+    scaling: dict[str, Any], live: int, noted: int, floor: int | None
+) -> None:
+    text = app(**scaling)
+    earlier = {"app": {"D": noted}} if noted else {}
+    needed = capacity.floors_needed(parse_serve_config(text), report(text, live), earlier)
+    assert needed == ({"app": {"D": floor}} if floor else {})
+
+
+def test_a_floor_raises_two_numbers_and_nothing_else() -> None:
+    assert on_floors(SCALED, ON_THREE) == app(min_replicas=3, max_replicas=5, initial_replicas=3)
+    assert on_floors(SCALED, {}) == SCALED
+    assert on_floors(SCALED, {"other": {"D": 3}}) == SCALED
+    assert on_floors(app(min_replicas=4, max_replicas=5), ON_THREE) == app(min_replicas=4, max_replicas=5)
+    assert on_floors(app(min_replicas=1, max_replicas=2), ON_THREE) == app(
+        min_replicas=2, max_replicas=2, initial_replicas=2
+    )
+
+
+def test_once_lifted_only_the_users_initial_replicas_is_left_out() -> None:
+    initial = app(min_replicas=1, initial_replicas=2, max_replicas=5)
+    assert capacity.floors_lifted(parse_serve_config(SCALED), ON_THREE) == {}
+    assert capacity.floors_lifted(parse_serve_config(initial), ON_THREE) == {"app": {"D": 0}}
+    assert on_floors(initial, {"app": {"D": 0}}) == SCALED
+
+
+def test_deployments_that_their_code_scales_are_named() -> None:
+    plain = json.dumps({"applications": [{"name": "app", "import_path": "app:x"}]})
+    assert capacity.beyond_reach(parse_serve_config(plain), report(plain, 3)) == ("D",)
+    assert capacity.beyond_reach(parse_serve_config(plain), report(plain, 1)) == ()
+    assert capacity.beyond_reach(parse_serve_config(SCALED), report(SCALED, 3)) == ()
+
+
+# In a rollout. -----------------------------------------------------------------------------------------------------
+
+
+def goal(image: str = "ray:2", text: str = SCALED, **strategy: Any) -> Aim:
+    groups = [group(image=image, minReplicas=1, maxReplicas=4)]
+    config = cluster_config(*groups, image=image, enableInTreeAutoscaling=True)
+    return aim_at(service_spec(config, text, upgradeStrategy=strategy))
+
+
+OLD, NEW = goal("ray:1"), goal()
+REVISIONS = (revision(OLD), revision(NEW, 2))
+
+
+def workers(name: str, count: int, **fields: Any) -> tuple[Any, ...]:
+    found = tuple(pod(f"{name}-worker-{number}", name, **fields) for number in range(count))
+    return (head(name, serve="true"), *found)
+
+
+def serving(running: int = 3, **fields: Any) -> Any:
+    fields.setdefault("serve", report(SCALED, running))
+    return cluster("demo-a", OLD, routed=600, pods=workers("demo-a", running), **fields)
+
+
+def pending(running: int, text: str = SCALED, count: int = 3, **fields: Any) -> Any:
+    fields.setdefault("serve", report(on_floors(text, ON_THREE), running, proxies=["ip-demo-b-head"]))
+    return cluster("demo-b", fields.pop("aim", NEW), pods=workers("demo-b", count), **fields)
+
+
+def plan(old: Any, new: Any, aim: Aim = NEW) -> Any:
+    revisions = (revision(OLD), revision(aim, 2))
+    found = [old] if new is None else [old, new]
+    return plan_service(world(aim, *found, active=old, revisions=revisions), aim, NOW)
+
+
+def stage(result: Any) -> tuple[str, str]:
+    [reconciling] = [c for c in result.status.conditions if c.type == "Reconciling"]
+    return reconciling.reason, reconciling.message
+
+
+def noted(result: Any, key: str) -> Any:
+    notes = [a.annotations or {} for step in result.steps for a in step if hasattr(a, "annotations")]
+    return next((note[key] for note in notes if key in note), None)
+
+
+def test_worker_groups_start_as_large_as_they_are_now() -> None:
+    def replicas(live: int) -> int:
+        old = cluster("demo-a", OLD, routed=600, pods=workers("demo-a", live), serve=report(SCALED, 3))
+        [made] = [a for step in plan(old, None).steps for a in step]
+        found: int = made.manifest["spec"]["workerGroupSpecs"][0]["replicas"]
+        return found
+
+    assert [replicas(live) for live in (0, 3, 9)] == [1, 3, 4]
+
+
+def test_a_new_cluster_gets_its_floors_before_its_config() -> None:
+    silent = pending(0, serve=report("{applications: []}", 0))
+    first = plan(serving(), silent)
+    assert in_words(first) == ["note replica-floors on demo-b"]
+    assert json.loads(noted(first, labels.FLOORS)) == ON_THREE
+    [step] = plan(serving(), pending(0, serve=report("{applications: []}", 0), notes=NOTED)).steps
+    assert json.dumps(step[0].config.document) == on_floors(SCALED, ON_THREE)
+
+
+def test_traffic_waits_for_the_floors_and_says_so() -> None:
+    text = on_floors(SCALED, ON_THREE)
+    for status, of_deployment in (("DEPLOYING", "UPDATING"), ("RUNNING", "HEALTHY")):
+        short = pending(2, serve=report(text, 2, status, of_deployment), notes=NOTED)
+        result = plan(serving(), short)
+        assert in_words(result) == ["note warm-since on demo-b"]
+        assert stage(result)[0] == "MatchingCapacity"
+        assert "deployment D has 2 of the 3 replicas" in stage(result)[1]
+    matched = plan(serving(), pending(3, notes=NOTED))
+    assert "point demo-serve-svc at demo-b" in in_words(matched)
+
+
+def test_an_application_that_does_not_run_for_another_reason_does_not_wait_for_capacity() -> None:
+    text = on_floors(SCALED, ON_THREE)
+    for running, of_deployment in ((0, "UPDATING"), (3, "UPDATING")):
+        result = plan(serving(), pending(0, serve=report(text, running, "DEPLOYING", of_deployment), notes=NOTED))
+        assert stage(result)[0] == "Warming"
+
+
+def test_when_the_warm_up_is_over_traffic_goes_to_what_there_is() -> None:
+    over = {**NOTED, labels.WARM_SINCE: ago(300)}
+    text = on_floors(SCALED, ON_THREE)
+    lowered = plan(serving(), pending(2, serve=report(text, 2, "DEPLOYING", "UPDATING"), notes=over))
+    assert json.loads(noted(lowered, labels.FLOORS)) == {"app": {"D": 2}}
+    on_two = {**over, labels.FLOORS: json.dumps({"app": {"D": 2}})}
+    settled = pending(2, serve=report(on_floors(SCALED, {"app": {"D": 2}}), 2), notes=on_two)
+    assert "point demo-serve-svc at demo-b" in in_words(plan(serving(), settled))
+    early = {**NOTED, labels.WARM_SINCE: ago(299)}
+    assert in_words(plan(serving(), pending(2, notes=early))) == []
+
+
+def test_or_the_rollout_is_given_up_where_the_user_says_so() -> None:
+    strict = goal(onWarmUpTimeout="Rollback", warmUpTimeoutSeconds=120)
+    over = {**NOTED, labels.WARM_SINCE: ago(120)}
+    result = plan(serving(), pending(2, notes=over, aim=strict), strict)
+    [step] = result.steps
+    assert json.loads(step[0].annotations[labels.FAILED])["reason"] == "WarmUpTimeout"
+
+
+def test_floors_stay_until_the_old_cluster_has_gone() -> None:
+    new = cluster("demo-b", NEW, routed=60, notes=NOTED, serve=report(on_floors(SCALED, ON_THREE), 3))
+    leaving = cluster("demo-a", OLD, routed=600, retired=50, ongoing=1)
+
+    def after(*found: Any, active: Any = new) -> Any:
+        return plan_service(world(NEW, *found, active=active, revisions=REVISIONS), NEW, NOW)
+
+    assert in_words(after(leaving, new)) == []
+    assert in_words(after(new)) == ["note not replica-floors on demo-b"]
+    lifted = cluster("demo-b", NEW, routed=60, serve=report(on_floors(SCALED, ON_THREE), 3))
+    [step] = after(lifted, active=lifted).steps
+    assert json.dumps(step[0].config.document) == SCALED
+
+
+def test_a_serving_cluster_that_does_not_tell_sets_no_floor() -> None:
+    result = plan(serving(serve=Silence("frozen", NOW)), pending(1, serve=report(SCALED, 1)))
+    assert "point demo-serve-svc at demo-b" in in_words(result)
+
+
+def test_two_pods_must_take_traffic_where_two_do_now_if_there_can_be_two() -> None:
+    ready, starting = workers("demo-b", 1), (head("demo-b", serve="true"), pod("demo-b-w", "demo-b", ready=False))
+    one = cluster("demo-b", NEW, pods=starting, serve=report(SCALED, 1))
+    two = cluster("demo-b", NEW, pods=ready, serve=report(SCALED, 1))
+    old = cluster("demo-a", OLD, routed=600, serve=report(SCALED, 1))
+    assert stage(plan(old, one)) == ("MatchingCapacity", "cluster demo-b: 1 of 2 pods take traffic")
+    assert "point demo-serve-svc at demo-b" in in_words(plan(old, two))
+
+
+@pytest.mark.parametrize(
+    ("fields", "missing"),
+    [
+        ({"proxies": ["ip-demo-b-head", "ip-demo-b-worker-0"]}, None),
+        (
+            {"proxies": ["ip-demo-b-worker-0"], "answering": []},
+            "the Serve proxy of demo-b-worker-0 does not take traffic",
+        ),
+        (
+            {"proxies": ["ip-demo-b-head"], "starting": ["ip-demo-b-worker-0"]},
+            "the Serve proxy of demo-b-worker-0 starts",
+        ),
+    ],
+)
+def test_every_pod_that_would_take_traffic_has_answered(fields: dict[str, Any], missing: str | None) -> None:
+    given = {"answering": fields.pop("answering")} if "answering" in fields else {}
+    new = cluster("demo-b", NEW, pods=workers("demo-b", 1), serve=report(SCALED, 1, **fields), **given)
+    result = plan(cluster("demo-a", OLD, routed=600, serve=report(SCALED, 1)), new)
+    assert ("point demo-serve-svc at demo-b" in in_words(result)) is (missing is None)
+    assert (missing or "") in stage(result)[1]

@@ -1,0 +1,252 @@
+"""Rollouts that fail: when they are given up, what is left then, and what is never given up."""
+
+import json
+from typing import Any
+
+import pytest
+
+from rayserve_operator.planning.observed import Silence
+from rayserve_operator.planning.service.goal import Aim
+from rayserve_operator.planning.service.planner import RESTING, plan_service
+from rayserve_operator.render import labels
+
+from ..builders import (
+    NOTHING_DEPLOYED,
+    NOW,
+    OTHER_APP,
+    aim_at,
+    answer,
+    cluster,
+    cluster_config,
+    head,
+    in_words,
+    pod,
+    revision,
+    service_spec,
+    world,
+)
+
+FIRST = aim_at(service_spec())
+IMAGE = aim_at(service_spec(cluster_config(image="ray:2")))
+EDIT = aim_at(service_spec(app=OTHER_APP))
+SERVING = cluster(routed=600)
+FAILED = answer(status="DEPLOY_FAILED", message="Traceback\n  File x\nImportError: no y")
+
+
+def plan(observed: Any, goal: Aim) -> Any:
+    return plan_service(observed, goal, NOW)
+
+
+def upgrade(pending: Any, goal: Aim = IMAGE, **of_revision: Any) -> Any:
+    revisions = (revision(FIRST), revision(goal, 2, **of_revision))
+    return plan(world(goal, SERVING, pending, active=SERVING, revisions=revisions), goal)
+
+
+def edit(active: Any, goal: Aim = EDIT, **of_revision: Any) -> Any:
+    return plan(world(goal, active, active=active, revisions=(revision(FIRST), revision(goal, 2, **of_revision))), goal)
+
+
+def given_up(result: Any) -> tuple[str, str] | None:
+    """Reason and message of the note on the revision, if that is all that is done."""
+    if in_words(result) != [f"note failed on {IMAGE.goal.revision}"] and in_words(result) != [
+        f"note failed on {EDIT.goal.revision}"
+    ]:
+        return None
+    noted = json.loads(result.steps[0][0].annotations[labels.FAILED])
+    return noted["reason"], noted["message"]
+
+
+def tries(goal: Aim, failed: int, words: str = "") -> dict[str, str]:
+    said = {"words": words} if words else {}
+    return {labels.SERVE_TRIES: json.dumps({"config": goal.goal.serve.digest, "failed": failed, **said})}
+
+
+def condition(result: Any, type_: str) -> tuple[str, str, str] | None:
+    found = (c for c in result.status.conditions if c.type == type_)
+    return next(((c.status, c.reason, c.message) for c in found), None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"pods": (head(phase="Pending", waiting="ImagePullBackOff", age=61),)}, "ImageError"),
+        ({"pods": (head(phase="Pending", waiting="ImagePullBackOff", age=59),)}, None),
+        ({"pods": (head(), pod(phase="Pending", waiting="InvalidImageName", age=70))}, "ImageError"),
+        ({"pods": (head(phase="Pending", waiting="CreateContainerConfigError", age=70),)}, "ImageError"),
+        ({"pods": (head(phase="Pending", waiting="ContainerCreating", age=500),)}, None),
+        ({"pods": (head(waiting="CrashLoopBackOff", restarts=3, started=False),)}, "CrashLoop"),
+        ({"pods": (head(waiting="CrashLoopBackOff", restarts=2, started=False),)}, None),
+        ({"pods": (head(), pod(failures=3, started=False))}, "CrashLoop"),
+        ({"pods": (head(), pod(failures=3))}, None),
+        ({"pods": (head(), pod(failures=2, started=False))}, None),
+        ({"pods": (head(phase="Pending", unschedulable="0/1 nodes"),)}, None),
+    ],
+)
+def test_a_new_cluster_whose_pods_cannot_run_is_given_up(fields: dict[str, Any], expected: str | None) -> None:
+    found = given_up(upgrade(cluster("demo-b", IMAGE, serve=Silence("no head"), **fields)))
+    assert (found and found[0]) == expected
+
+
+def test_a_new_cluster_is_given_up_at_its_deadline_with_what_it_waits_for() -> None:
+    unschedulable = cluster(
+        "demo-b", IMAGE, pods=(head(phase="Pending", unschedulable="0/1 nodes"),), serve=Silence("")
+    )
+    assert given_up(upgrade(unschedulable, started=1799)) is None
+    reason, message = given_up(upgrade(unschedulable, started=1800)) or ("", "")
+    assert reason == "ProgressDeadlineExceeded"
+    assert "1800 s" in message
+    assert "fits no node: 0/1 nodes" in message
+
+
+def test_a_deadline_of_the_users_own_counts_and_is_awaited() -> None:
+    hasty = aim_at(service_spec(cluster_config(image="ray:2"), upgradeStrategy={"progressDeadlineSeconds": 90}))
+    waiting = cluster("demo-b", hasty, pods=(head(phase="Pending"),), serve=Silence("no head"))
+    assert given_up(upgrade(waiting, hasty, started=90)) is not None
+    resting = cluster(routed=600)
+    revisions = (revision(FIRST), revision(hasty, 2, started=85))
+    result = plan(world(hasty, resting, waiting, active=resting, revisions=revisions), hasty)
+    assert result.recheck_after.total_seconds() == 5
+
+
+def test_a_cluster_that_is_fit_is_not_given_up_however_late_it_is() -> None:
+    late = upgrade(cluster("demo-b", IMAGE), started=9999)
+    assert "point demo-serve-svc at demo-b" in in_words(late)
+
+
+def test_a_config_that_fails_to_deploy_is_sent_twice_more() -> None:
+    again = ["note serve-tries on demo-b", "submit app:x to demo-b"]
+    assert in_words(upgrade(cluster("demo-b", IMAGE, serve=FAILED))) == again
+    assert in_words(upgrade(cluster("demo-b", IMAGE, serve=FAILED, notes=tries(IMAGE, 1)))) == again
+    final = upgrade(cluster("demo-b", IMAGE, serve=FAILED, notes=tries(IMAGE, 2)))
+    assert given_up(final) == ("DeployFailed", "application app: ImportError: no y")
+
+
+def test_tries_of_another_config_do_not_count() -> None:
+    result = upgrade(cluster("demo-b", IMAGE, serve=FAILED, notes=tries(EDIT, 2)))
+    assert in_words(result) == ["note serve-tries on demo-b", "submit app:x to demo-b"]
+
+
+def test_a_config_that_ray_refuses_is_given_up_after_three_refusals_with_rays_words() -> None:
+    twice = cluster("demo-b", IMAGE, serve=NOTHING_DEPLOYED, notes=tries(IMAGE, 2, "env_vars: not a string"))
+    [submitted] = upgrade(twice).steps
+    assert submitted[0].failed_before == 2
+    thrice = cluster("demo-b", IMAGE, serve=NOTHING_DEPLOYED, notes=tries(IMAGE, 3, "env_vars: not a string"))
+    assert given_up(upgrade(thrice)) == ("DeployFailed", "env_vars: not a string")
+
+
+def test_once_given_up_the_new_cluster_goes_and_the_old_one_is_not_touched() -> None:
+    result = upgrade(cluster("demo-b", IMAGE), failed="ImageError")
+    assert in_words(result) == ["confirm demo-serve-svc", "delete demo-b"]
+    status, reason, message = condition(result, "Stalled") or ("", "", "")
+    assert (status, reason) == ("True", "ImageError")
+    assert "demo-a goes on with the last good revision" in message
+    assert (condition(result, "Ready") or "")[0] == "True"
+    assert (condition(result, "UpgradeInProgress") or "")[0] == "False"
+    assert (condition(result, "Reconciling") or "")[:2] == ("False", "Stalled")
+
+
+def test_what_was_given_up_is_not_tried_again_until_another_revision_was_the_goal() -> None:
+    revisions = (revision(FIRST), revision(IMAGE, 2, failed="ImageError"))
+    given = plan(world(IMAGE, SERVING, active=SERVING, revisions=revisions), IMAGE)
+    assert (in_words(given), given.recheck_after) == ([], RESTING)
+    later = (revision(IMAGE, 2, failed="ImageError"), revision(FIRST, 3))
+    first, *_ = plan(world(IMAGE, SERVING, active=SERVING, revisions=later), IMAGE).steps
+    [raised] = first
+    assert labels.FAILED not in raised.operations[-1]["value"]
+
+
+def test_without_any_cluster_an_earlier_failure_holds_nothing_back() -> None:
+    made = in_words(plan(world(IMAGE, revisions=(revision(IMAGE, failed="ImageError"),)), IMAGE))
+    assert made[0].startswith("make RayCluster")
+
+
+# In place. ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_edit_that_fails_in_place_is_given_up_and_the_last_good_config_comes_back() -> None:
+    noted = {labels.REVISION: EDIT.goal.revision, **tries(EDIT, 2)}
+    report = answer(OTHER_APP, "DEPLOY_FAILED", message="no y")
+    failing = cluster(routed=600, serve=report, notes=noted, assigned=EDIT.goal.serve)
+    assert given_up(edit(failing)) == ("DeployFailed", "application app: no y")
+    assert in_words(edit(failing, failed="DeployFailed")) == ["note revision on demo-a"]
+    returned = cluster(routed=600, serve=answer(OTHER_APP, "DEPLOY_FAILED"))
+    result = edit(returned, failed="DeployFailed")
+    assert in_words(result) == ["submit app:x to demo-a"]
+    assert (condition(result, "Stalled") or "")[1] == "DeployFailed"
+
+
+def test_a_manual_rollback_leaves_the_failing_config_and_sends_it_no_more() -> None:
+    manual = aim_at(service_spec(app=OTHER_APP, upgradeStrategy={"rollback": "Manual"}))
+    noted = {labels.REVISION: manual.goal.revision, **tries(manual, 2)}
+    failing = cluster(routed=600, serve=answer(OTHER_APP, "DEPLOY_FAILED"), notes=noted, assigned=manual.goal.serve)
+    result = edit(failing, manual, failed="DeployFailed")
+    assert in_words(result) == []
+    assert result.recheck_after == RESTING
+    assert "keeps this config" in (condition(result, "Stalled") or ("", "", ""))[2]
+
+
+def test_an_edit_in_place_has_the_deadline_too() -> None:
+    hanging = cluster(routed=600, serve=answer(OTHER_APP, "DEPLOYING"), notes={labels.REVISION: EDIT.goal.revision})
+    assert given_up(edit(hanging, started=1799)) is None
+    assert (given_up(edit(hanging, started=1800)) or "")[0] == "ProgressDeadlineExceeded"
+
+
+def test_a_config_that_is_known_to_run_is_repaired_for_ever_and_ever_more_slowly() -> None:
+    def failing(times: int, sent: float) -> Any:
+        report = answer(status="DEPLOY_FAILED", sent=sent)
+        return cluster(routed=600, serve=report, notes=tries(FIRST, times))
+
+    again = ["note serve-tries on demo-a", "submit app:x to demo-a"]
+    for times, sent, expected in (
+        (2, 9, []),
+        (2, 11, again),
+        (3, 11, []),
+        (3, 21, again),
+        (30, 299, []),
+        (30, 301, again),
+    ):
+        broken = failing(times, sent)
+        result = plan(world(FIRST, broken, active=broken, revisions=(revision(FIRST, started=99999),)), FIRST)
+        assert in_words(result) == expected, (times, sent)
+
+
+def test_when_all_runs_that_is_written_down_once() -> None:
+    noted = {labels.REVISION: EDIT.goal.revision, **tries(EDIT, 1)}
+    proven = cluster(routed=600, serve=answer(OTHER_APP), notes=noted)
+    assert in_words(edit(proven)) == ["note served-revision, not serve-tries on demo-a"]
+    settled = {labels.REVISION: EDIT.goal.revision, labels.SERVED: EDIT.goal.revision}
+    assert in_words(edit(cluster(routed=600, serve=answer(OTHER_APP), notes=settled))) == []
+
+
+# First starts. -----------------------------------------------------------------------------------------------------
+
+
+def first_start(starting: Any, goal: Aim = FIRST, **of_revision: Any) -> Any:
+    return plan(world(goal, starting, revisions=(revision(goal, **of_revision),)), goal)
+
+
+def test_a_first_start_is_never_given_up_but_is_called_stalled_when_it_is_overdue() -> None:
+    waiting = cluster(pods=(head(phase="Pending", waiting="ImagePullBackOff", age=4000),), serve=Silence("no head"))
+    early, late = first_start(waiting, started=1799), first_start(waiting, started=1800)
+    assert (in_words(early), in_words(late)) == ([], [])
+    assert condition(early, "Stalled") is None
+    status, reason, message = condition(late, "Stalled") or ("", "", "")
+    assert (status, reason) == ("True", "ProgressDeadlineExceeded")
+    assert "ImagePullBackOff" in message
+
+
+def test_kuberays_timeout_is_the_deadline_of_the_first_start() -> None:
+    waiting = cluster(pods=(head(phase="Pending"),), serve=Silence("no head"))
+
+    def stalled(timeout: str) -> Any:
+        observed = world(
+            FIRST, waiting, revisions=(revision(FIRST, started=100),), notes={labels.INITIALIZING_TIMEOUT: timeout}
+        )
+        return plan(observed, FIRST)
+
+    assert condition(stalled("1m30s"), "Stalled") is not None
+    assert condition(stalled("90"), "Stalled") is not None
+    assert condition(stalled("2m"), "Stalled") is None
+    odd = stalled("soon")
+    assert condition(odd, "Stalled") is None
+    assert "ray.io/initializing-timeout" in (condition(odd, "SpecValid") or ("", "", ""))[2]
