@@ -84,7 +84,7 @@ class Course:
         config = None if candidate is None else self.config_of(candidate)
         if candidate is None or config is None:
             return None
-        return gate.judge(candidate, config, self._newcomer if self.roles.pending else None)
+        return gate.judge(candidate, config, self._newcomer)
 
     @property
     def is_fit(self) -> bool:
@@ -104,12 +104,13 @@ class Course:
         return self.warm_up_ends is not None and self.now >= self.warm_up_ends
 
     @property
-    def _newcomer(self) -> gate.Newcomer:
+    def _newcomer(self) -> gate.Newcomer | None:
+        """What is asked of the candidate if it is to take over. Where nothing serves yet, any pod that does is good."""
         active, pending = self.roles.active, self.roles.pending
         if active is None or pending is None:
-            return gate.Newcomer()
+            return None
         if self.is_warm_up_over and not self.goal.spec.needs_parity:
-            return gate.Newcomer(must_match=False)
+            return gate.Newcomer(endpoints=1, must_match=False)
         cluster = pending.cluster
         workers = sum(desired_pods(cluster, group) for group in cluster.spec.worker_group_specs)
         possible = workers + (0 if self.goal.spec.exclude_head_pod_from_serve_svc else 1)

@@ -38,7 +38,7 @@ class Verdict:
 class Newcomer:
     """What is asked of a cluster that is to take over, beyond what is asked of one that serves."""
 
-    endpoints: int = 1
+    endpoints: int
     """Pods that must take traffic."""
     must_match: bool = True
     """Whether it is still waited for until it has as many, and every proxy that starts."""
