@@ -89,7 +89,7 @@ def test_a_new_cluster_whose_pods_cannot_run_is_given_up(fields: dict[str, Any],
 
 def test_a_new_cluster_is_given_up_at_its_deadline_with_what_it_waits_for() -> None:
     unschedulable = cluster(
-        "demo-b", IMAGE, pods=(head(phase="Pending", unschedulable="0/1 nodes"),), serve=Silence("")
+        "demo-b", IMAGE, created=9999, pods=(head(phase="Pending", unschedulable="0/1 nodes"),), serve=Silence("")
     )
     assert given_up(upgrade(unschedulable, started=1799)) is None
     reason, message = given_up(upgrade(unschedulable, started=1800)) or ("", "")
@@ -186,7 +186,9 @@ def test_a_manual_rollback_leaves_the_failing_config_and_sends_it_no_more() -> N
 
 
 def test_an_edit_in_place_has_the_deadline_too() -> None:
-    hanging = cluster(routed=600, serve=answer(OTHER_APP, "DEPLOYING"), notes={labels.REVISION: EDIT.goal.revision})
+    hanging = cluster(
+        routed=600, created=9999, serve=answer(OTHER_APP, "DEPLOYING"), notes={labels.REVISION: EDIT.goal.revision}
+    )
     assert given_up(edit(hanging, started=1799)) is None
     assert (given_up(edit(hanging, started=1800)) or "")[0] == "ProgressDeadlineExceeded"
 
@@ -226,7 +228,8 @@ def first_start(starting: Any, goal: Aim = FIRST, **of_revision: Any) -> Any:
 
 
 def test_a_first_start_is_never_given_up_but_is_called_stalled_when_it_is_overdue() -> None:
-    waiting = cluster(pods=(head(phase="Pending", waiting="ImagePullBackOff", age=4000),), serve=Silence("no head"))
+    pods = (head(phase="Pending", waiting="ImagePullBackOff", age=4000),)
+    waiting = cluster(created=9999, pods=pods, serve=Silence("no head"))
     early, late = first_start(waiting, started=1799), first_start(waiting, started=1800)
     assert (in_words(early), in_words(late)) == ([], [])
     assert condition(early, "Stalled") is None
@@ -250,3 +253,9 @@ def test_kuberays_timeout_is_the_deadline_of_the_first_start() -> None:
     odd = stalled("soon")
     assert condition(odd, "Stalled") is None
     assert "ray.io/initializing-timeout" in (condition(odd, "SpecValid") or ("", "", ""))[2]
+
+
+def test_a_cluster_that_is_made_later_has_all_the_time_again() -> None:
+    pods = (head(phase="Pending"),)
+    after_a_suspension = cluster(created=5, pods=pods, serve=Silence("no head"))
+    assert condition(first_start(after_a_suspension, started=99999), "Stalled") is None

@@ -127,14 +127,15 @@ def test_only_the_operator_is_let_in_from_outside(
     params = {"rayStartParams": {"dashboard-port": "9"}}
     cluster = make_cluster(networkPolicy={}, labels={labels.FROM_CRD: "RayService"}, group=params)
     made = policies(cluster, operator_namespace=namespace)
-    (own, operator), (own_of_worker,) = made["rc-head"]["ingress"], made["rc-workers-g"]["ingress"]
+    (own, operator), (own_of_worker, at_worker) = made["rc-head"]["ingress"], made["rc-workers-g"]["ingress"]
     assert own == own_of_worker
     asking = {
         "namespaceSelector": place,
         "podSelector": {"matchLabels": {"rayserve.ray.io/operator": "true"}},
     }
-    assert operator["from"] == [asking]
-    assert {port["port"] for port in operator["ports"]} == {9, 8000}
+    assert operator["from"] == at_worker["from"] == [asking]
+    assert {port["port"] for port in operator["ports"]} == {9, 8000, 8080}
+    assert {port["port"] for port in at_worker["ports"]} == {8000, 8080}
 
 
 def test_users_rules_reach_whom_they_name(make_cluster: MakeCluster) -> None:

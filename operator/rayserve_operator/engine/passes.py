@@ -214,7 +214,8 @@ class Passes:
 
     async def _ask(self, observed: ObservedCluster, roles: Roles, goal: Goal) -> ObservedCluster:
         """Add what the cluster's Ray says, for the clusters that it matters for."""
-        if draining.is_looked_at(observed, goal, self.clock.now()) and observed in roles.leaving:
+        is_leaving = any(observed is one for one in roles.leaving)
+        if is_leaving and draining.is_looked_at(observed, goal, self.clock.now()):
             return replace(observed, ongoing=await self._ongoing(observed))
         watched = roles.watched if roles.stamped else roles.everyone
         if not any(observed is one for one in watched) or not can_be_asked(observed):

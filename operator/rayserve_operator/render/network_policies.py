@@ -34,7 +34,7 @@ def network_policies(cluster: RayCluster, *, operator_namespace: str | None = No
     """One policy for the head and one for each worker group; none where spec.networkPolicy is unset.
 
     Whatever is denied, these stay allowed: traffic among the cluster's own pods, DNS, the head's way to the API server
-    under autoscaling and to Redis where the GCS keeps its state there, and the operator's way to the head.
+    under autoscaling and to Redis where the GCS keeps its state there, and the operator's way to the pods.
 
     Serve's port is not opened to anybody else, not even for a RayService: who denies ingress wants to name the callers.
     The port asks for no credentials, and the token of `authOptions` does not protect it. That it is closed is seen at
@@ -57,7 +57,10 @@ def network_policies(cluster: RayCluster, *, operator_namespace: str | None = No
             policy,
             names.head_policy_name(cluster.meta.name),
             head,
-            ingress=[*_among_pods(cluster, "from"), _from_operator(cluster, operator_namespace)],
+            ingress=[
+                *_among_pods(cluster, "from"),
+                _from_operator(cluster, cluster.spec.head_group_spec, operator_namespace),
+            ],
             egress=[*_among_pods(cluster, "to"), _to_dns(), *_from_head(cluster)],
             rules=[policy.head],
         ),
@@ -67,7 +70,7 @@ def network_policies(cluster: RayCluster, *, operator_namespace: str | None = No
                 policy,
                 names.workers_policy_name(cluster.meta.name, group.group_name),
                 {**workers, labels.GROUP: group.group_name},
-                ingress=list(_among_pods(cluster, "from")),
+                ingress=[*_among_pods(cluster, "from"), _from_operator(cluster, group, operator_namespace)],
                 egress=[*_among_pods(cluster, "to"), _to_dns()],
                 rules=[policy.worker, *(own for own in policy.worker_groups if own.group_name == group.group_name)],
             )
@@ -110,13 +113,15 @@ def _among_pods(cluster: RayCluster, direction: str) -> Iterator[dict[str, Any]]
     yield {direction: [{"podSelector": {_LABELS: {labels.CLUSTER: cluster.meta.name}}}]}
 
 
-def _from_operator(cluster: RayCluster, namespace: str | None) -> dict[str, Any]:
-    """The operator asks the dashboard for the state of Serve, and the head's proxy whether it answers."""
+def _from_operator(cluster: RayCluster, group: ports.Group, namespace: str | None) -> dict[str, Any]:
+    """The operator asks the dashboard for the state of Serve, and every pod whether it serves, and how many requests."""
     place = {_LABELS: {_NAMESPACE_NAME: namespace}} if namespace else {}
-    asked = sorted({ports.dashboard_port(cluster), ports.serve_port(cluster)})
+    asked = {ports.serve_port(cluster, group), ports.metrics_port(group)}
+    if group is cluster.spec.head_group_spec:
+        asked.add(ports.dashboard_port(cluster))
     return {
         "from": [{"namespaceSelector": place, "podSelector": {_LABELS: OPERATOR}}],
-        "ports": [_tcp(port) for port in asked],
+        "ports": [_tcp(port) for port in sorted(asked)],
     }
 
 

@@ -59,12 +59,16 @@ class Course:
 
     @property
     def deadline(self) -> datetime | None:
-        """When the goal must be reached; None until its revision is written down."""
+        """When the goal must be reached; None until its revision is written down.
+
+        A cluster that is made later, because a suspension ends or the one before it was lost, has all the time again.
+        """
         started = None if self.revision is None else notes.time_of(self.revision.meta, labels.STARTED_AT)
+        made = None if self.roles.candidate is None else self.roles.candidate.cluster.meta.created
         allowed = timedelta(seconds=self.goal.spec.progress_deadline)
         if self.is_first_start:
             allowed = first_start_timeout(self.observed.service.meta) or allowed
-        return None if started is None else started + allowed
+        return None if started is None else max(started, made or started) + allowed
 
     @property
     def is_overdue(self) -> bool:
