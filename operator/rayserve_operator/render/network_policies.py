@@ -114,7 +114,7 @@ def _among_pods(cluster: RayCluster, direction: str) -> Iterator[dict[str, Any]]
 
 
 def _from_operator(cluster: RayCluster, group: ports.Group, namespace: str | None) -> dict[str, Any]:
-    """The operator asks the dashboard for the state of Serve, and every pod whether it serves, and how many requests."""
+    """The operator asks the dashboard for the state of Serve, and every pod whether it serves and how busy it is."""
     place = {_LABELS: {_NAMESPACE_NAME: namespace}} if namespace else {}
     asked = {ports.serve_port(cluster, group), ports.metrics_port(group)}
     if group is cluster.spec.head_group_spec:
