@@ -16,10 +16,12 @@ SUBMIT_TIMEOUT = aiohttp.ClientTimeout(total=75, connect=2)
 """A first PUT starts Serve, and Ray gives the proxy 60 s for that (Ray's HTTP_PROXY_TIMEOUT)."""
 PROXY_TIMEOUT = aiohttp.ClientTimeout(total=2)
 METRICS_TIMEOUT = aiohttp.ClientTimeout(total=4, connect=1)
-ONGOING = frozenset(
-    {"ray_serve_num_ongoing_http_requests", "ray_serve_num_ongoing_grpc_requests",
-     "ray_serve_num_ongoing_requests_at_replicas", "ray_serve_replica_processing_queries"}
-)  # fmt: skip
+ONGOING = (
+    "ray_serve_num_ongoing_http_requests",
+    "ray_serve_num_ongoing_grpc_requests",
+    "ray_serve_num_ongoing_requests_at_replicas",
+    "ray_serve_replica_processing_queries",
+)
 """Gauges of requests under way: in a proxy, in a proxy that waits for a replica, and in a replica."""
 WORDS = 2000
 
@@ -103,13 +105,11 @@ def ongoing(metrics: str) -> int | None:
     Raises:
         ValueError: if the text is no metrics.
     """
-    names, total = set(), 0.0
-    for family in text_string_to_metric_families(metrics):
-        for sample in family.samples:
-            names.add(sample.name)
-            if sample.name in ONGOING:
-                total += sample.value
-    return round(total) if any(name.startswith("ray_") for name in names) else None
+    lines = [line for line in metrics.splitlines() if line.startswith("ray_")]
+    # Of a head's two thousand lines a handful matter, and parsing takes its time.
+    gauges = "\n".join(line for line in lines if line.startswith(ONGOING))
+    samples = (sample for family in text_string_to_metric_families(gauges) for sample in family.samples)
+    return round(sum(sample.value for sample in samples if sample.name in ONGOING)) if lines else None
 
 
 def _authorization(token: str | None) -> dict[str, str]:
