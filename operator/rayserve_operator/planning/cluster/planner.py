@@ -28,6 +28,7 @@ from rayserve_operator.planning.cluster import status as cluster_status
 from rayserve_operator.planning.cluster.heads import HeadCare
 from rayserve_operator.planning.observed import ObservedRayCluster, PodView
 from rayserve_operator.planning.suspension import Phase, phase_of_cluster
+from rayserve_operator.planning.words import few
 from rayserve_operator.render import auth, labels, names, pods, tls
 from rayserve_operator.render.manifests import annotated
 from rayserve_operator.render.options import RenderOptions
@@ -97,7 +98,7 @@ class _Work:
         outdated = recreation.outdated(observed)
         if outdated:
             # The head goes last: it remembers what the others were made from.
-            why = f"the cluster is recreated, because {', '.join(outdated[:3])} changed"
+            why = f"the cluster is recreated, because {few(outdated)} changed"
             yield tuple(_delete_all(observed.workers, why))
             yield tuple(_delete_all(observed.heads, why))
             return

@@ -13,10 +13,10 @@ from rayserve_operator.planning.service import capacity, gate, notes
 from rayserve_operator.planning.service.capacity import Floors
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.roles import needs_new_cluster, stamped_cluster, was_routed
+from rayserve_operator.planning.words import few
 from rayserve_operator.render import clusters, labels, names, revisions
 
 Step = tuple[AnyAction, ...]
-_SHOWN = 3
 _OF_A_DRAIN = (labels.RETIRED_AT, labels.QUIET_SINCE, labels.WARM_SINCE)
 """Notes that are untrue of a cluster that is taken up again."""
 
@@ -178,9 +178,7 @@ def _why_new(course: Course) -> str:
     active = course.roles.active
     if active is None:
         return "the service has none"
-    paths = needs_new_cluster(active, course.goal)
-    shown = ", ".join(paths[:_SHOWN]) + (f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else "")
-    return f"{active.name} cannot take the change of {shown} in place"
+    return f"{active.name} cannot take the change of {few(needs_new_cluster(active, course.goal))} in place"
 
 
 def _told_of_capacity(course: Course) -> str:

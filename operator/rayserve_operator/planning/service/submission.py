@@ -14,6 +14,7 @@ from rayserve_operator.planning.actions import Annotate, Announcement, AnyAction
 from rayserve_operator.planning.observed import ObservedCluster
 from rayserve_operator.planning.service import gate, notes
 from rayserve_operator.planning.service.course import Course
+from rayserve_operator.planning.words import few
 from rayserve_operator.render import labels, names
 from rayserve_operator.render.ports import dashboard_port
 
@@ -21,7 +22,6 @@ TRIES = 3
 """How often a config may fail before it counts as failed: a download or a busy node can spoil one try."""
 _FIRST_PAUSE, _LAST_PAUSE = timedelta(seconds=10), timedelta(minutes=5)
 """Between tries of a config that is never given up, because nothing else is there to serve."""
-_SHOWN = 3
 _WORDS = 1000
 """Characters of Ray's words that are kept."""
 
@@ -131,5 +131,4 @@ def _what_changes(cluster: ObservedCluster, config: ServeConfig, report: ServeSt
     paths = config.differences(report.deployed)
     if not paths:
         return f"Submitted the Serve config to {cluster.name} again, because it failed to deploy"
-    shown = ", ".join(paths[:_SHOWN]) + (f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else "")
-    return f"Updated the Serve config of {cluster.name} in place: {shown}"
+    return f"Updated the Serve config of {cluster.name} in place: {few(paths)}"
