@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import random
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -49,6 +51,7 @@ class Script:
     def __init__(self) -> None:
         self.asked: list[tuple[str, Any]] = []
         self.answers: dict[str, list[Any]] = {}
+        self.graces: list[int | None] = []
 
     def says(self, verb: str, *answers: Any) -> None:
         self.answers[verb] = list(answers)
@@ -80,6 +83,7 @@ class Script:
     async def delete(
         self, kind: Kind, namespace: str, name: str, uid: str, *, version: str | None, grace: int | None
     ) -> Any:
+        self.graces.append(grace)
         return self._answer("delete", (name, uid, version))
 
     async def submit(self, address: str, config: ServeConfig, token: str | None) -> None:
@@ -288,3 +292,34 @@ async def test_a_ray_that_is_silent_after_it_took_a_config_is_asked_again_later(
     script.says("serve_status", Unavailable("hangs"))
     with pytest.raises(Unavailable):
         await do(executor, SUBMIT)
+
+
+async def test_a_refusal_is_counted_on_the_cluster_with_rays_words(executor: Executor, script: Script) -> None:
+    script.says("submit", Refused("env_vars: not a string"))
+    with pytest.raises(Refused):
+        await do(executor, replace(SUBMIT, failed_before=1))
+    [noted] = [asked for verb, asked in script.asked if verb == "merge"]
+    [note] = noted["metadata"]["annotations"].values()
+    said = json.loads(note)
+    assert (said["failed"], said["words"]) == (2, "env_vars: not a string")
+    assert noted["metadata"]["uid"] == SUBMIT.cluster_uid
+
+
+async def test_a_refusal_that_is_known_well_enough_is_not_counted_again(executor: Executor, script: Script) -> None:
+    script.says("submit", Refused("no"))
+    with pytest.raises(Refused):
+        await do(executor, replace(SUBMIT, failed_before=None))
+    assert [verb for verb, _ in script.asked] == ["submit"]
+
+
+async def test_a_ray_that_is_away_has_refused_nothing(executor: Executor, script: Script) -> None:
+    script.says("submit", Unavailable("starting"))
+    with pytest.raises(Unavailable):
+        await do(executor, SUBMIT)
+    assert [verb for verb, _ in script.asked] == ["submit"]
+
+
+async def test_a_pod_is_given_the_seconds_to_end_that_are_asked_for(executor: Executor, script: Script) -> None:
+    script.says("delete", None)
+    await do(executor, Delete(kind=Kind.POD, name="w", uid="u", grace=1))
+    assert script.graces == [1]

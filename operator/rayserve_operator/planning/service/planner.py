@@ -79,11 +79,12 @@ def _steps(course: Course, *, spec_is_valid: bool) -> Iterator[Step]:
         yield from keeping.make_cluster(course)
     kept = tuple(keeping.keep_clusters(course, spec_is_valid=spec_is_valid))
     yield kept
-    if not keeping.moves_floors(kept):
-        yield from submission.steps(course)
     yield tuple(routing.label_heads(course))
     yield from routing.steps(course)
     yield from draining.steps(course)
+    if not keeping.moves_floors(kept):
+        # Last, because a Ray that refuses its config ends the pass.
+        yield from submission.steps(course)
 
 
 def _suspend(observed: ObservedService, phase: Phase) -> Iterator[Step]:
