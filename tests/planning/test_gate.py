@@ -26,6 +26,11 @@ GOAL = aim_at(service_spec())
             Stage.WARMING,
             "application app is DEPLOY_FAILED (No module named x)",
         ),
+        (
+            {"pods": (head(), pod(phase="Pending", unschedulable="no cpu")), "serve": answer(status="DEPLOYING")},
+            Stage.WARMING,
+            "application app is DEPLOYING; worker fits no node: no cpu",
+        ),
         ({"pods": (head(), pod(ready=False))}, Stage.WARMING, "no pod answers"),
         ({"pods": (head(), pod(serve="false"))}, Stage.WARMING, "no pod answers"),
         ({"pods": (head(), pod(leaving=True))}, Stage.WARMING, "no pod answers"),

@@ -70,14 +70,15 @@ def _with_applications(
     waiting = applications_waiting(report, config)
     if waiting:
         is_short = bool(short) and all(_only_short(observed, report, name) for name in waiting)
-        return (Stage.MATCHING if is_short else Stage.WARMING), f": {'; '.join([*waiting.values(), *short])}"
+        words = "; ".join([*waiting.values(), *short, *_unplaced(observed)])
+        return (Stage.MATCHING if is_short else Stage.WARMING), f": {words}"
     if newcomer is not None:
         silent = [pod.meta.name for pod in taking_traffic(observed) if not answers(observed, pod)]
         if silent:
             return Stage.WARMING, f": the Serve proxy of {', '.join(silent)} does not take traffic yet"
     if observed.serving_pods == 0:
         return Stage.WARMING, ": no pod answers Serve's health check yet"
-    return (Stage.MATCHING, f": {'; '.join(short)}") if short else (Stage.FIT, " serves")
+    return (Stage.MATCHING, f": {'; '.join([*short, *_unplaced(observed)])}") if short else (Stage.FIT, " serves")
 
 
 def in_sync(observed: ObservedCluster, config: ServeConfig) -> bool:
@@ -141,6 +142,12 @@ def _shortfall(observed: ObservedCluster, report: ServeStatus, newcomer: Newcome
     if starting:
         short.append(f"the Serve proxy of {', '.join(starting)} starts")
     return short
+
+
+def _unplaced(observed: ObservedCluster) -> list[str]:
+    """The first of the pods that fit no node, with what the scheduler says is missing."""
+    unplaced = [pod for pod in observed.pods if pod.alive and pod.unschedulable is not None]
+    return [f"{pod.meta.name} fits no node: {pod.unschedulable}" for pod in unplaced[:1]]
 
 
 def _only_short(observed: ObservedCluster, report: ServeStatus, application: str) -> bool:
