@@ -6,6 +6,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 CLUSTER ?= local
 NAME ?= dev
 K ?=
+ROUNDS ?= 20
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
@@ -63,6 +64,12 @@ e2e: $(VENV)/ready ## All scenarios on a real node with real Ray (K=EXPR selects
 bench-startup: $(VENV)/ready ## Apply to first answer, in ratio to the same pods started by hand
 	$(BIN)/python -m scenarios.bench_startup
 
+soak: $(VENV)/ready ## Every scenario of a rollout, ROUNDS=20 times, for docs/rollouts-soak.md (most of a day)
+	@printf '# Rollouts, again and again\n\n`make soak ROUNDS=%s` at %s, on %s CPUs, on %s.\n\n' \
+	  "$(ROUNDS)" "$$(git rev-parse --short HEAD)" "$$(nproc)" "$$(date +%F)" > docs/rollouts-soak.md
+	COMPARE=1 ROUNDS=$(ROUNDS) ROLLOUT_TABLE=$(CURDIR)/docs/rollouts-soak.md $(BIN)/pytest \
+	  e2e/scenarios/test_rollout.py e2e/scenarios/test_rollout_bad.py e2e/scenarios/test_rollout_capacity.py
+
 ##@ A local cluster to play with
 
 cluster-up: $(VENV)/ready ## Start a real local cluster (NAME=dev)
@@ -94,4 +101,4 @@ help: ## This text
 	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*##/ {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo test check format format-check lint types layers unit generate generate-check integration e2e e2e-ci \
-	bench-startup cluster-up cluster-down cluster-status cluster-shell clean help
+	bench-startup soak cluster-up cluster-down cluster-status cluster-shell clean help

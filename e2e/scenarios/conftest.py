@@ -1,5 +1,6 @@
 """One operator, as its users install it, for all scenarios."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -7,6 +8,17 @@ import pytest
 from scenarios.harness.kube import Kube, KubectlError
 from scenarios.harness.namespaces import fresh_namespace
 from scenarios.harness.release import OperatorRelease
+from scenarios.harness.table import Tables
+
+ROUNDS = int(os.environ.get("ROUNDS") or 1)
+"""How often each scenario of a rollout is run."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the scenarios of rollouts as often as `ROUNDS` says."""
+    if ROUNDS > 1 and metafunc.module.__name__.rpartition(".")[2].startswith("test_rollout"):
+        metafunc.fixturenames.append("turn")
+        metafunc.parametrize("turn", range(1, ROUNDS + 1))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -18,6 +30,12 @@ def operator(kube: Kube) -> OperatorRelease:
     except KubectlError as error:
         pytest.exit(f"the operator could not be installed: {error}", returncode=1)
     return release
+
+
+@pytest.fixture(scope="session")
+def tables() -> Tables:
+    """Where the scenarios tell what became of their requests."""
+    return Tables()
 
 
 @pytest.fixture(scope="module")

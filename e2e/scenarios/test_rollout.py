@@ -1,26 +1,55 @@
-"""Blue/green rollouts under load, again and again and with the operator gone in the middle."""
+"""Rollouts under load lose no request: again and again, and with all that may come in between.
 
+With `COMPARE=1` the end of the old cluster is compared with what a plain deletion of it would do.
+"""
+
+import os
 import random
-from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from scenarios.harness import manifests
 from scenarios.harness.asking import GREET
-from scenarios.harness.kube import Kube
-from scenarios.harness.load import Load
-from scenarios.harness.rayservice import RayService
+from scenarios.harness.kube import Kube, Manifest
+from scenarios.harness.mix import HELD, Mix
+from scenarios.harness.phases import Phase, killing
+from scenarios.harness.ray import answer
+from scenarios.harness.rayservice import ROLLOUT, SERVE_PORT, RayService, all_ready
 from scenarios.harness.release import OperatorRelease
+from scenarios.harness.rollout import Rollout, edit_in_place, rolled, under_load
+from scenarios.harness.table import Tables
 from scenarios.harness.waiting import Stopwatch, until
 
-SAMPLE = manifests.with_spec(manifests.sample("minimal"), rayClusterDeletionDelaySeconds=5)
-ROLLOUTS = 5
-A_ROLLOUT_TAKES = 25.0
+COMPARES = bool(os.environ.get("COMPARE"))
+
+PAIRS = 3
+"""Of an edit in place and a blue/green rollout."""
+SHORT = (10.0, 20.0)
+"""Seconds that the long requests take where time is short."""
+HELD_BACK = 15
+"""Seconds that a worker is not Ready although it serves."""
+
+SAMPLE = manifests.with_deployment(
+    manifests.sample("minimal"),
+    "Echo",
+    num_replicas=2,
+    max_ongoing_requests=100,
+    # A replica that is replaced in place lets its longest request end.
+    graceful_shutdown_timeout_s=90,
+)
+READY_LATE = f"""
+trap exit TERM
+until wget -q -O /dev/null localhost:{SERVE_PORT}/-/healthz; do sleep 1 & wait $!; done
+sleep {HELD_BACK} & wait $!
+touch /tmp/ready
+while :; do sleep 1 & wait $!; done
+"""
 
 
 @pytest.fixture(scope="module")
 def echo(kube: Kube, namespace: str) -> RayService:
-    """The minimal sample, serving."""
+    """The minimal sample with two replicas, serving from its head and its worker."""
     service = RayService(kube, namespace, "minimal")
     service.apply(SAMPLE)
     service.wait_answer(GREET)
@@ -29,47 +58,143 @@ def echo(kube: Kube, namespace: str) -> RayService:
 
 
 @pytest.mark.ci
-def test_rollout_survives_an_operator_killed(echo: RayService, operator: OperatorRelease) -> None:
-    """Killed at a random moment and started by the kubelet, the operator ends what it began."""
-    moment = random.SystemRandom().uniform(0, A_ROLLOUT_TAKES)
-    print(f"the operator is killed {moment:.1f} s after the edit")
-    restarts = operator.restarts
-
-    def disturb(began: Stopwatch) -> None:
-        until(lambda: began.seconds >= moment, "the moment comes", moment + 5)
-        operator.kill()
-        operator.wait_restarted(restarts)
-
-    _roll(echo, "killed", disturb)
+def test_rollout_survives_an_operator_killed(
+    echo: RayService, operator: OperatorRelease, tables: Tables
+) -> None:
+    """Killed in a random phase, the operator goes on; no request is cut, short as the delay is."""
+    manifest = manifests.with_spec(rolled(SAMPLE), rayClusterDeletionDelaySeconds=5)
+    phase = random.SystemRandom().choice(list(Phase))
+    print(f"the operator is killed: {phase}")
+    mix = Mix(echo.url).with_long(SHORT)
+    with under_load(tables, "operator killed, deletion delay of 5 s", mix) as run:
+        _killed_in(phase, operator, Rollout(echo, manifest)).run(run)
     assert len(echo.workers()) == 1
     assert len(echo.heads()) == 1
 
 
-def test_five_rollouts_lose_no_request(echo: RayService) -> None:
-    """Five in a row under the same load, one after the other."""
-    for number in range(1, ROLLOUTS + 1):
-        _roll(echo, f"number-{number}")
+def test_rollouts_by_turns(echo: RayService, tables: Tables) -> None:
+    """In place, blue/green, in place and so on, with all defaults and one load throughout."""
+    manifest = _in_place(echo, SAMPLE)
+    with under_load(tables, "in place and blue/green by turns", Mix(echo.url).with_long()) as run:
+        for number in range(1, PAIRS + 1):
+            # Every second edit in place replaces the replicas.
+            options = {"num_cpus": 0.4 if number % 2 == 0 else 0.5}
+            manifest = manifests.with_user_config(manifest, "Echo", greeting=f"number {number}")
+            manifest = manifests.with_deployment(manifest, "Echo", ray_actor_options=options)
+            run.steps[f"{number}: edit in place → done"] = edit_in_place(echo, manifest)
+            manifest = rolled(manifest)
+            Rollout(echo, manifest).run(run, f"{number}: ")
 
 
-def _roll(
-    service: RayService, colour: str, disturb: Callable[[Stopwatch], None] = lambda _: None
-) -> None:
-    """Roll to a new cluster under load until the old one is gone; no request may fail."""
-    old = service.active_cluster
-    with Load(service.url, GREET).running() as load:
-        until(lambda: load.sent > 10, "the load runs", 10)
-        load.mark()
+def test_rollout_with_traffic_to_workers_alone(echo: RayService, tables: Tables) -> None:
+    """The head takes no traffic, two workers do."""
+    manifest = _with_two_serving_workers(_in_place(echo, SAMPLE))
+    echo.patch(manifest)
+    until(lambda: len(echo.workers()) == 2 and all_ready(echo.workers()), "two serve", ROLLOUT)
+    echo.wait_ready()
+    with under_load(tables, "excludeHeadPodFromServeSvc", Mix(echo.url).with_long()) as run:
+        new = Rollout(echo, rolled(manifest)).run(run)
+    assert len(echo.workers(new)) == 2
+
+
+def test_rollout_waits_for_a_worker_that_is_ready_late(echo: RayService, tables: Tables) -> None:
+    """Traffic moves only when the new worker is Ready, long after Ray serves on it."""
+    old = echo.active_cluster
+    seen: dict[str, float] = {}
+
+    def await_worker() -> None:
         watch = Stopwatch()
-        service.patch(manifests.with_env(SAMPLE, "COLOUR", colour))
-        disturb(watch)
-        new = service.wait_switched(old)
-        switched = watch.seconds
-        service.wait_alone()
-        until(lambda: load.by_cluster[new] > 20, "the new cluster answers", 30)
-    print(
-        f"{colour}: switched after {switched:.1f} s, old pods gone after {watch.seconds:.1f} s,"
-        f" {load.sent} requests, {len(load.failed)} failed; slowest: {load.slowest}"
-    )
-    assert not load.failed, load.explain()
-    assert load.by_cluster.keys() == {old, new}
-    service.wait_ready()
+        until(lambda: _serving_workers(echo, old), "Ray serves on the new worker", ROLLOUT)
+        seen["serves"] = watch.seconds
+
+    def look_at_worker() -> None:
+        new = echo.workers(echo.active_cluster)
+        assert all_ready(new), f"traffic moved before the worker was Ready: {new}"
+
+    manifest = _with_a_late_worker(rolled(SAMPLE))
+    with under_load(tables, "new worker Ready 15 s late", Mix(echo.url).with_long()) as run:
+        Rollout(echo, manifest, before_switch=await_worker, after_switch=look_at_worker).run(run)
+    assert run.steps["edit → switch"] - seen["serves"] > HELD_BACK - 2, (run.steps, seen)
+
+
+def test_rollout_lets_requests_of_three_minutes_end(echo: RayService, tables: Tables) -> None:
+    """What the old cluster has begun it finishes, three minutes later."""
+    old = echo.active_cluster
+    mix = Mix(echo.url).with_long().with_held()
+    with under_load(tables, "requests of 3 minutes at the switch", mix) as run:
+        Rollout(echo, rolled(SAMPLE), within=ROLLOUT + 180).run(run)
+    held = mix.kinds[HELD]
+    assert held.by_cluster == {old: held.sent}, held.explain()
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_rollout_with_the_operator_killed(
+    echo: RayService, operator: OperatorRelease, tables: Tables, phase: Phase
+) -> None:
+    """Killed in any phase, the operator goes on where it was."""
+    # A container that has been killed often waits before it is started again, a new one does not.
+    operator.restart()
+    with under_load(tables, f"operator killed: {phase}", Mix(echo.url).with_long()) as run:
+        _killed_in(phase, operator, Rollout(echo, rolled(SAMPLE))).run(run)
+
+
+@pytest.mark.skipif(not COMPARES, reason="COMPARE=1 runs it, for the table alone")
+def test_rollout_with_the_old_cluster_simply_deleted(echo: RayService, tables: Tables) -> None:
+    """What a plain deletion right after the switch loses, with no more than Ray's own drain."""
+    old = echo.active_cluster
+
+    def delete() -> None:
+        echo.kube.delete("rayclusters", echo.namespace, old)
+
+    title = "for comparison: the old RayCluster deleted right after the switch"
+    with under_load(tables, title, Mix(echo.url).with_long(), promised=False) as run:
+        Rollout(echo, rolled(SAMPLE), after_switch=delete).run(run)
+
+
+def _in_place(service: RayService, manifest: Manifest) -> Manifest:
+    """The manifest with the pods that the service has now, so that it needs no new cluster."""
+    cluster = service.object["spec"]["rayClusterConfig"]
+    return manifests.with_spec(manifest, rayClusterConfig=cluster)
+
+
+def _killed_in(phase: Phase, operator: OperatorRelease, rollout: Rollout) -> Rollout:
+    """The rollout, with the operator killed in a phase of it."""
+    kill = killing(operator, rollout.service, rollout.service.active_cluster, phase)
+    if phase.is_after_switch:
+        return replace(rollout, after_switch=kill)
+    return replace(rollout, before_switch=kill)
+
+
+def _with_two_serving_workers(manifest: Manifest) -> Manifest:
+    changed = manifests.with_workers(manifest, replicas=2)
+    changed = manifests.with_deployment(changed, "Echo", max_replicas_per_node=1)
+    return manifests.with_spec(changed, excludeHeadPodFromServeSvc=True)
+
+
+def _with_a_late_worker(manifest: Manifest) -> Manifest:
+    """The worker with a container beside Ray's, which says for a while that it is not Ready."""
+    [group] = manifest["spec"]["rayClusterConfig"]["workerGroupSpecs"]
+    spec = group["template"]["spec"]
+    [worker] = spec["containers"]
+    late = {
+        **{key: worker[key] for key in ("image", "imagePullPolicy")},
+        "name": "late",
+        "command": ["bash", "-c", READY_LATE],
+        "readinessProbe": {"exec": {"command": ["test", "-f", "/tmp/ready"]}, "periodSeconds": 1},
+    }
+    template = {**group["template"], "spec": {**spec, "containers": [worker, late]}}
+    return manifests.with_workers(manifest, template=template)
+
+
+def _serving_workers(service: RayService, old: str) -> list[str]:
+    """The workers of a new cluster on which Ray's own proxy answers."""
+    return [
+        name
+        for cluster in {*service.clusters} - {old}
+        for name, pod in service.workers(cluster).items()
+        if _is_healthy(pod["status"].get("podIP"))
+    ]
+
+
+def _is_healthy(address: str | None) -> bool:
+    return bool(address and answer(f"http://{address}:{SERVE_PORT}/-/routes"))

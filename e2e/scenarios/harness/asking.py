@@ -12,6 +12,11 @@ class Question:
     path: str = "/"
     body: Any = None
 
+    @property
+    def method(self) -> str:
+        """A GET where there is nothing to send."""
+        return "GET" if self.body is None else "POST"
+
 
 SEARCH = Question(
     "/search",

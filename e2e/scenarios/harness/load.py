@@ -1,6 +1,7 @@
 """A steady load of short requests, each on a new connection, as from many clients."""
 
 import asyncio
+import json
 import threading
 import time
 from collections import Counter
@@ -25,6 +26,18 @@ class Request:
     """The Ray cluster that answered."""
     failure: str | None
     """Why there was no good answer."""
+    repeated: bool = False
+    """Whether the client sent it a second time, because its connection was closed at once."""
+
+
+def read_answer(status: int, text: str) -> tuple[str | None, str | None]:
+    """The Ray cluster that gave an answer, and why it is not a good one.
+
+    Raises ValueError where a good answer is not JSON.
+    """
+    if status == 200:
+        return json.loads(text).get("cluster"), None
+    return None, f"status {status}: {text[:200]}"
 
 
 @dataclass(kw_only=True)
@@ -43,6 +56,11 @@ class Record:
     def failed(self) -> list[Request]:
         """The requests without a good answer."""
         return [request for request in self.requests if request.failure]
+
+    @property
+    def repeated(self) -> int:
+        """How many requests their clients sent a second time."""
+        return sum(request.repeated for request in self.requests)
 
     @property
     def longest(self) -> float:
@@ -79,6 +97,10 @@ class Load(Record):
     url: str
     question: Question
     rate: float = 10.0
+    patience: float = TIMEOUT
+    """Seconds after which a request without its whole answer has failed."""
+    most: int | None = None
+    """Requests after which it sends no more."""
 
     @contextmanager
     def running(self) -> Iterator["Load"]:
@@ -94,7 +116,7 @@ class Load(Record):
 
     async def _send_until(self, end: threading.Event) -> None:
         connector = aiohttp.TCPConnector(force_close=True, limit=0)
-        timeout = aiohttp.ClientTimeout(total=TIMEOUT)
+        timeout = aiohttp.ClientTimeout(total=self.patience)
         loop = asyncio.get_running_loop()
         pause = asyncio.Event()
         async with (
@@ -102,26 +124,28 @@ class Load(Record):
             asyncio.TaskGroup() as group,
         ):
             due = loop.time()
+            count = 0
             while not end.is_set():
-                group.create_task(self._send(session))
+                if self.most is None or count < self.most:
+                    count += 1
+                    group.create_task(self._send(session, self.next_question()))
                 due += 1 / self.rate
                 timer = loop.call_at(due, pause.set)
                 await pause.wait()
                 pause.clear()
                 timer.cancel()
 
-    async def _send(self, session: aiohttp.ClientSession) -> None:
+    def next_question(self) -> Question:
+        """What is asked next."""
+        return self.question
+
+    async def _send(self, session: aiohttp.ClientSession, question: Question) -> None:
         began = time.monotonic()
         cluster = failure = None
         try:
-            method = "GET" if self.question.body is None else "POST"
-            url = f"{self.url}{self.question.path}"
-            async with session.request(method, url, json=self.question.body) as response:
-                text = await response.text()
-                if response.status == 200:
-                    cluster = (await response.json()).get("cluster")
-                else:
-                    failure = f"status {response.status}: {text[:200]}"
+            url = f"{self.url}{question.path}"
+            async with session.request(question.method, url, json=question.body) as response:
+                cluster, failure = read_answer(response.status, await response.text())
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             failure = f"{type(error).__name__}: {error}"
         self.requests.append(Request(began, time.monotonic() - began, cluster, failure))

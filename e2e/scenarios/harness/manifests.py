@@ -48,6 +48,46 @@ def with_user_config(manifest: Manifest, deployment: str, **user_config: Any) ->
     return with_serve_config(manifest, config)
 
 
+def with_deployment(manifest: Manifest, deployment: str, **fields: Any) -> Manifest:
+    """The RayService with fields of one deployment in its Serve config replaced."""
+    config = serve_config(manifest)
+    for application in config["applications"]:
+        for entry in application.get("deployments", []):
+            if entry["name"] == deployment:
+                entry.update(fields)
+    return with_serve_config(manifest, config)
+
+
+def with_import_path(manifest: Manifest, import_path: str) -> Manifest:
+    """The RayService with other code for its applications, and no overrides of deployments."""
+    config = serve_config(manifest)
+    for application in config["applications"]:
+        application.pop("deployments", None)
+        application["import_path"] = import_path
+    return with_serve_config(manifest, config)
+
+
+def with_strategy(manifest: Manifest, **fields: Any) -> Manifest:
+    """The RayService with fields of its upgradeStrategy replaced."""
+    strategy = manifest["spec"].get("upgradeStrategy", {})
+    return with_spec(manifest, upgradeStrategy={**strategy, **fields})
+
+
+def with_head(manifest: Manifest, **fields: Any) -> Manifest:
+    """The RayService with fields of its headGroupSpec replaced."""
+    changed = copy.deepcopy(manifest)
+    changed["spec"]["rayClusterConfig"]["headGroupSpec"].update(fields)
+    return changed
+
+
+def with_workers(manifest: Manifest, **fields: Any) -> Manifest:
+    """The RayService with fields of its worker groups replaced."""
+    changed = copy.deepcopy(manifest)
+    for group in changed["spec"]["rayClusterConfig"]["workerGroupSpecs"]:
+        group.update(fields)
+    return changed
+
+
 def reformatted(manifest: Manifest) -> Manifest:
     """The RayService with its Serve config written differently, and meaning the same."""
     config = serve_config(manifest)

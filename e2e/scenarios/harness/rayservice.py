@@ -31,7 +31,7 @@ class RayService:
 
     def patch(self, manifest: Manifest) -> None:
         """Write the spec of a manifest without the time that kubectl takes to start."""
-        self.kube.merge("rayservices", self.namespace, self.name, {"spec": manifest["spec"]})
+        self.kube.replace_spec("rayservices", self.namespace, self.name, manifest["spec"])
 
     @property
     def object(self) -> Manifest:
@@ -69,6 +69,12 @@ class RayService:
             "rayclusters", self.namespace, f"ray.io/originated-from-cr-name={self.name}"
         )
         return sorted(cluster["metadata"]["name"] for cluster in found)
+
+    def annotations(self, cluster: str) -> dict[str, str]:
+        """The annotations of one of its RayClusters; none where there is no such cluster."""
+        found = self.kube.find("rayclusters", self.namespace, cluster)
+        annotations: dict[str, str] = (found or {"metadata": {}})["metadata"].get("annotations", {})
+        return annotations
 
     def pods(self, cluster: str | None = None) -> dict[str, Manifest]:
         """The Ray pods of its clusters, or of one, by name."""
@@ -149,30 +155,38 @@ class RayService:
         until(lambda: self.active_cluster != old, f"{self.name} leaves {old}", within)
         return self.active_cluster
 
-    def serve_report(self) -> Manifest:
-        """What the Ray of the active cluster says about its Serve applications.
+    def head_address(self, cluster: str | None = None) -> str:
+        """The address of the head of a cluster, the active one unless told.
 
-        Raises AssertionError where there is no one head that answers.
+        Raises AssertionError where there is no one head with an address.
         """
-        addresses = [h["status"].get("podIP") for h in self.heads(self.active_cluster).values()]
+        heads = self.heads(cluster or self.active_cluster).values()
+        addresses = [head["status"].get("podIP") for head in heads]
         assert len(addresses) == 1 and addresses[0], f"heads with addresses: {addresses}"
-        return ray.applications(addresses[0])
+        return str(addresses[0])
 
-    def replicas(self, deployment: str) -> list[Manifest]:
-        """The running replicas of a deployment, as the Ray of the active cluster tells them.
+    def serve_report(self, cluster: str | None = None) -> Manifest:
+        """What the Ray of a cluster, the active one unless told, says about its applications.
 
         Raises AssertionError where there is no one head that answers.
         """
+        return ray.applications(self.head_address(cluster))
+
+    def replicas(self, deployment: str, cluster: str | None = None) -> list[Manifest]:
+        """The running replicas of a deployment, as Ray tells them; see `serve_report`."""
         return [
             replica
-            for application in self.serve_report()["applications"].values()
+            for application in self.serve_report(cluster)["applications"].values()
             for replica in application["deployments"].get(deployment, {}).get("replicas", [])
             if replica["state"] == "RUNNING"
         ]
 
-    def worker_groups(self) -> list[Manifest]:
-        """The worker groups of the active cluster, as its RayCluster has them now."""
-        found = self.kube.get("rayclusters", self.namespace, self.active_cluster)
+    def worker_groups(self, cluster: str | None = None) -> list[Manifest]:
+        """The worker groups of a cluster, the active one unless told, as its RayCluster has them.
+
+        Raises ApiError where there is no such cluster.
+        """
+        found = self.kube.get("rayclusters", self.namespace, cluster or self.active_cluster)
         groups: list[Manifest] = found["spec"]["workerGroupSpecs"]
         return groups
 

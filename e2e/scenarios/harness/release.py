@@ -55,15 +55,20 @@ class OperatorRelease:
         count: int = status["restartCount"]
         return count
 
-    def kill(self) -> None:
-        """Kill the operator's process at once, as the kernel does when memory is short."""
+    @property
+    def process(self) -> int:
+        """The operator's process, by the id that it has for us."""
         cluster = local_cluster()
         if cluster is None:
             raise NotImplementedError("only a local cluster lets us reach a container's process")
-        os.kill(
-            cluster.container_pid(NAMESPACE, self.pod["metadata"]["name"], CONTAINER),
-            signal.SIGKILL,
-        )
+        return cluster.container_pid(NAMESPACE, self.pod["metadata"]["name"], CONTAINER)
+
+    def kill(self, process: int | None = None) -> None:
+        """Kill the operator's process at once, as the kernel does when memory is short.
+
+        To look for it takes a moment, which can be had before by passing it.
+        """
+        os.kill(process or self.process, signal.SIGKILL)
 
     def wait_restarted(self, restarts: int) -> None:
         """Wait until it has been started again, and is ready."""

@@ -8,6 +8,8 @@ from typing import TypeVar
 T = TypeVar("T")
 
 INTERVAL = 0.1
+OFTEN = 0.05
+"""Seconds between looks where the very moment counts."""
 
 
 class NotInTimeError(AssertionError):

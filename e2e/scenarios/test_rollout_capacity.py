@@ -1,0 +1,77 @@
+"""A new cluster is as large as the one it takes over from, before it takes over."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from scenarios.harness.asking import Question
+from scenarios.harness.busy import (
+    DEPLOYMENT,
+    FEW_USERS,
+    MANY_USERS,
+    MOST,
+    SAMPLE,
+    SCALE_UP,
+    is_scaled_to,
+)
+from scenarios.harness.crowd import Crowd
+from scenarios.harness.kube import Kube
+from scenarios.harness.load import Record
+from scenarios.harness.rayservice import ROLLOUT, RayService, all_ready
+from scenarios.harness.rollout import rolled
+from scenarios.harness.table import Tables
+from scenarios.harness.waiting import OFTEN, Stopwatch, until
+
+ASK = Question("/?seconds=0")
+
+
+@pytest.fixture(scope="module")
+def busy(kube: Kube, namespace: str) -> RayService:
+    """One replica on one worker, serving."""
+    service = RayService(kube, namespace, "busy")
+    service.apply(SAMPLE)
+    service.wait_answer(ASK)
+    service.wait_ready()
+    return service
+
+
+@pytest.fixture(scope="module")
+def crowd(busy: RayService, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowd]:
+    """Users who never stop asking, few at first."""
+    with Crowd(busy.url, tmp_path_factory.mktemp("crowd")).running(FEW_USERS) as users:
+        yield users
+
+
+def test_rollout_while_scaled_up(busy: RayService, crowd: Crowd, tables: Tables) -> None:
+    """Scaled up to three, the service moves to a cluster that has three when traffic comes."""
+    crowd.resize(MANY_USERS)
+    until(lambda: is_scaled_to(busy, MOST), "all replicas have their workers", SCALE_UP)
+    old = busy.active_cluster
+    steps: dict[str, float] = {}
+    watch = Stopwatch()
+    busy.patch(rolled(SAMPLE))
+    until(lambda: busy.active_cluster != old, "traffic moves", ROLLOUT, every=OFTEN)
+    new = busy.active_cluster
+    # Ray needs seconds for one more replica, and a worker takes longer still.
+    replicas, workers = busy.replicas(DEPLOYMENT, new), busy.workers(new)
+    steps["edit → switch"] = watch.seconds
+    switched = Stopwatch()
+    busy.wait_alone()
+    steps["switch → old pods gone"] = switched.seconds
+    busy.wait_ready()
+    record = _record(crowd)
+    tables.add("scaled up to three workers", {"GETs by 24 users": record}, steps)
+    assert len(replicas) == MOST, replicas
+    assert len(workers) == MOST, workers.keys()
+    assert all_ready(workers)
+    assert not record.failed, record.explain()
+    assert record.by_cluster[new]
+    until(lambda: is_scaled_to(busy, MOST), "the new cluster keeps its size", SCALE_UP)
+    assert busy.active_cluster == new
+
+
+def _record(crowd: Crowd) -> Record:
+    """What has become of the requests, once some more have been sent."""
+    sent = crowd.record().sent
+    until(lambda: crowd.record().sent > sent + MANY_USERS, "the users still ask", 60)
+    return crowd.record()
