@@ -136,5 +136,5 @@ def test_nothing_else_holds_a_cluster(config: dict[str, Any], finalizers: list[s
 
 
 def test_a_cluster_that_stays_has_no_farewell() -> None:
-    with pytest.raises(ValueError, match="^demo-a is not being deleted$"):
+    with pytest.raises(ValueError, match=r"^demo-a is not being deleted$"):
         farewell.plan(ray_cluster(cluster_config(**REDIS), finalizers=HELD), RenderOptions(), NOW)
