@@ -111,6 +111,44 @@ def test_scaling_is_patched_behind_a_test_of_the_groups_name() -> None:
     )
 
 
+ADD, REMOVE = "add", "remove"
+ON: dict[str, Any] = {"enableInTreeAutoscaling": True}
+
+
+def autoscaled(**options: Any) -> RayClusterSpec:
+    return cluster(**ON, autoscalerOptions=options)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (autoscaled(idleTimeoutSeconds=60), autoscaled(idleTimeoutSeconds=0), [(ADD, "/idleTimeoutSeconds", 0)]),
+        (autoscaled(), autoscaled(upscalingMode="Default"), [(ADD, "/upscalingMode", "Default")]),
+        (autoscaled(upscalingMode="Default"), autoscaled(), [(REMOVE, "/upscalingMode", None)]),
+        (autoscaled(idleTimeoutSeconds=60), cluster(**ON), [(REMOVE, "/idleTimeoutSeconds", None)]),
+        (cluster(**ON), autoscaled(idleTimeoutSeconds=60), [(ADD, "", {}), (ADD, "/idleTimeoutSeconds", 60)]),
+        (
+            cluster(**ON),
+            autoscaled(idleTimeoutSeconds=60, upscalingMode="Default"),
+            [(ADD, "", {}), (ADD, "/idleTimeoutSeconds", 60), (ADD, "/upscalingMode", "Default")],
+        ),
+        (cluster(**ON), autoscaled(), []),
+        (autoscaled(idleTimeoutSeconds=60), autoscaled(idleTimeoutSeconds=60), []),
+    ],
+    ids=["changed", "set", "unset", "all unset", "first", "first two", "empty", "the same"],
+)
+def test_how_eagerly_ray_scales_is_patched(
+    before: RayClusterSpec, after: RayClusterSpec, expected: list[tuple[str, str, Any]]
+) -> None:
+    diff = compare(before, after)
+    at = "/spec/autoscalerOptions"
+    assert diff.rebuild == ()
+    assert [(op["op"], op["path"], op.get("value")) for op in diff.operations] == [
+        (done, f"{at}{path}", value) for done, path, value in expected
+    ]
+    assert diff.edited == tuple(f"autoscalerOptions.{path[1:]}" for _, path, _ in expected if path)
+
+
 def test_rays_autoscaler_keeps_its_replicas() -> None:
     before = cluster(group(replicas=3), enableInTreeAutoscaling=True)
     after = cluster(group(replicas=1, minReplicas=0), enableInTreeAutoscaling=True)

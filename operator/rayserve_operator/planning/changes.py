@@ -96,14 +96,14 @@ def _scaling_edits(index: int, base: WorkerGroupSpec, goal: WorkerGroupSpec, aut
 
 
 def _autoscaler_edits(base: RayClusterSpec, goal: RayClusterSpec) -> Iterator[_Edit]:
-    if base.autoscaler_options is None or goal.autoscaler_options is None:
-        return
-    before = base.autoscaler_options.model_dump(by_alias=True)
-    after = goal.autoscaler_options.model_dump(by_alias=True)
+    at = "/spec/autoscalerOptions"
+    before = (base.autoscaler_options or AutoscalerOptions()).model_dump(by_alias=True)
+    after = (goal.autoscaler_options or AutoscalerOptions()).model_dump(by_alias=True)
+    place: list[Mapping[str, Any]] = [] if base.autoscaler_options else [{"op": "add", "path": at, "value": {}}]
     for field in _AUTOSCALER_IN_PLACE:
         if before[field] != after[field]:
-            path = f"autoscalerOptions.{field}"
-            yield path, (_assign(f"/spec/autoscalerOptions/{field}", after[field]),)
+            yield f"autoscalerOptions.{field}", (*place, _assign(f"{at}/{field}", after[field]))
+            place = []
 
 
 def _assign(path: str, value: Any) -> Mapping[str, Any]:
