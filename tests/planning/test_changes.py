@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from rayserve_operator.model.base import INT32_MAX
 from rayserve_operator.model.raycluster import RayClusterSpec
 from rayserve_operator.planning.changes import compare
 
@@ -147,6 +148,32 @@ def test_how_eagerly_ray_scales_is_patched(
         (done, f"{at}{path}", value) for done, path, value in expected
     ]
     assert diff.edited == tuple(f"autoscalerOptions.{path[1:]}" for _, path, _ in expected if path)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ({"idleTimeoutSeconds": None}, {"idleTimeoutSeconds": 0}, (ADD, 0)),
+        ({"idleTimeoutSeconds": 0}, {"idleTimeoutSeconds": None}, (REMOVE, None)),
+        ({"idleTimeoutSeconds": 60}, {"idleTimeoutSeconds": 30}, (ADD, 30)),
+        ({"maxReplicas": 0}, {"maxReplicas": None}, (REMOVE, None)),
+        ({"maxReplicas": None}, {"maxReplicas": 0}, (ADD, 0)),
+        ({"maxReplicas": None}, {"maxReplicas": INT32_MAX}, None),
+        ({"minReplicas": None}, {"minReplicas": 0}, None),
+        ({"replicas": 0}, {"replicas": None}, None),
+        ({"suspend": None}, {"suspend": False}, None),
+        ({"suspend": True}, {"suspend": None}, (REMOVE, None)),
+    ],
+)
+def test_null_is_patched_only_where_it_means_something_else(
+    before: dict[str, Any], after: dict[str, Any], expected: tuple[str, Any] | None
+) -> None:
+    [field] = before
+    base = {"minReplicas": 0}
+    diff = compare(cluster(group(**{**base, **before})), cluster(group(**{**base, **after})))
+    found = [(op["op"], op.get("value")) for op in diff.operations if op["op"] != "test"]
+    assert found == ([] if expected is None else [expected])
+    assert diff.edited == (() if expected is None else (f"workerGroupSpecs[cpu].{field}",))
 
 
 def test_rays_autoscaler_keeps_its_replicas() -> None:

@@ -10,11 +10,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rayserve_operator.model.base import INT32_MAX
 from rayserve_operator.model.raycluster import AutoscalerOptions, RayClusterSpec, WorkerGroupSpec
 from rayserve_operator.planning import normal
 from rayserve_operator.render import clusters
 
-_GROUP_IN_PLACE = ("replicas", "minReplicas", "maxReplicas", "idleTimeoutSeconds", "suspend")
+_GROUP_IN_PLACE: Mapping[str, Any] = {
+    "replicas": 0, "minReplicas": 0, "maxReplicas": INT32_MAX, "idleTimeoutSeconds": None, "suspend": False
+}  # fmt: skip
+"""What of a group changes in place, and what it means where it is null."""
 _GROUP_NOT_COMPARED = frozenset({*_GROUP_IN_PLACE, "scaleStrategy", "groupName"})
 _AUTOSCALER_IN_PLACE = ("idleTimeoutSeconds", "upscalingMode")
 _CLUSTER_NOT_COMPARED = frozenset(
@@ -90,9 +94,12 @@ def _scaling_edits(index: int, base: WorkerGroupSpec, goal: WorkerGroupSpec, aut
     for field in _GROUP_IN_PLACE:
         if field == "replicas" and autoscaling:
             continue
-        is_unset = before[field] in (None, False) and after[field] in (None, False)
-        if before[field] != after[field] and not is_unset:
+        if _meaning(field, before[field]) != _meaning(field, after[field]):
             yield f"workerGroupSpecs[{base.group_name}].{field}", (guard, _assign(f"{at}/{field}", after[field]))
+
+
+def _meaning(field: str, value: Any) -> Any:
+    return _GROUP_IN_PLACE[field] if value is None else value
 
 
 def _autoscaler_edits(base: RayClusterSpec, goal: RayClusterSpec) -> Iterator[_Edit]:
