@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from rayserve_operator.model.base import INT32_MAX
 from rayserve_operator.model.raycluster import AutoscalerOptions, RayClusterSpec, WorkerGroupSpec
@@ -69,7 +69,7 @@ def compare(base: RayClusterSpec, goal: RayClusterSpec) -> ClusterDiff:
     )
 
 
-_Edit = tuple[str, tuple[Mapping[str, Any], ...]]
+_Edit: TypeAlias = tuple[str, tuple[Mapping[str, Any], ...]]
 
 
 def _group_edits(base: RayClusterSpec, goal: RayClusterSpec) -> Iterator[_Edit]:
@@ -128,7 +128,7 @@ def _fixed(spec: RayClusterSpec) -> dict[str, Any]:
 
 
 def _pods(group: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in group.items() if key not in _GROUP_NOT_COMPARED and value not in ({}, [])}
+    kept = {key: value for key, value in group.items() if key not in _GROUP_NOT_COMPARED and value != {}}
     kept["template"] = normal.pod_template(group["template"])
     if "resources" in kept:
         kept["resources"] = normal.quantities(kept["resources"])
