@@ -42,6 +42,9 @@ unit: $(VENV)/ready ## Tests without a cluster (K=EXPR selects)
 	@echo "== unit and simulation tests"; $(BIN)/pytest -q -n auto $(if $(K),-k "$(K)") tests
 	@cd e2e && $(BIN)/pytest -q unit
 
+mutants: $(VENV)/ready ## Mutation testing of planning/ (K=PART selects modules by their path)
+	$(BIN)/python -m tests.mutants $(K)
+
 generate: $(VENV)/ready ## Generate the CRDs from the models, the chart's copies of them, and the table of fields
 	$(BIN)/python -m rayserve_operator.crdgen crds charts/rayserve-operator/files/crds
 	$(BIN)/python -m tests.fields.table docs/fields.md
@@ -100,5 +103,5 @@ clean: ## Remove the virtual environment and tool caches (the built binaries and
 help: ## This text
 	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*##/ {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: demo test check format format-check lint types layers unit generate generate-check integration e2e e2e-ci \
-	bench-startup soak cluster-up cluster-down cluster-status cluster-shell clean help
+.PHONY: demo test check format format-check lint types layers unit mutants generate generate-check integration e2e \
+	e2e-ci bench-startup soak cluster-up cluster-down cluster-status cluster-shell clean help

@@ -15,6 +15,7 @@ from rayserve_operator.model.serve import ServeStatus
 from rayserve_operator.model.serve_parsing import parse_serve_config
 from rayserve_operator.planning.actions import (
     Annotate,
+    Announcement,
     AnyAction,
     Apply,
     Confirm,
@@ -25,8 +26,10 @@ from rayserve_operator.planning.actions import (
     Plan,
     SubmitServe,
 )
+from rayserve_operator.planning.cluster.planner import plan_cluster
 from rayserve_operator.planning.drift import stamped
 from rayserve_operator.planning.observed import (
+    BelongingView,
     ObservedCluster,
     ObservedRayCluster,
     ObservedService,
@@ -36,6 +39,7 @@ from rayserve_operator.planning.observed import (
 )
 from rayserve_operator.planning.service.goal import Aim, Goal
 from rayserve_operator.render import clusters, labels, services
+from rayserve_operator.render.options import RenderOptions
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 NAME = "demo"
@@ -281,8 +285,11 @@ def ray_cluster(
     config: Mapping[str, Any], *pods: PodView, status: RayClusterStatus | None = None, **fields: Any
 ) -> ObservedRayCluster:
     """A RayCluster of its own, as the planner of clusters sees it, with its head Service in order; other fields are
-    those of ObservedRayCluster, and `of_service` and `notes`."""
-    metadata = {"name": "demo-a", "namespace": "default", "uid": "uid-demo-a", "generation": 1}
+    those of ObservedRayCluster, and `of_service`, `notes`, `finalizers` and `leaving` (for so many seconds)."""
+    metadata = {"name": "demo-a", "namespace": "default", "uid": "uid-demo-a", "generation": 1, "resourceVersion": "7"}
+    metadata["finalizers"] = fields.pop("finalizers", [])
+    if "leaving" in fields:
+        metadata["deletionTimestamp"] = ago(fields.pop("leaving"))
     metadata["labels"] = labels.origin("RayService", NAME) if fields.pop("of_service", False) else {}
     metadata["annotations"] = fields.pop("notes", {})
     spec = RayClusterSpec.model_validate(config)
@@ -291,12 +298,29 @@ def ray_cluster(
     return ObservedRayCluster(made, pods, {service.meta.name: service}, **fields)
 
 
+def belonging(kind: Kind, name: str, **content: Any) -> BelongingView:
+    """What the operator made beside the pods, as it is found; `metadata` is added to the usual one."""
+    metadata = {"name": name, "namespace": "default", "uid": f"uid-{name}", "resourceVersion": "1"}
+    return BelongingView.parse(kind, {"metadata": metadata | content.pop("metadata", {}), **content})
+
+
+def cluster_plan(config: Mapping[str, Any], *pods: PodView, **fields: Any) -> Plan[RayClusterStatus]:
+    """What happens to such a RayCluster."""
+    options = fields.pop("options", RenderOptions())
+    return plan_cluster(ray_cluster(config, *pods, **fields), options, NOW)
+
+
 # Plans in words. ---------------------------------------------------------------------------------------------------
 
 
 def in_words(plan: Plan[Any]) -> list[str]:
     """The plan's actions, one after the other, each in a few words."""
     return [_words(action) for step in plan.steps for action in step]
+
+
+def announced(plan: Plan[Any]) -> list[Announcement]:
+    """What the plan's actions are told as."""
+    return [action.announce for step in plan.steps for action in step if action.announce is not None]
 
 
 def _words(action: AnyAction) -> str:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from rayserve_operator.model.base import INT32_MAX
 from rayserve_operator.model.raycluster import RayClusterSpec
 from rayserve_operator.planning.changes import compare
 
@@ -50,13 +51,20 @@ def cluster(*groups: dict[str, Any], **fields: Any) -> RayClusterSpec:
         ),
         (cluster(), cluster(group(rayStartParams={}, labels={}, scaleStrategy={"workersToDelete": ["x"]}))),
         (cluster(), cluster(headServiceAnnotations={}, suspend=False, managedBy="ray.io/kuberay-operator")),
+        (cluster(), cluster(upgradeStrategy={"type": "Recreate"})),
+        (
+            cluster(enableInTreeAutoscaling=False),
+            cluster(enableInTreeAutoscaling=False, autoscalerOptions={"image": "autoscaler:1"}),
+        ),
+        (cluster(), cluster(headGroupSpec={"template": template(), "ingressOptions": {}})),
+        (cluster(group(resources={"CPU": "1000m"})), cluster(group(resources={"CPU": "1"}))),
         (
             cluster(),
             cluster(group(template={"metadata": {"creationTimestamp": None}, **pods(volumes=[])})),
         ),
         (
             cluster(),
-            cluster(group(template=pods(tolerations=[{"key": "gpu"}], schedulingGates=[]))),
+            cluster(group(template=pods(tolerations=[{"key": "gpu"}], schedulingGates=[{"name": "queue"}]))),
         ),
     ],
     ids=[
@@ -67,6 +75,10 @@ def cluster(*groups: dict[str, Any], **fields: Any) -> RayClusterSpec:
         "probe",
         "empty fields",
         "of the cluster",
+        "how a cluster of its own is upgraded",
+        "an autoscaler that is off",
+        "an empty part",
+        "logical resources",
         "nulls",
         "tolerations",
     ],
@@ -92,6 +104,11 @@ def test_another_spelling_is_no_change(before: RayClusterSpec, after: RayCluster
         (cluster(group(rayStartParams={"num-cpus": "1"})), ("workerGroupSpecs[cpu].rayStartParams",)),
         (cluster(enableInTreeAutoscaling=True), ("autoscalerOptions",)),
         (
+            cluster(group(template={"metadata": {"labels": {"a": "b"}, "annotations": {"c": "d"}}, **template()})),
+            ("workerGroupSpecs[cpu].template.metadata",),
+        ),
+        (cluster(group(resources={"CPU": "1"})), ("workerGroupSpecs[cpu].resources",)),
+        (
             cluster(group(template=pods(terminationGracePeriodSeconds=30))),
             ("workerGroupSpecs[cpu].template.spec.terminationGracePeriodSeconds",),
         ),
@@ -99,6 +116,45 @@ def test_another_spelling_is_no_change(before: RayClusterSpec, after: RayCluster
 )
 def test_what_pods_are_made_of_needs_a_new_cluster(after: RayClusterSpec, paths: tuple[str, ...]) -> None:
     assert compare(cluster(), after).rebuild == paths
+
+
+RICH = template(
+    env=[{"name": "A", "value": "1"}],
+    securityContext={"privileged": True},
+    resources={"requests": {"cpu": 1}, "limits": {"cpu": 2}},
+)
+AT = "workerGroupSpecs[cpu].template.spec.containers[0]"
+
+
+@pytest.mark.parametrize(
+    ("fields", "paths"),
+    [
+        ({"env": None}, (f"{AT}.env",)),
+        ({"env": [{"name": "A", "value": "1"}, {"name": "B", "value": "1"}]}, (f"{AT}.env",)),
+        ({"env": [{"name": "A", "value": "2"}]}, (f"{AT}.env[0].value",)),
+        ({"securityContext": None}, (f"{AT}.securityContext",)),
+        ({"securityContext": {"privileged": False}}, (f"{AT}.securityContext.privileged",)),
+        ({"resources": {"requests": {"cpu": 2}, "limits": {"cpu": 2}}}, (f"{AT}.resources.requests.cpu",)),
+        ({"resources": {"requests": {"cpu": 1}, "limits": {"cpu": "x"}}}, (f"{AT}.resources.limits.cpu",)),
+    ],
+)
+def test_the_deepest_paths_that_differ_are_told(fields: dict[str, Any], paths: tuple[str, ...]) -> None:
+    kept = {key: value for key, value in {**RICH["spec"]["containers"][0], **fields}.items() if value is not None}
+    changed = {"spec": {"containers": [kept]}}
+    for one, other in ((RICH, changed), (changed, RICH)):
+        assert compare(cluster(group(template=one)), cluster(group(template=other))).rebuild == paths
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"image": "a:1"}, {"image": "a:2"}),
+        ({"image": "a:1", "idleTimeoutSeconds": 1}, {"image": "a:2", "upscalingMode": "Default"}),
+    ],
+)
+def test_the_autoscaler_itself_needs_a_new_cluster(before: dict[str, Any], after: dict[str, Any]) -> None:
+    one, other = (cluster(enableInTreeAutoscaling=True, autoscalerOptions=options) for options in (before, after))
+    assert compare(one, other).rebuild == ("autoscalerOptions.image",)
 
 
 def test_scaling_is_patched_behind_a_test_of_the_groups_name() -> None:
@@ -111,6 +167,70 @@ def test_scaling_is_patched_behind_a_test_of_the_groups_name() -> None:
     )
 
 
+ADD, REMOVE = "add", "remove"
+ON: dict[str, Any] = {"enableInTreeAutoscaling": True}
+
+
+def autoscaled(**options: Any) -> RayClusterSpec:
+    return cluster(**ON, autoscalerOptions=options)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (autoscaled(idleTimeoutSeconds=60), autoscaled(idleTimeoutSeconds=0), [(ADD, "/idleTimeoutSeconds", 0)]),
+        (autoscaled(), autoscaled(upscalingMode="Default"), [(ADD, "/upscalingMode", "Default")]),
+        (autoscaled(upscalingMode="Default"), autoscaled(), [(REMOVE, "/upscalingMode", None)]),
+        (autoscaled(idleTimeoutSeconds=60), cluster(**ON), [(REMOVE, "/idleTimeoutSeconds", None)]),
+        (cluster(**ON), autoscaled(idleTimeoutSeconds=60), [(ADD, "", {}), (ADD, "/idleTimeoutSeconds", 60)]),
+        (
+            cluster(**ON),
+            autoscaled(idleTimeoutSeconds=60, upscalingMode="Default"),
+            [(ADD, "", {}), (ADD, "/idleTimeoutSeconds", 60), (ADD, "/upscalingMode", "Default")],
+        ),
+        (cluster(**ON), autoscaled(), []),
+        (autoscaled(idleTimeoutSeconds=60), autoscaled(idleTimeoutSeconds=60), []),
+    ],
+    ids=["changed", "set", "unset", "all unset", "first", "first two", "empty", "the same"],
+)
+def test_how_eagerly_ray_scales_is_patched(
+    before: RayClusterSpec, after: RayClusterSpec, expected: list[tuple[str, str, Any]]
+) -> None:
+    diff = compare(before, after)
+    at = "/spec/autoscalerOptions"
+    assert diff.rebuild == ()
+    assert [(op["op"], op["path"], op.get("value")) for op in diff.operations] == [
+        (done, f"{at}{path}", value) for done, path, value in expected
+    ]
+    assert diff.edited == tuple(f"autoscalerOptions.{path[1:]}" for _, path, _ in expected if path)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ({"idleTimeoutSeconds": None}, {"idleTimeoutSeconds": 0}, (ADD, 0)),
+        ({"idleTimeoutSeconds": 0}, {"idleTimeoutSeconds": None}, (REMOVE, None)),
+        ({"idleTimeoutSeconds": 60}, {"idleTimeoutSeconds": 30}, (ADD, 30)),
+        ({"maxReplicas": 0}, {"maxReplicas": None}, (REMOVE, None)),
+        ({"maxReplicas": None}, {"maxReplicas": 0}, (ADD, 0)),
+        ({"maxReplicas": None}, {"maxReplicas": INT32_MAX}, None),
+        ({"minReplicas": None}, {"minReplicas": 0}, None),
+        ({"replicas": 0}, {"replicas": None}, None),
+        ({"suspend": None}, {"suspend": False}, None),
+        ({"suspend": True}, {"suspend": None}, (REMOVE, None)),
+    ],
+)
+def test_null_is_patched_only_where_it_means_something_else(
+    before: dict[str, Any], after: dict[str, Any], expected: tuple[str, Any] | None
+) -> None:
+    [field] = before
+    base = {"minReplicas": 0}
+    diff = compare(cluster(group(**{**base, **before})), cluster(group(**{**base, **after})))
+    found = [(op["op"], op.get("value")) for op in diff.operations if op["op"] != "test"]
+    assert found == ([] if expected is None else [expected])
+    assert diff.edited == (() if expected is None else (f"workerGroupSpecs[cpu].{field}",))
+
+
 def test_rays_autoscaler_keeps_its_replicas() -> None:
     before = cluster(group(replicas=3), enableInTreeAutoscaling=True)
     after = cluster(group(replicas=1, minReplicas=0), enableInTreeAutoscaling=True)
@@ -120,19 +240,29 @@ def test_rays_autoscaler_keeps_its_replicas() -> None:
 def test_a_new_group_is_appended_and_a_removed_one_stays_empty() -> None:
     diff = compare(cluster(group("old"), group("kept")), cluster(group("new"), group("kept")))
     assert diff.rebuild == ()
-    paths = [operation["path"] for operation in diff.operations if operation["op"] != "test"]
-    assert paths == [
-        "/spec/workerGroupSpecs/0/replicas",
-        "/spec/workerGroupSpecs/0/minReplicas",
-        "/spec/workerGroupSpecs/0/maxReplicas",
-        "/spec/workerGroupSpecs/-",
+    *removed, added = [operation for operation in diff.operations if operation["op"] != "test"]
+    assert removed == [
+        {"op": "add", "path": f"/spec/workerGroupSpecs/0/{field}", "value": 0}
+        for field in ("replicas", "minReplicas", "maxReplicas")
     ]
-    assert diff.operations[-1]["value"]["groupName"] == "new"
+    assert (added["op"], added["path"], added["value"]["groupName"]) == ("add", "/spec/workerGroupSpecs/-", "new")
 
 
-def test_a_group_that_was_removed_is_removed_once() -> None:
-    left = cluster(group("old", replicas=0, minReplicas=0, maxReplicas=0), group("kept"))
+@pytest.mark.parametrize("replicas", [0, 2])
+def test_a_group_that_was_removed_is_removed_once(replicas: int) -> None:
+    left = cluster(group("old", replicas=replicas, minReplicas=0, maxReplicas=0), group("kept"))
     assert compare(left, cluster(group("kept"))).operations == ()
+
+
+def test_a_group_without_a_lower_bound_is_removed_too() -> None:
+    left = cluster(group("old", replicas=0, minReplicas=0), group("kept"))
+    assert compare(left, cluster(group("kept"))).edited == ("workerGroupSpecs[old].maxReplicas",)
+
+
+def test_ray_itself_scales_down_a_group_that_was_removed() -> None:
+    left = cluster(group("old"), group("kept"), enableInTreeAutoscaling=True)
+    found = compare(left, cluster(group("kept"), enableInTreeAutoscaling=True)).edited
+    assert found == ("workerGroupSpecs[old].minReplicas", "workerGroupSpecs[old].maxReplicas")
 
 
 def test_a_group_is_suspended_in_place() -> None:

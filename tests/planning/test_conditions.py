@@ -1,8 +1,10 @@
 from datetime import timedelta
 
+import pytest
+
 from rayserve_operator.model.conditions import Condition, ServiceCondition
 from rayserve_operator.model.rayservice import RayServiceStatus
-from rayserve_operator.planning.condition_list import Fact, carried, dated, replaced, timestamp
+from rayserve_operator.planning.condition_list import Fact, acceptance, carried, dated, replaced, timestamp
 
 from ..builders import NOW
 
@@ -31,6 +33,21 @@ def test_what_cannot_be_known_is_unknown() -> None:
     assert after.status == "Unknown"
 
 
+def test_a_time_is_written_as_kubernetes_does() -> None:
+    assert timestamp(NOW) == "2030-01-01T12:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("gaps", "reason", "message"),
+    [
+        ((), "Accepted", ""),
+        (("a", "b.c"), "UnsupportedFields", "accepted, but these have no effect yet: a, b.c"),
+    ],
+)
+def test_an_accepted_spec_says_what_of_it_has_no_effect(gaps: tuple[str, ...], reason: str, message: str) -> None:
+    assert acceptance(ServiceCondition.SPEC_VALID, gaps) == Fact(ServiceCondition.SPEC_VALID, True, reason, message)
+
+
 def test_a_fact_that_no_longer_is_one_goes() -> None:
     assert [c.type for c in carried(told(READY, VALID), [VALID], 1, LATER)] == ["SpecValid"]
 
@@ -40,6 +57,7 @@ def test_one_fact_is_replaced_and_the_others_stay_as_they_are() -> None:
     after = replaced(before, Fact(ServiceCondition.SPEC_VALID, False, "Invalid"), 2, LATER)
     assert after[0] == before[0]
     assert [(c.type, c.status) for c in after] == [("Ready", "True"), ("SpecValid", "False")]
+    assert (after[1].observed_generation, after[1].message) == (2, "")
 
 
 def test_a_status_is_dated_only_when_something_changed() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from rayserve_operator.model.serve import ServeConfig
 
@@ -134,7 +134,7 @@ class SubmitServe(Action):
     """How often this config has failed on this cluster; a refusal is noted there as one more, unless this is None."""
 
 
-AnyAction = Create | Apply | Patch | Annotate | Delete | Confirm | SubmitServe
+AnyAction: TypeAlias = Create | Apply | Patch | Annotate | Delete | Confirm | SubmitServe
 
 Status = TypeVar("Status")
 

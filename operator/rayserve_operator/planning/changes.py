@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
+from rayserve_operator.model.base import INT32_MAX
 from rayserve_operator.model.raycluster import AutoscalerOptions, RayClusterSpec, WorkerGroupSpec
 from rayserve_operator.planning import normal
 from rayserve_operator.render import clusters
 
-_GROUP_IN_PLACE = ("replicas", "minReplicas", "maxReplicas", "idleTimeoutSeconds", "suspend")
+_GROUP_IN_PLACE: Mapping[str, Any] = {
+    "replicas": 0, "minReplicas": 0, "maxReplicas": INT32_MAX, "idleTimeoutSeconds": None, "suspend": False
+}  # fmt: skip
+"""What of a group changes in place, and what it means where it is null."""
 _GROUP_NOT_COMPARED = frozenset({*_GROUP_IN_PLACE, "scaleStrategy", "groupName"})
 _AUTOSCALER_IN_PLACE = ("idleTimeoutSeconds", "upscalingMode")
 _CLUSTER_NOT_COMPARED = frozenset(
@@ -65,7 +69,7 @@ def compare(base: RayClusterSpec, goal: RayClusterSpec) -> ClusterDiff:
     )
 
 
-_Edit = tuple[str, tuple[Mapping[str, Any], ...]]
+_Edit: TypeAlias = tuple[str, tuple[Mapping[str, Any], ...]]
 
 
 def _group_edits(base: RayClusterSpec, goal: RayClusterSpec) -> Iterator[_Edit]:
@@ -90,20 +94,23 @@ def _scaling_edits(index: int, base: WorkerGroupSpec, goal: WorkerGroupSpec, aut
     for field in _GROUP_IN_PLACE:
         if field == "replicas" and autoscaling:
             continue
-        is_unset = before[field] in (None, False) and after[field] in (None, False)
-        if before[field] != after[field] and not is_unset:
+        if _meaning(field, before[field]) != _meaning(field, after[field]):
             yield f"workerGroupSpecs[{base.group_name}].{field}", (guard, _assign(f"{at}/{field}", after[field]))
 
 
+def _meaning(field: str, value: Any) -> Any:
+    return _GROUP_IN_PLACE[field] if value is None else value
+
+
 def _autoscaler_edits(base: RayClusterSpec, goal: RayClusterSpec) -> Iterator[_Edit]:
-    if base.autoscaler_options is None or goal.autoscaler_options is None:
-        return
-    before = base.autoscaler_options.model_dump(by_alias=True)
-    after = goal.autoscaler_options.model_dump(by_alias=True)
+    at = "/spec/autoscalerOptions"
+    before = (base.autoscaler_options or AutoscalerOptions()).model_dump(by_alias=True)
+    after = (goal.autoscaler_options or AutoscalerOptions()).model_dump(by_alias=True)
+    place: list[Mapping[str, Any]] = [] if base.autoscaler_options else [{"op": "add", "path": at, "value": {}}]
     for field in _AUTOSCALER_IN_PLACE:
         if before[field] != after[field]:
-            path = f"autoscalerOptions.{field}"
-            yield path, (_assign(f"/spec/autoscalerOptions/{field}", after[field]),)
+            yield f"autoscalerOptions.{field}", (*place, _assign(f"{at}/{field}", after[field]))
+            place = []
 
 
 def _assign(path: str, value: Any) -> Mapping[str, Any]:
@@ -121,7 +128,7 @@ def _fixed(spec: RayClusterSpec) -> dict[str, Any]:
 
 
 def _pods(group: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in group.items() if key not in _GROUP_NOT_COMPARED and value not in ({}, [])}
+    kept = {key: value for key, value in group.items() if key not in _GROUP_NOT_COMPARED and value != {}}
     kept["template"] = normal.pod_template(group["template"])
     if "resources" in kept:
         kept["resources"] = normal.quantities(kept["resources"])

@@ -44,13 +44,13 @@ def carried(before: Iterable[Condition], facts: Iterable[Fact], generation: int,
     for fact in facts:
         status = _STATUS[fact.holds]
         previous = old.get(fact.type)
-        unchanged = previous is not None and previous.status == status
+        since = previous.last_transition_time if previous and previous.status == status else timestamp(now)
         ours[str(fact.type)] = Condition(
             type=str(fact.type),
             status=status,
             reason=fact.reason,
             message=fact.message,
-            last_transition_time=previous.last_transition_time if previous and unchanged else timestamp(now),
+            last_transition_time=since,
             observed_generation=generation,
         )
     return list(ours.values())

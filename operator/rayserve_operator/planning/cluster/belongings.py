@@ -28,12 +28,12 @@ def keep(observed: ObservedRayCluster, options: RenderOptions, now: datetime) ->
     """The steps that bring everything but the pods into order."""
     actions = [*_keep_services(observed), *_keep_others(observed, options, now)]
     # The API server gives a Role only where there is one.
-    bindings = [action for action in actions if isinstance(action, Apply) and action.kind is Kind.ROLE_BINDING]
+    bindings = [action for action in actions if action.kind is Kind.ROLE_BINDING]
     yield tuple(action for action in actions if action not in bindings)
     yield tuple(bindings)
 
 
-def _keep_others(observed: ObservedRayCluster, options: RenderOptions, now: datetime) -> Iterator[AnyAction]:
+def _keep_others(observed: ObservedRayCluster, options: RenderOptions, now: datetime) -> Iterator[Apply | Delete]:
     live = {(belonging.kind, belonging.meta.name): belonging for belonging in observed.belongings}
     for manifest in map(stamped, _wanted(observed, options, now)):
         kind = _kind_of(manifest)
@@ -76,7 +76,7 @@ def _named_ips(observed: ObservedRayCluster, role: str) -> frozenset[str]:
     return named if present.issubset(named) else present
 
 
-def _keep_services(observed: ObservedRayCluster) -> Iterator[AnyAction]:
+def _keep_services(observed: ObservedRayCluster) -> Iterator[Apply | Delete]:
     live = dict(observed.services)
     for manifest in map(stamped, _wanted_services(observed)):
         found = live.pop(manifest["metadata"]["name"], None)
@@ -94,7 +94,7 @@ def _wanted_services(observed: ObservedRayCluster) -> Iterator[Mapping[str, Any]
         yield services.cluster_serve_service(cluster)
 
 
-def _remove(unwanted: Iterable[BelongingView | ServiceView]) -> Iterator[AnyAction]:
+def _remove(unwanted: Iterable[BelongingView | ServiceView]) -> Iterator[Delete]:
     for view in unwanted:
         meta, kind = view.meta, view.kind if isinstance(view, BelongingView) else Kind.SERVICE
         if labels.APPLIED in meta.annotations and not meta.deleting:

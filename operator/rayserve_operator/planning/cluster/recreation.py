@@ -43,7 +43,7 @@ def remembered(observed: ObservedRayCluster) -> Annotate | None:
 
 def memory_of(cluster: RayCluster) -> dict[str, str]:
     """What a new head is to remember."""
-    return {labels.MADE_FROM: json.dumps(cluster.spec.manifest(), sort_keys=True)} if _applies(cluster) else {}
+    return {labels.MADE_FROM: json.dumps(cluster.spec.manifest())} if _applies(cluster) else {}
 
 
 def _applies(cluster: RayCluster) -> bool:

@@ -233,5 +233,5 @@ def _of_template(template: Mapping[str, Any], counts: Callable[[str], bool]) -> 
     for container in template.get("spec", {}).get("containers") or ():
         resources = container.get("resources") or {}
         amounts = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
-        total += sum((parse_quantity(str(value)) for key, value in amounts.items() if counts(key)), Decimal())
+        total += sum(parse_quantity(str(value)) for key, value in amounts.items() if counts(key))
     return total

@@ -39,8 +39,9 @@ def trouble_of(pod: PodView, now: datetime) -> Trouble | None:
             return Trouble(pod.meta.name, str(container.waiting), f"{where}: {detail}".rstrip(": "))
         if container.ended is not None and container.ended.reason != "Completed":
             return Trouble(pod.meta.name, container.ended.reason, f"{where} ended: {last_words(container.ended)}")
-        if container.crashed is not None and _has_crashed_lately(container, now):
-            again = f"has been started {container.restarts} times anew, last after: {last_words(container.crashed)}"
+        crashes = _crashes(container, now)
+        if crashes is not None:
+            again = f"has been started {container.restarts} times anew, last after: {last_words(crashes.last)}"
             return Trouble(pod.meta.name, "CrashLoop", f"{where} {again}")
     return None
 
@@ -54,20 +55,20 @@ def last_words(end: End) -> str:
 
 def recheck(pods: Iterable[PodView], now: datetime) -> timedelta | None:
     """When a trouble may be over although nothing happens."""
-    waits = [
-        container.crashed.at + LATELY - now
-        for pod in pods
-        for container in pod.containers
-        if container.crashed is not None and container.crashed.at is not None and _has_crashed_lately(container, now)
-    ]
-    return min(waits, default=None)
+    found = (_crashes(container, now) for pod in pods for container in pod.containers)
+    return min((crashes.told_for for crashes in found if crashes is not None), default=None)
 
 
-def _has_crashed_lately(container: ContainerView, now: datetime) -> bool:
-    crashed = container.crashed
-    return (
-        container.restarts >= _ONCE_MORE
-        and crashed is not None
-        and crashed.at is not None
-        and now - crashed.at < LATELY
-    )
+@dataclass(frozen=True, slots=True)
+class _Crashes:
+    last: End
+    told_for: timedelta
+    """How long they will still count as a trouble."""
+
+
+def _crashes(container: ContainerView, now: datetime) -> _Crashes | None:
+    last = container.crashed
+    if container.restarts < _ONCE_MORE or last is None or last.at is None:
+        return None
+    told_for = last.at + LATELY - now
+    return _Crashes(last, told_for) if told_for > timedelta() else None

@@ -54,7 +54,7 @@ class _Replica:
     state: _State
     pods: tuple[PodView, ...]
     index: int | None
-    why: str = ""
+    why: str
 
     @property
     def up(self) -> bool:
@@ -220,13 +220,11 @@ class _Group:
         Under autoscaling only Ray knows which worker is idle, so nothing that runs is given up unless it is named or
         all of the group is to go.
         """
-        if excess <= 0:
-            return []
         is_rays_choice = (
             self.observed.cluster.spec.autoscaling and not self.spec.suspend and self.spec.max_replicas != 0
         )
         expendable = [r for r in self.holding if not is_rays_choice or all(p.phase == "Pending" for p in r.pods)]
-        return sorted(expendable, key=lambda replica: replica.usefulness)[:excess]
+        return sorted(expendable, key=lambda replica: replica.usefulness)[: max(excess, 0)]
 
     def _relieved(self) -> list[_Replica]:
         """The orphans that are needed no more: others serve, or cannot come because the orphans take their room."""

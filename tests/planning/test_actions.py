@@ -1,0 +1,29 @@
+from rayserve_operator.model.raycluster import RayClusterStatus
+from rayserve_operator.planning.actions import Annotate, Announcement, Confirm, Create, Delete, Kind, Plan
+
+
+def test_kinds_are_called_as_users_know_them() -> None:
+    assert {str(kind) for kind in Kind} == {
+        "RayService", "RayCluster", "Pod", "Service", "ControllerRevision", "ServiceAccount", "Role", "RoleBinding",
+        "PersistentVolumeClaim", "NetworkPolicy", "Ingress", "PodDisruptionBudget", "Job", "Issuer", "Certificate",
+        "PodGroup of Volcano", "PodGroup", "Secret", "Node", "Namespace", "Event",
+    }  # fmt: skip
+
+
+def test_an_action_asks_for_nothing_that_is_not_said() -> None:
+    created = Create(kind=Kind.POD, manifest={})
+    noted = Annotate(kind=Kind.POD, name="a", uid="u")
+    deleted = Delete(kind=Kind.POD, name="a", uid="u")
+    confirmed = Confirm(kind=Kind.POD, name="a", uid="u")
+    assert (created.name_prefix, created.drawn_key, created.announce) == (None, None, None)
+    assert (noted.annotations, noted.labels) == (None, None)
+    assert (deleted.version, confirmed.version) == (None, None)
+
+
+def test_a_plan_that_says_nothing_does_nothing() -> None:
+    plan = Plan(status=RayClusterStatus())
+    assert (plan.steps, plan.announcements, plan.recheck_after) == ((), (), None)
+
+
+def test_what_is_told_is_no_warning_unless_it_is_said() -> None:
+    assert Announcement("Created", "Created a pod").type == "Normal"
