@@ -267,6 +267,7 @@ async def roll_out(rollout: Rollout, at: int | None = None, blow: Blow | None = 
             await story.perform("edit", wanted)
         await wait(UNDER_WAY)
         sent = story.network.sent - begun
+        story.world.demand = 1
         await story.settle(UNDER_WAY)
         if rollout.reason is None:
             story.assert_reached()

@@ -421,12 +421,12 @@ def _is_on_floors(config: ServeConfig, wish: Wish) -> bool:
     wanted = scalings(wish.config.applications)
     for key, scaling in scalings(config.applications).items():
         least, most = wanted[key]["min_replicas"], wanted[key]["max_replicas"]
-        is_raised = scaling["min_replicas"] > least
+        ordered = scaling.get("initial_replicas")
         if not least <= scaling["min_replicas"] <= most:
             return False
-        if is_raised and scaling.get("initial_replicas") != scaling["min_replicas"]:
+        if scaling["min_replicas"] > least and ordered != scaling["min_replicas"]:
             return False
-        if not is_raised and scaling.get("initial_replicas") not in (None, wanted[key].get("initial_replicas")):
+        if ordered not in (None, scaling["min_replicas"], wanted[key].get("initial_replicas")):
             return False
     return True
 

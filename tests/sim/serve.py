@@ -204,7 +204,7 @@ def _step(deployment: Deployment, now: float, *, has_workers: bool, demand: int 
     if not has_workers:
         deployment.running, deployment.is_updating = 0, True
         return False
-    if deployment.is_autoscaled and not deployment.is_updating:
+    if deployment.is_autoscaled:
         _autoscale(deployment, now, demand)
     possible = deployment.target if room is None else min(deployment.target, room)
     if deployment.running > possible:
