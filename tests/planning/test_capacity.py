@@ -190,6 +190,10 @@ def test_when_the_warm_up_is_over_traffic_goes_to_what_there_is() -> None:
     on_two = {**over, labels.FLOORS: json.dumps({"app": {"D": 2}})}
     settled = pending(2, serve=report(on_floors(SCALED, {"app": {"D": 2}}), 2), notes=on_two)
     assert "point demo-serve-svc at demo-b" in in_words(plan(serving(), settled))
+    to_one = plan(serving(), pending(1, serve=report(text, 1, "DEPLOYING", "UPDATING"), notes=over))
+    assert json.loads(noted(to_one, labels.FLOORS)) == {"app": {"D": 1}}, "Serve goes down again only by an order"
+    ordered = json.loads(on_floors(SCALED, {"app": {"D": 1}}))["applications"][0]["deployments"][0]
+    assert ordered["autoscaling_config"]["initial_replicas"] == 1
     early = {**NOTED, labels.WARM_SINCE: ago(299)}
     assert in_words(plan(serving(), pending(2, notes=early))) == []
 

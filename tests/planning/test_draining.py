@@ -128,3 +128,10 @@ def test_status_says_that_the_old_cluster_is_drained() -> None:
     status = plan(cluster(routed=900, retired=50, ongoing=1)).status
     [reconciling] = [c for c in status.conditions if c.type == "Reconciling"]
     assert (reconciling.status, reconciling.message) == ("False", "cluster demo-b serves; demo-a is drained")
+
+
+def test_a_drained_cluster_that_must_serve_once_more_has_a_drain_of_its_own_again() -> None:
+    back = cluster(routed=900, retired=50, quiet=10)
+    third = cluster("demo-c", SECOND, pods=())
+    result = plan_service(world(SECOND, back, third, active=back, revisions=REVISIONS), SECOND, NOW)
+    assert "note not retired-at, not quiet-since on demo-a" in in_words(result)

@@ -33,7 +33,12 @@ from rayserve_operator.render import labels
 
 from .apiserver import LATENCY, MISSING, without_foreign_status
 from .manifests import Json, copied, merged, name_of, owner_of, uid_of
-from .world import Head, World
+from .serve import Serve
+from .virtual_time import wait
+from .world import World
+
+SERVE_STARTS = 1.5
+"""Seconds for which the first PUT to a head is not answered, while Serve starts."""
 
 Answer = TypeVar("Answer")
 
@@ -49,6 +54,10 @@ class Fault(Enum):
     REFUSED = "the write is refused"
 
 
+Meddling = Callable[[], None]
+"""What somebody else does the moment before a write takes effect."""
+
+
 @dataclass(frozen=True)
 class Write:
     """A write of the operator that is about to take effect."""
@@ -59,6 +68,8 @@ class Write:
     after: Json | None
     is_late: bool = False
     """Whether its answer was given up long ago."""
+    grace: int | None = None
+    """Seconds that a pod which is deleted is given to end."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +77,9 @@ class Submission:
     """A Serve config on its way into a head."""
 
     pod: Json
-    head: Head
-    digest: str
+    serve: Serve
+    config: ServeConfig
+    is_late: bool = False
 
 
 @dataclass
@@ -77,22 +89,32 @@ class Network:
     witness: Callable[[Write | Submission], None]
     """Sees every write before it takes effect."""
     on_crash: Callable[[], None] = lambda: None
-    fault: tuple[int, Fault] | None = None
-    """Which write from now on is befallen by what."""
+    fault: tuple[int, Fault | Meddling] | None = None
+    """Which write from now on is befallen by what, or what somebody does at that moment."""
     cut_off_until: float = 0.0
     """Until when the API server is not reached."""
     silent_until: float = 0.0
     """Until when no Ray answers."""
+    mute_until: float = 0.0
+    """Until when no pod's metrics tell of requests."""
+    sent: int = 0
+    """Writes that have arrived, Kubernetes events apart."""
     writes: Counter[str] = field(default_factory=Counter)
+    """Writes that took effect."""
     log: list[str] = field(default_factory=list)
 
     def strikes(self) -> Fault | None:
-        """What befalls this write."""
+        """What befalls this write; what somebody else does meanwhile is done."""
         if self.fault is None:
             return None
         left, fault = self.fault
         self.fault = (left - 1, fault) if left else None
-        return None if left else fault
+        if left:
+            return None
+        if isinstance(fault, Fault):
+            return fault
+        fault()
+        return None
 
 
 class Client:
@@ -184,7 +206,7 @@ class Client:
             if uid_of(found) != uid or (version and found["metadata"]["resourceVersion"] != version):
                 raise Superseded(f"{kind} {name} is not as it was")
 
-        return await self._write("delete", kind, name, effect)
+        return await self._write("delete", kind, name, effect, grace)
 
     # Ray. ----------------------------------------------------------------------------------------------------
 
@@ -192,14 +214,26 @@ class Client:
         return await self._ask(address, self._serve_status)
 
     async def submit(self, address: str, config: ServeConfig, token: str | None) -> None:
-        def effect(pod: Json, head: Head) -> None:
-            self.tell(f"PUT {config.digest} to {name_of(pod)}")
-            self.network.writes["submit"] += 1
-            self.network.witness(Submission(pod, head, config.digest))
-            head.config, head.submitted = config, self.world.seconds
-            self.world.stir()
+        words = f"PUT {config.digest}"
 
-        await self._ask(address, effect)
+        def perform(pod: Json, serve: Serve, *, is_late: bool = False) -> bool:
+            self.tell(f"{words} to {name_of(pod)}")
+            self.network.writes["submit"] += 1
+            self.network.witness(Submission(pod, serve, config, is_late))
+            self.world.stir()
+            is_first = serve.started is None
+            serve.put(config, self.world.seconds)
+            return is_first
+
+        def late(pod: Json, serve: Serve) -> None:
+            if self.world.heads.get(uid_of(pod)) is serve:
+                perform(pod, serve, is_late=True)
+
+        def arrive(pod: Json, serve: Serve) -> bool:
+            return self._befallen(words, lambda: perform(pod, serve), lambda: late(pod, serve), Unavailable)
+
+        if await self._ask(address, arrive):
+            await wait(SERVE_STARTS)
 
     async def proxy_answers(self, host: str, port: int, *, https: bool) -> bool:
         def asked() -> bool:
@@ -211,7 +245,7 @@ class Client:
     async def ongoing_requests(self, host: str, port: int) -> int | None:
         def asked() -> int | None:
             pod = self._pod_at(host)
-            if pod is None or self.world.seconds < self.network.silent_until:
+            if pod is None or self.world.seconds < max(self.network.silent_until, self.network.mute_until):
                 return None
             return self.world.ongoing_requests(pod)
 
@@ -221,23 +255,14 @@ class Client:
         found = (pod for pod in self.world.all(Kind.POD) if f"ip-{uid_of(pod)}" == host)
         return next((pod for pod in found if self.world.is_up(pod)), None)
 
-    def _serve_status(self, pod: Json, head: Head) -> ServeStatus:
+    def _serve_status(self, pod: Json, serve: Serve) -> ServeStatus:
         world = self.world
-        if head.config is None:
+        if serve.started is None:
             return ServeStatus.parse({"controller_info": {}, "applications": {}})
-        is_deployed = head.deployed(world.seconds)
-        state = "RUNNING" if is_deployed and head.serves else "DEPLOYING"
-        if head.is_broken and is_deployed:
-            state = "DEPLOY_FAILED"
-        applications = {
-            app["name"]: {"status": state, "source": "declarative", "deployed_app_config": _in_rays_spelling(app)}
-            for app in head.config.document["applications"]
-        }
         workers = [w for w in world.pods(owner_of(pod), labels.WORKER) if world.body(w).joined == uid_of(pod)]
-        serving = [worker["status"]["podIP"] for worker in workers if head.serves and world.is_up(worker)]
-        addresses = [pod["status"]["podIP"], *serving] if is_deployed else []
-        proxies = {ip: {"node_ip": ip, "status": "HEALTHY"} for ip in addresses}
-        return ServeStatus.parse({"controller_info": {"a": 1}, "applications": applications, "proxies": proxies})
+        statuses = {found["status"]["podIP"]: world.proxy(found) for found in (pod, *workers) if world.is_up(found)}
+        proxies = {ip: {"node_ip": ip, "status": status} for ip, status in statuses.items() if status}
+        return ServeStatus.parse({"controller_info": {"a": 1}, "applications": serve.answer(), "proxies": proxies})
 
     # On the way. ---------------------------------------------------------------------------------------------
 
@@ -286,7 +311,9 @@ class Client:
         assert answer is not None
         return answer
 
-    async def _write(self, verb: str, kind: Kind, name: str, effect: Callable[[], Json | None]) -> Json | None:
+    async def _write(
+        self, verb: str, kind: Kind, name: str, effect: Callable[[], Json | None], grace: int | None = None
+    ) -> Json | None:
         world, network, words = self.world, self.network, f"{verb} {kind} {name}"
 
         def perform(*, is_late: bool = False) -> Json | None:
@@ -294,7 +321,7 @@ class Client:
             after = effect()
             if kind is not Kind.EVENT:
                 self.tell(words)
-                network.witness(Write(verb, kind, before, after, is_late))
+                network.witness(Write(verb, kind, before, after, is_late, grace))
             network.writes[f"{verb} {kind}"] += 1
             if after is not None:
                 return world.put(kind, after)
@@ -302,44 +329,56 @@ class Client:
             return world.find(kind, name)
 
         def late() -> None:
-            try:
-                perform(is_late=True)
-            except OperatorError as error:
-                self.tell(f"{words} came too late: {error}")
+            perform(is_late=True)
 
         def arrive() -> Json | None:
             if kind is Kind.EVENT:
                 return perform()
             if world.seconds < network.cut_off_until:
                 raise OutcomeUnknown(words)
-            fault = None if self.is_dead else network.strikes()
-            if fault is None:
-                return perform()
-            self.tell(f"{fault.name} at {words}")
-            match fault:
-                case Fault.CRASH_BEFORE:
-                    network.on_crash()
-                    raise Unavailable(words)
-                case Fault.UNAVAILABLE:
-                    raise Unavailable(words)
-                case Fault.REFUSED:
-                    raise Refused(words)
-                case Fault.LATE_EFFECT:
-                    asyncio.get_running_loop().call_later(world.chance.uniform(0.1, 3), late)
-                    raise OutcomeUnknown(words)
-                case Fault.LOST_ANSWER:
-                    perform()
-                    raise OutcomeUnknown(words)
-                case Fault.CRASH_AFTER:
-                    perform()
-                    network.on_crash()
-                    raise OutcomeUnknown(words)
+            return self._befallen(words, perform, late, OutcomeUnknown)
 
         return await self._travel(arrive)
 
-    async def _ask(self, address: str, question: Callable[[Json, Head], Answer]) -> Answer:
+    def _befallen(
+        self, words: str, perform: Callable[[], Answer], late: Callable[[], object], lost: type[OperatorError]
+    ) -> Answer:
+        """A write that has arrived, with what befalls it. `lost` is what its sender makes of an answer that is lost."""
+        network, world = self.network, self.world
+
+        def too_late() -> None:
+            try:
+                late()
+            except OperatorError as error:
+                self.tell(f"{words} came too late: {error}")
+
+        network.sent += 1
+        fault = None if self.is_dead else network.strikes()
+        if fault is None:
+            return perform()
+        self.tell(f"{fault.name} at {words}")
+        match fault:
+            case Fault.CRASH_BEFORE:
+                network.on_crash()
+                raise Unavailable(words)
+            case Fault.UNAVAILABLE:
+                raise Unavailable(words)
+            case Fault.REFUSED:
+                raise Refused(words)
+            case Fault.LATE_EFFECT:
+                asyncio.get_running_loop().call_later(world.chance.uniform(0.1, 3), too_late)
+                raise lost(words)
+            case Fault.LOST_ANSWER:
+                perform()
+                raise lost(words)
+            case Fault.CRASH_AFTER:
+                perform()
+                network.on_crash()
+                raise lost(words)
+
+    async def _ask(self, address: str, question: Callable[[Json, Serve], Answer]) -> Answer:
         def arrive() -> Answer:
-            if self.world.seconds < self.network.silent_until:
+            if self.world.seconds < max(self.network.silent_until, self.world.frozen_until):
                 raise Unavailable("Ray hangs")
             for pod in self.world.all(Kind.POD):
                 head = self.world.heads.get(uid_of(pod))
@@ -359,11 +398,3 @@ class Client:
         if kind in MISSING:
             raise NotFound(f"the server could not find the requested resource: {kind}")
         return self.world.watched(kind)
-
-
-def _in_rays_spelling(app: Json) -> Json:
-    """What Ray answers of an application; some of it as only Ray knows to say it."""
-    spelled: Json = copied(app)
-    if "odd" in app["import_path"]:
-        spelled["runtime_env"] = {"env_vars": {"ADDED": "by Ray"}}
-    return spelled

@@ -13,15 +13,25 @@ from rayserve_operator.render import labels
 
 from .manifests import Json, merged, name_of, uid_of
 from .rules import DELAY, NAME, SERVE_SERVICE, Wish, wanted_pods
+from .serve import as_written
 from .story import Story
 
 SERVE = """\
 {options}applications:
-- name: app
+{front}- name: app
   import_path: app:{code}
   deployments:
-  - {{name: D, num_replicas: {replicas}}}
+  - {{name: D, {replicas}}}
 """
+FRONT = """\
+- name: front
+  import_path: front:{code}
+  route_prefix: /front
+  deployments:
+  - {{name: F, num_replicas: 1}}
+"""
+Scaling = tuple[int, int, int | None]
+"""min_replicas, max_replicas and initial_replicas of a deployment that Serve scales."""
 
 Group = tuple[str, int, int, int]
 """Name, replicas, minReplicas, maxReplicas."""
@@ -41,22 +51,30 @@ def spec(
     autoscaling: bool = False,
     port: int | None = None,
     service_ports: tuple[int, ...] = (),
+    front: str | None = None,
+    scaling: Scaling | None = None,
+    worker_image: str | None = None,
+    strategy: Mapping[str, Any] | None = None,
 ) -> Json:
     """A RayService's spec."""
     ports = [{"name": f"p{number}", "port": number} for number in service_ports]
     return {
         "serveConfigV2": SERVE.format(
-            options=f"http_options: {{port: {port}}}\n" if port else "", code=code, replicas=replicas
+            options=f"http_options: {{port: {port}}}\n" if port else "",
+            front=FRONT.format(code=front) if front else "",
+            code=code,
+            replicas=f"autoscaling_config: {_scaling(*scaling)}" if scaling else f"num_replicas: {replicas}",
         ),
         "rayClusterDeletionDelaySeconds": DELAY,
         **({"serveService": {"spec": {"ports": ports}}} if ports else {}),
+        **({"upgradeStrategy": dict(strategy)} if strategy else {}),
         "rayClusterConfig": {
             **({"enableInTreeAutoscaling": True} if autoscaling else {}),
             "headGroupSpec": {"template": template("head", image)},
             "workerGroupSpecs": [
                 {
                     "groupName": name,
-                    "template": template("worker", image),
+                    "template": template("worker", worker_image or image),
                     "replicas": max(low, min(wanted, high)),
                     "minReplicas": low,
                     "maxReplicas": high,
@@ -65,6 +83,11 @@ def spec(
             ],
         },
     }
+
+
+def _scaling(least: int, most: int, initial: int | None) -> Json:
+    bounds = {"min_replicas": least, "max_replicas": most}
+    return bounds if initial is None else bounds | {"initial_replicas": initial}
 
 
 class ServiceStory(Story):
@@ -88,10 +111,10 @@ class ServiceStory(Story):
         """Names of the RayClusters."""
         return [name_of(cluster) for cluster in self.world.all(Kind.RAY_CLUSTER)]
 
-    def condition(self, type_: str) -> str | None:
-        """Status of a condition of the RayService."""
+    def condition(self, type_: str, what: str = "status") -> str | None:
+        """Status, or something else, of a condition of the RayService."""
         conditions = self.service.get("status", {}).get("conditions", ())
-        return next((c["status"] for c in conditions if c["type"] == type_), None)
+        return next((c[what] for c in conditions if c["type"] == type_), None)
 
     # What the user does. -------------------------------------------------------------------------------------
 
@@ -126,7 +149,7 @@ class ServiceStory(Story):
         new = self.world.put(Kind.RAY_SERVICE, {"metadata": {"name": NAME}, **(old or {}), "spec": dict(wanted)})
         self._is_valid = is_valid
         if is_valid:
-            self.rules.wishes.append(Wish.of(self.world.seconds, uid_of(new), new["spec"]))
+            self.rules.wish(Wish.of(self.world.seconds, uid_of(new), new["spec"]))
 
     def _earlier(self, steps: int) -> Json:
         wishes = self.rules.wishes
@@ -178,12 +201,23 @@ class ServiceStory(Story):
 
     def assert_reached(self) -> None:
         """What the user wants is there, and nothing else."""
-        world, wish = self.world, self.rules.wishes[-1]
+        self._assert_serves(self.rules.wishes[-1], {"Reconciling": "False"})
+
+    def assert_given_up(self, reason: str, served: Wish) -> None:
+        """What served before the user's last wish serves, nothing else is there, and the status says why."""
+        told = f"{self.service.get('status', {}).get('conditions')}"
+        assert self.condition("Stalled", "reason") == reason, told
+        self._assert_serves(served, {"Reconciling": "False", "Stalled": "True"})
+
+    def _assert_serves(self, wish: Wish, conditions: Mapping[str, str]) -> None:
+        world = self.world
         told = f"{self.service.get('status', {}).get('conditions')}"
         assert len(self.clusters) == 1, f"{self.clusters}: {told}"
         [cluster] = world.all(Kind.RAY_CLUSTER)
         name = name_of(cluster)
-        assert world.runs(name) == wish.digest, told
+        runs = world.runs(name)
+        assert runs is not None, told
+        assert as_written(runs) == as_written(wish.config.applications), told
         assert world.takes_traffic(name), told
         service = world.find(Kind.SERVICE, SERVE_SERVICE)
         assert service is not None, told
@@ -199,9 +233,9 @@ class ServiceStory(Story):
         assert all((group["minReplicas"], group["maxReplicas"]) == (0, 0) for group in live.values())
         wanted = {group["groupName"]: wanted_pods(cluster, group) for group in cluster["spec"]["workerGroupSpecs"]}
         assert self.counts(cluster) == wanted | {labels.HEAD_GROUP: 1}
-        self._assert_told(name)
+        self._assert_told(name, conditions)
 
-    def _assert_told(self, name: str) -> None:
+    def _assert_told(self, name: str, conditions: Mapping[str, str]) -> None:
         status = self.service["status"]
         assert status["observedGeneration"] == self.service["metadata"]["generation"]
         assert status["activeServiceStatus"]["rayClusterName"] == name
@@ -210,8 +244,8 @@ class ServiceStory(Story):
             "SpecValid": "True",
             "Ready": "True",
             "UpgradeInProgress": "False",
-            "Reconciling": "False",
             "ApplicationsHealthy": "True",
+            **conditions,
         }
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from rayserve_operator.engine.store import WATCHED
 from rayserve_operator.model.raycluster import RayClusterSpec
 from rayserve_operator.model.rayservice import RayServiceSpec
+from rayserve_operator.model.serve import ServeConfig
 from rayserve_operator.model.serve_parsing import parse_serve_config
 from rayserve_operator.planning.actions import Kind
 from rayserve_operator.planning.changes import cluster_part, compare
@@ -15,6 +18,7 @@ from rayserve_operator.render import labels
 
 from .client import Network, Submission, Write
 from .manifests import Json, is_leaving, name_of, owner_of, uid_of
+from .serve import digest_of, essence_of, scalings
 from .world import World
 
 NAME = "demo"
@@ -22,6 +26,8 @@ SERVE_SERVICE = f"{NAME}-serve-svc"
 DELAY = 60
 NODE_LOST_AFTER = 60.0
 """Seconds of silence after which the operator gives up a head on a node, where nothing else is said."""
+SPARE = 2
+"""Pods that take traffic, of which a new cluster must have as many as the old one."""
 PROMPT = 1.5
 """Seconds that the operator's view of the world is behind at most, while nothing holds up the watches."""
 
@@ -34,12 +40,27 @@ class Wish:
     uid: str
     """Of the RayService that it stood in."""
     spec: RayServiceSpec
-    digest: str
+    config: ServeConfig
 
     @classmethod
     def of(cls, since: float, uid: str, spec: Json) -> Wish:
         parsed = RayServiceSpec.model_validate(spec)
-        return cls(since, uid, parsed, parse_serve_config(parsed.serve_config_v2).digest)
+        return cls(since, uid, parsed, parse_serve_config(parsed.serve_config_v2))
+
+    @property
+    def essence(self) -> str:
+        """Stands for its Serve config, with floors or without."""
+        return essence_of(self.config.applications)
+
+    @property
+    def part(self) -> str:
+        """Stands for what takes a cluster of its own."""
+        return digest_of({"pods": cluster_part(self.spec.ray_cluster_config), "serve": self.config.cluster_part})
+
+    @property
+    def revision(self) -> tuple[str, str]:
+        """Stands for the pair of both."""
+        return self.part, self.config.digest
 
 
 @dataclass
@@ -54,8 +75,15 @@ class History:
 
     def highest(self, since: float, now: float) -> int:
         """The highest that it was since a moment."""
+        return max(self._values(since, now), default=0)
+
+    def lowest(self, since: float, now: float) -> int:
+        """The lowest that it was since a moment."""
+        return min(self._values(since, now), default=0)
+
+    def _values(self, since: float, now: float) -> Iterable[int]:
         ends = [*(start for start, _ in self.changes[1:]), now]
-        return max((value for (_, value), end in zip(self.changes, ends, strict=True) if end >= since), default=0)
+        return (value for (_, value), end in zip(self.changes, ends, strict=True) if end >= since)
 
 
 class Rules:
@@ -81,11 +109,31 @@ class Rules:
         self._was_routed: set[str] = set()
         self._left_traffic: dict[str, float] = {}
         self._pod_names: set[str] = set()
+        self._replicas: dict[tuple[str, str, str], History] = defaultdict(History)
+        """Replicas that Ray told of, by cluster, application and deployment."""
+        self._serving: dict[str, History] = defaultdict(History)
+        """Pods that take traffic, or would, by cluster."""
+        self._works_since: dict[str, float] = {}
+        """Since when a cluster works, whether or not it has the capacity of another."""
+        self._behind_since: dict[str, float] = {}
+        """Since when the EndpointSlices of the serve Service name pods of a cluster."""
+        self._is_meddled_with = False
+        """Whether a hand has pointed the Service elsewhere, so that requests go where nobody expects them."""
+        self._given_up: set[tuple[str, str]] = set()
+        """Revisions that were given up, and have been the goal ever since."""
+        self.count: dict[str, int] = defaultdict(int)
+        """How often a write was held against a rule, by what it does."""
 
     # What is noted. ------------------------------------------------------------------------------------------
 
     def saw(self, kind: Kind, new: Json | None) -> None:
         """Take note of a change in the world, whoever made it."""
+        if kind is Kind.REVISION and new is None:
+            # What was noted on it is forgotten.
+            self._given_up.clear()
+        if kind is Kind.SERVICE and new is not None and name_of(new) == SERVE_SERVICE:
+            target = new["spec"]["selector"].get(labels.CLUSTER)
+            self._is_meddled_with |= target != new["metadata"].get("annotations", {}).get(labels.ACTIVE_CLUSTER)
         if kind is not Kind.RAY_CLUSTER or new is None:
             return
         for group in new["spec"]["workerGroupSpecs"]:
@@ -95,14 +143,35 @@ class Rules:
     def look(self) -> None:
         """Remember for a while what is true now."""
         now = self.world.seconds
+        behind = self.world.endpoints(SERVE_SERVICE)
         for cluster in self.world.all(Kind.RAY_CLUSTER):
             name = name_of(cluster)
-            digest = self.world.runs(name)
-            if digest is not None and self.world.takes_traffic(name):
-                self._fit_at[name, digest] = now
+            found, serving = self.world.runs(name), self.world.serving_pods(name)
+            if found is not None and serving:
+                self._fit_at[name, essence_of(found)] = now
+            self._serving[name].note(now, len(serving))
+            if any(owner_of(pod) == name and name_of(pod) in behind for pod in self.world.all(Kind.POD)):
+                self._behind_since.setdefault(name, now)
+            else:
+                self._behind_since.pop(name, None)
+            self._look_at_serve(name)
         for pod in self.world.all(Kind.POD):
             if self._is_excused(pod):
                 self._excused_at[uid_of(pod)] = now
+
+    def _look_at_serve(self, cluster: str) -> None:
+        now, serve = self.world.seconds, self.world.serve(cluster)
+        if serve is None or now < max(self.world.frozen_until, self.network.silent_until):
+            return
+        if serve.works is not None:
+            self._works_since.setdefault(cluster, now)
+        for (app, deployment), count in serve.replicas().items():
+            self._replicas[cluster, app, deployment].note(now, count)
+
+    def wish(self, wish: Wish) -> None:
+        """Take note of what the user wants from now on."""
+        self._given_up = {revision for revision in self._given_up if revision == wish.revision}
+        self.wishes.append(wish)
 
     def _is_excused(self, pod: Json) -> bool:
         """Whether a worker may be deleted although the autoscaler did not ask for it."""
@@ -153,8 +222,13 @@ class Rules:
                 self._cluster_deleted(before)
             case "delete", Kind.POD if before is not None:
                 self._pod_deleted(before)
+                if write.grace is not None:
+                    self._drained(owner_of(before))
+            case "merge", Kind.REVISION if after is not None:
+                self._revision_noted(after, is_late=write.is_late)
             case "create", Kind.RAY_CLUSTER if after is not None:
                 self._cluster_created(after)
+                self._not_again(after, is_late=write.is_late)
             case "create", Kind.POD if after is not None:
                 self._pod_created(after)
             case (("create" | "apply"), Kind.SERVICE) if after is not None and name_of(after) == SERVE_SERVICE:
@@ -194,9 +268,15 @@ class Rules:
             return
         living = self.world.find(Kind.RAY_CLUSTER, target) is not None
         self._must(living or self._slack > PROMPT, f"traffic goes to {target}, which does not exist")
-        was_fit = any(self._fit_at.get((target, wish.digest), -1.0) >= now - self._slack for wish in self._recent())
+        fitting = [w for w in self._recent() if self._fit_at.get((target, w.essence), -1.0) >= now - self._slack]
         abandoned = self._routed is None or self.world.find(Kind.RAY_CLUSTER, self._routed) is None
-        self._must(was_fit or (abandoned and target in self._was_routed), f"traffic goes to {target}, which is not fit")
+        self._must(
+            bool(fitting) or (abandoned and target in self._was_routed), f"traffic goes to {target}, which is not fit"
+        )
+        if self._routed is not None and not abandoned and target not in self._was_routed:
+            self.count["switch"] += 1
+            short = [self._shortfall(target, self._routed, wish) for wish in fitting]
+            self._must(not all(short), f"traffic goes to {target}, which lacks {short}")
         if self._routed is not None:
             self._left_traffic[self._routed] = now
         self._left_traffic.pop(target, None)
@@ -209,10 +289,68 @@ class Rules:
         stamp = (service or {"metadata": {}})["metadata"].get("annotations", {}).get(labels.ACTIVE_CLUSTER)
         self._must(name != stamp, f"{name} takes traffic and is deleted")
         if name in self._was_routed:
-            left = self._left_traffic.get(name)
-            self._must(
-                left is not None and self.world.seconds - left >= DELAY, f"{name} left traffic at {left} and is deleted"
-            )
+            self._drained(name)
+
+    def _shortfall(self, new: str, old: str, wish: Wish) -> list[str]:
+        """What a cluster lacks to take over from another with what the user wishes."""
+        now, since = self.world.seconds, self.world.seconds - self._slack
+        patience = wish.spec.warm_up_timeout - self._slack
+        if not wish.spec.needs_parity and now - self._works_since.get(new, now) >= patience:
+            return []
+        lacking = []
+        for (app, deployment), scaling in scalings(wish.config.applications).items():
+            needed = min(self._replicas[old, app, deployment].lowest(since, now), scaling["max_replicas"])
+            found = self._replicas[new, app, deployment].highest(since, now)
+            if found < needed:
+                lacking.append(f"{needed - found} of {needed} replicas of {deployment}")
+        cluster = self.world.find(Kind.RAY_CLUSTER, new)
+        config = RayClusterSpec.model_validate(cluster["spec"]) if cluster else wish.spec.ray_cluster_config
+        possible = 1 + sum((group.replicas or 0) * (group.num_of_hosts or 1) for group in config.worker_group_specs)
+        needed = min(SPARE, possible, self._serving[old].lowest(since, now))
+        found = self._serving[new].highest(since, now)
+        return [*lacking, f"{needed - found} of {needed} pods"] if found < needed else lacking
+
+    def _drained(self, name: str) -> None:
+        """A cluster that has taken traffic ends, wholly or pod by pod."""
+        now, left = self.world.seconds, self._left_traffic.get(name)
+        if left is None:
+            self._must(False, f"{name} never left traffic and ends")
+            return
+        self.count["drain"] += 1
+        wishes = self._recent()
+        delay = min(wish.spec.deletion_delay for wish in wishes)
+        self._must(now - left >= delay, f"{name} left traffic at {left} and ends")
+        if self._is_meddled_with:
+            return
+        longest = min(wish.spec.drain_timeout for wish in wishes)
+        lives = any(
+            self.world.body(pod).runs and not is_leaving(pod)
+            for pod in self.world.all(Kind.POD)
+            if owner_of(pod) == name
+        )
+        is_asked = lives and self.world.has_requests(name)
+        self._must(not is_asked or now - left >= longest, f"{name} ends with requests under way")
+        behind = self._behind_since.get(name, now)
+        self._must(now - behind <= self._slack, f"{name} ends, and is behind the Service since {behind}")
+
+    def _revision_noted(self, after: Json, *, is_late: bool) -> None:
+        """A revision is given up, if that is what is noted."""
+        if labels.FAILED not in after["metadata"].get("annotations", {}) or is_late:
+            return
+        wish = Wish.of(0.0, "", after["data"]["spec"])
+        self.count["given up"] += 1
+        self._must(any(wish.revision == recent.revision for recent in self._recent()), "what is no goal was given up")
+        if wish.revision == self.wishes[-1].revision:
+            self._given_up.add(wish.revision)
+
+    def _not_again(self, after: Json, *, is_late: bool) -> None:
+        """A cluster is made for a revision that was given up only where nothing else is left to serve."""
+        options = json.loads(after["metadata"]["annotations"][labels.SERVE_OPTIONS])
+        config = RayClusterSpec.model_validate(after["spec"])
+        part = digest_of({"pods": cluster_part(config), "serve": options})
+        clusters = [found for found in self.world.all(Kind.RAY_CLUSTER) if not is_leaving(found)]
+        is_again = part in {given_up for given_up, _ in self._given_up} and bool(clusters)
+        self._must(not is_again or is_late or self._slack > PROMPT, f"{name_of(after)} is made though it was given up")
 
     def _cluster_created(self, after: Json) -> None:
         name, owner = name_of(after), after["metadata"]["ownerReferences"]
@@ -261,16 +399,36 @@ class Rules:
             self._must(False, f"{name_of(before)} lives, and nobody asked to delete it")
 
     def _submission(self, sent: Submission) -> None:
-        name = owner_of(sent.pod)
+        name, essence = owner_of(sent.pod), essence_of(sent.config.applications)
         cluster = self.world.find(Kind.RAY_CLUSTER, name)
-        self._must(sent.digest in [wish.digest for wish in self.wishes], "a config that nobody wanted")
+        wishes = [wish for wish in self.wishes if wish.essence == essence]
+        self.count["submission"] += 1
+        self._must(any(_is_on_floors(sent.config, wish) for wish in wishes), "a config that nobody wanted")
         if cluster is not None:
             spec = RayClusterSpec.model_validate(cluster["spec"])
-            fitting = [w.digest for w in self.wishes if not compare(spec, w.spec.ray_cluster_config).rebuild]
-            self._must(sent.digest in fitting, f"{name} was sent the Serve config of another cluster's revision")
-        is_new = sent.head.config is None or sent.head.config.digest != sent.digest
-        is_odd = sent.head.config is not None and "odd" in str(sent.head.config.document)
-        self._must(is_new or is_odd, f"{name} was sent what it has")
+            wishes = [wish for wish in wishes if not compare(spec, wish.spec.ray_cluster_config).rebuild]
+            self._must(bool(wishes), f"{name} was sent the Serve config of another cluster's revision")
+            is_again = bool(wishes) and all(wish.revision in self._given_up for wish in wishes)
+            may_again = sent.is_late or sent.serve.started is None or self._slack > PROMPT
+            self._must(not is_again or may_again, f"{name} was sent a config that was given up")
+        runs = sent.serve.runs
+        is_new = runs is None or runs != {app: dict(found) for app, found in sent.config.applications.items()}
+        self._must(is_new or sent.is_late or "odd" in str(runs), f"{name} was sent what it has")
+
+
+def _is_on_floors(config: ServeConfig, wish: Wish) -> bool:
+    """Whether a config is what the user wishes, but for replicas that a new cluster starts with."""
+    wanted = scalings(wish.config.applications)
+    for key, scaling in scalings(config.applications).items():
+        least, most = wanted[key]["min_replicas"], wanted[key]["max_replicas"]
+        ordered = scaling.get("initial_replicas")
+        if not least <= scaling["min_replicas"] <= most:
+            return False
+        if scaling["min_replicas"] > least and ordered != scaling["min_replicas"]:
+            return False
+        if ordered not in (None, scaling["min_replicas"], wanted[key].get("initial_replicas")):
+            return False
+    return True
 
 
 def wanted_replicas(cluster: Json, group: Json) -> int:

@@ -67,7 +67,7 @@ class Story:
         self.world = World(random.Random(seed))
         self.network = Network(self.rules.judge, self._crash)
         self.rules.world, self.rules.network = self.world, self.network
-        self.world.on_change = self.rules.saw
+        self.world.on_change, self.world.on_step = self.rules.saw, self.rules.look
         self.lives: list[Client] = []
         self.operator: Operator
         self._alarm = _Alarm(self.rules)
@@ -150,20 +150,30 @@ class Story:
                 world.load = argument
             case "lag":
                 kind, seconds = argument
-                self._impatient_until(seconds)
+                self.impatient_until(seconds)
                 world.hold(kind, seconds)
             case "cut":
                 kind, seconds = argument
-                self._impatient_until(seconds)
+                self.impatient_until(seconds)
                 world.cut(kind, seconds)
             case "fault":
-                self._impatient_until(10)
+                self.impatient_until(10)
                 network.fault = argument
             case "outage":
-                self._impatient_until(argument)
+                self.impatient_until(argument)
                 network.cut_off_until = world.seconds + argument
             case "silence":
                 network.silent_until = world.seconds + argument
+            case "freeze":
+                world.frozen_until = world.seconds + argument
+            case "mute":
+                network.mute_until = world.seconds + argument
+            case "hold the slices":
+                world.slices_held_until = world.seconds + argument
+            case "demand":
+                world.demand = argument
+            case "lose the head":
+                self._each(Kind.RAY_CLUSTER, argument, self._lose_head)
             case "restart":
                 if self._starting is None:
                     self._crash()
@@ -172,7 +182,8 @@ class Story:
         self.rules.look()
         self.assert_no_violation()
 
-    def _impatient_until(self, seconds: float) -> None:
+    def impatient_until(self, seconds: float) -> None:
+        """For a while, the operator's view of the world may be long out of date."""
         self.rules.patience = max(self.rules.patience, self.world.seconds + seconds + 15)
 
     def _each(self, kind: Kind, index: int, what: Any) -> None:
@@ -182,6 +193,10 @@ class Story:
             chosen = objects[index % len(objects)]
             self.lives[-1].tell(f"    {name_of(chosen)}")
             what(chosen)
+
+    def _lose_head(self, cluster: Json) -> None:
+        for pod in list(self.world.pods(name_of(cluster), labels.HEAD)):
+            self.world.fail(pod)
 
     def _delete(self, kind: Kind, index: int) -> None:
         self._each(kind, index, lambda found: self.world.end(kind, name_of(found)))
@@ -195,7 +210,8 @@ class Story:
     async def settle(self, seconds: float = SETTLED) -> None:
         """No more trouble; time passes."""
         self.network.fault = None
-        self.network.silent_until = self.network.cut_off_until = 0.0
+        self.network.silent_until = self.network.cut_off_until = self.network.mute_until = 0.0
+        self.world.frozen_until = self.world.slices_held_until = 0.0
         self.world.release()
         self.world.end_silences()
         self.lives[-1].tell("--- quiet")

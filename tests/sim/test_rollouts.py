@@ -119,7 +119,7 @@ async def test_an_invalid_edit_leaves_the_last_valid_revision_looked_after(story
     story.world.end(Kind.POD, name_of(head))
     await story.perform("restart", None)
     await story.settle(2 * QUIET)
-    assert story.world.runs(cluster) == story.rules.wishes[-1].digest
+    assert story.world.runs(cluster) == story.rules.wishes[-1].config.applications
     assert story.condition("SpecValid") == "False"
     assert story.condition("Ready") == "True"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,12 +9,12 @@ from typing import Any
 
 from typing_extensions import override
 
-from rayserve_operator.model.serve import ServeConfig
 from rayserve_operator.planning.actions import Kind
 from rayserve_operator.render import labels
 
 from .apiserver import ApiServer
 from .manifests import Json, copied, is_leaving, name_of, owner_of, uid_of
+from .serve import Serve
 
 STEP, REST = 0.5, 4.0
 """Seconds between two looks of kubelets and controllers: while things happen, and at most."""
@@ -23,8 +22,6 @@ SCHEDULED, PULLED, STARTING = 0.5, 1.0, 1.5
 """Seconds until a pod is on a node, from there until it runs, and from there until Ray has started."""
 GRACE = 2.5
 """Seconds that a pod takes to end."""
-DEPLOYING = 2.0
-"""Seconds that Ray takes to bring up a Serve config."""
 CLINGS = 60.0
 """Seconds that Ray in a worker lives on after its head."""
 AUTOSCALED_EVERY = 5.0
@@ -32,28 +29,16 @@ NODES = 3
 NODE_DOUBTED, NODE_EVICTED = 10.0, 40.0
 """Seconds of silence after which a node counts as unknown, and after which the deletion of its pods is asked for."""
 
+PULL_FAILS, PULL_BACKS_OFF = 1.0, 5.0
+"""Seconds on a node until an image that there is not is called missing, and until the kubelet tries it less often."""
+CRASHES, CRASHED_EVERY = 1.0, 8.0
+"""Seconds that a container lives that crashes, and from one crash to the next."""
+CRAMPED = 1
+"""Replicas for which there is room in a cluster of image `cramped`."""
+
 PROXY_CHECK = "/-/healthz"
 
 Stamp = Callable[[float], str]
-
-
-@dataclass
-class Head:
-    """The Ray that lives in a head pod."""
-
-    config: ServeConfig | None = None
-    submitted: float = 0.0
-    serves: bool = False
-    """Whether replicas answer, be it with an earlier config."""
-
-    def deployed(self, now: float) -> bool:
-        """Whether the config has been worked off, well or not."""
-        return self.config is not None and now >= self.submitted + DEPLOYING
-
-    @property
-    def is_broken(self) -> bool:
-        """Whether the application cannot run."""
-        return self.config is not None and "bad" in json.dumps(self.config.document)
 
 
 @dataclass
@@ -73,6 +58,8 @@ class Body:
     failed: bool = False
     ends_at: float | None = None
     has_stopped: bool = False
+    proxy_since: float | None = None
+    """Since when Serve has had a proxy in it, or starts one."""
 
     @property
     def runs(self) -> bool:
@@ -95,15 +82,25 @@ class World(ApiServer):
 
     def __init__(self, chance: random.Random) -> None:
         super().__init__(chance)
-        self.heads: dict[str, Head] = {}
+        self.heads: dict[str, Serve] = {}
+        """The Serve of each head, by its uid."""
+        self.on_step: Callable[[], None] = lambda: None
+        """Is called whenever time has done something."""
         self.load: int | None = 1
         """Replicas that Ray's autoscaler finds needed in each group; None where it is content with those it has."""
+        self.demand = 1
+        """Replicas that the traffic of an autoscaled deployment needs, on the cluster that it goes to."""
         self.autoscales = True
         self.silences: dict[str, Silence] = {}
         self.longest_request = 0.0
         """Seconds for which requests on a cluster go on after traffic has left it."""
+        self.slices_held_until = 0.0
+        """Until when the controller of EndpointSlices does nothing."""
+        self.frozen_until = 0.0
+        """Until when Ray's control plane hangs, while traffic flows."""
         self._endpoints: dict[str, frozenset[str]] = {}
         self._receiving: str | None = None
+        self._serve_moves = False
         self._left_at: dict[str, float] = {}
         self._bodies: dict[str, Body] = {}
         self._nodes_made = 0
@@ -125,7 +122,7 @@ class World(ApiServer):
     def _keep_stepping(self) -> None:
         before = self.version
         self._step()
-        self._step_in(STEP if self.version != before else min(2 * self._pause, REST))
+        self._step_in(STEP if self.version != before or self._serve_moves else min(2 * self._pause, REST))
 
     def _step(self) -> None:
         self.collect_garbage()
@@ -133,13 +130,15 @@ class World(ApiServer):
             self._pass_silence(name, silence)
         for pod in self.all(Kind.POD):
             self._run_pod(pod)
-        for uid, head in self.heads.items():
-            may_serve = any(self.body(pod).joined == uid and self.is_up(pod) for pod in self.all(Kind.POD))
-            head.serves = may_serve and (head.serves or (head.deployed(self.seconds) and not head.is_broken))
         self._spread_traffic()
+        self._serve_moves = False
+        for pod in self.all(Kind.POD):
+            if uid_of(pod) in self.heads:
+                self._serve_moves |= self._run_serve(pod)
         if self.autoscales and self.seconds >= self._next_autoscaling:
             self._next_autoscaling = self.seconds + AUTOSCALED_EVERY
             self._autoscale()
+        self.on_step()
 
     @override
     def put(self, kind: Kind, manifest: Mapping[str, Any]) -> Json:
@@ -194,35 +193,47 @@ class World(ApiServer):
         ]
         return uid_of(found[-1]) if found else None
 
-    def runs(self, cluster: str) -> str | None:
-        """Digest of the config with which all applications run on this cluster."""
-        head = self.heads.get(self.head_uid(cluster) or "")
-        if head is None or head.config is None or head.is_broken or not head.deployed(self.seconds) or not head.serves:
-            return None
-        return head.config.digest
+    def serve(self, cluster: str) -> Serve | None:
+        """The Serve that the pods of a cluster find."""
+        return self.heads.get(self.head_uid(cluster) or "")
+
+    def runs(self, cluster: str) -> dict[str, Json] | None:
+        """The config with which all applications run on this cluster."""
+        serve = self.serve(cluster)
+        return None if serve is None else serve.runs
+
+    def serving_pods(self, cluster: str) -> frozenset[str]:
+        """Names of its pods that would be behind a Service that selects it."""
+        return frozenset(
+            name_of(pod)
+            for role in (labels.HEAD, labels.WORKER)
+            for pod in self.pods(cluster, role)
+            if pod["metadata"]["labels"].get(labels.SERVE) == "true" and not is_leaving(pod) and _is_ready(pod)
+        )
 
     def takes_traffic(self, cluster: str) -> bool:
         """Whether a pod of it would be behind a Service that selects it."""
-        return any(
-            pod["metadata"]["labels"].get(labels.SERVE) == "true" and not is_leaving(pod) and _is_ready(pod)
-            for role in (labels.HEAD, labels.WORKER)
-            for pod in self.pods(cluster, role)
-        )
+        return bool(self.serving_pods(cluster))
+
+    def proxy(self, pod: Json) -> str | None:
+        """Status of the Serve proxy in a pod; None where there is none, or nobody there knows."""
+        serve = self.heads.get(uid_of(pod)) or self.heads.get(self.body(pod).joined or "")
+        return None if serve is None else serve.proxy(self.body(pod).proxy_since, self.seconds)
 
     def proxy_answers(self, pod: Json) -> bool:
         """Whether a Serve proxy in it passes its health check."""
-        body = self.body(pod)
-        head = self.heads.get(uid_of(pod)) or self.heads.get(body.joined or "")
-        if head is None or not head.deployed(self.seconds):
-            return False
-        return uid_of(pod) in self.heads or head.serves
+        serve = self.heads.get(uid_of(pod)) or self.heads.get(self.body(pod).joined or "")
+        return serve is not None and self.proxy(pod) == "HEALTHY" and (uid_of(pod) in self.heads or serve.serves)
 
     def ongoing_requests(self, pod: Json) -> int:
         """Requests under way in it: clients that were there when traffic moved away finish in their own time."""
-        cluster = owner_of(pod)
+        return int(self.has_requests(owner_of(pod)))
+
+    def has_requests(self, cluster: str) -> bool:
+        """Whether requests are under way in a cluster."""
         if cluster == self._receiving:
-            return 1
-        return int(self.seconds < self._left_at.get(cluster, 0.0) + self.longest_request)
+            return True
+        return self.seconds < self._left_at.get(cluster, -self.longest_request) + self.longest_request
 
     def endpoints(self, service: str) -> frozenset[str]:
         """Names of the pods that a Service sends traffic to, as the controller of EndpointSlices saw it last."""
@@ -231,6 +242,8 @@ class World(ApiServer):
     def _spread_traffic(self) -> None:
         for service in self.all(Kind.SERVICE):
             selector = service["spec"].get("selector") or {}
+            if self.seconds < self.slices_held_until:
+                continue
             self._endpoints[name_of(service)] = frozenset(
                 name_of(pod)
                 for pod in self.all(Kind.POD)
@@ -241,6 +254,25 @@ class World(ApiServer):
                 if self._receiving not in (None, receiving):
                     self._left_at[str(self._receiving)] = self.seconds
                 self._receiving = receiving
+
+    def _run_serve(self, head: Json) -> bool:
+        """Let time pass for the Serve of a head; whether anything is on its way in it."""
+        serve, cluster = self.heads[uid_of(head)], owner_of(head)
+        workers = [pod for pod in self.all(Kind.POD) if self.body(pod).joined == uid_of(head) and self.is_up(pod)]
+        is_moving = serve.step(
+            self.seconds,
+            has_workers=bool(workers),
+            demand=self.demand if self.has_requests(cluster) else None,
+            room=CRAMPED if image_of(head) == "cramped" else None,
+        )
+        for pod in (head, *workers):
+            body, has_proxy = self.body(pod), serve.started is not None if pod is head else serve.serves
+            if not has_proxy:
+                body.proxy_since = None
+            elif body.proxy_since is None:
+                body.proxy_since = self.seconds
+            is_moving |= self.proxy(pod) == "STARTING"
+        return is_moving
 
     # Nodes. --------------------------------------------------------------------------------------------------
 
@@ -308,10 +340,13 @@ class World(ApiServer):
             if is_leaving(pod):
                 self._stop(pod, body)
             else:
-                self._run_ray(pod, body)
-                self._report(pod, _status(pod, body, self.is_up(pod), self.stamp))
+                self._run_containers(pod, body)
 
     def _schedule(self, pod: Json, body: Body) -> None:
+        if image_of(pod) == "huge":
+            refused = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
+            self._report(pod, {"phase": "Pending", "conditions": [refused]})
+            return
         ready = [name_of(node) for node in self.all(Kind.NODE) if node["status"] == _node_ready("True")]
         if ready:
             body.placed = self.seconds
@@ -331,6 +366,33 @@ class World(ApiServer):
         if status != pod.get("status"):
             self.put(Kind.POD, {**pod, "status": status})
 
+    def _run_containers(self, pod: Json, body: Body) -> None:
+        match image_of(pod):
+            case "missing":
+                since = self.seconds - body.placed
+                if since >= PULL_FAILS:
+                    self._report(pod, _waiting(pod, "ErrImagePull" if since < PULL_BACKS_OFF else "ImagePullBackOff"))
+            case "crashing":
+                self._crash(pod, body)
+            case _:
+                self._run_ray(pod, body)
+                self._report(pod, _status(pod, body, self.is_up(pod), self.stamp))
+
+    def _crash(self, pod: Json, body: Body) -> None:
+        lived = self.seconds - body.placed - PULLED
+        if lived < CRASHES:
+            return
+        body.failed |= pod["spec"].get("restartPolicy") == "Never"
+        if body.failed:
+            self._report(pod, {"phase": "Failed", **_ended(pod, "Error")})
+            return
+        told = _waiting(pod, "CrashLoopBackOff")
+        told["containerStatuses"][0] |= {
+            "restartCount": min(1 + int(lived / CRASHED_EVERY), 6),
+            "lastState": {"terminated": {"reason": "Error", "exitCode": 1, "message": "ModuleNotFoundError"}},
+        }
+        self._report(pod, told)
+
     def _run_ray(self, pod: Json, body: Body) -> None:
         is_head = pod["metadata"]["labels"][labels.NODE_TYPE] == labels.HEAD
         if body.failed:
@@ -340,7 +402,7 @@ class World(ApiServer):
         elif is_head:
             if body.running_since is None:
                 body.running_since = self.seconds
-                self.heads[uid_of(pod)] = Head()
+                self.heads[uid_of(pod)] = Serve()
             body.is_ready = self.is_up(pod)
         else:
             self._run_worker(pod, body, self.head_uid(owner_of(pod)))
@@ -357,10 +419,10 @@ class World(ApiServer):
         elif self.seconds >= body.alone_since + CLINGS:
             body.failed = pod["spec"].get("restartPolicy") == "Never"
             body.restarts += 1
-            body.running_since, body.joined, body.is_ready = None, None, False
+            body.running_since, body.joined, body.is_ready, body.proxy_since = None, None, False, None
         if body.joined is not None and body.joined in self.heads:
             asks_proxy = pod["spec"]["containers"][0]["readinessProbe"]["httpGet"]["path"] == PROXY_CHECK
-            body.is_ready = self.is_up(pod) and (self.heads[body.joined].serves or not asks_proxy)
+            body.is_ready = self.is_up(pod) and (self.proxy_answers(pod) or not asks_proxy)
 
     # Ray's autoscaler. ---------------------------------------------------------------------------------------
 
@@ -396,6 +458,22 @@ class World(ApiServer):
         group["replicas"] = wanted
         if leaving or named:
             group["scaleStrategy"] = {"workersToDelete": [name for pods in leaving for name in pods]}
+
+
+def image_of(pod: Json) -> str:
+    """What its image does: `missing`, `crashing`, `huge` and `cramped` make trouble, all others work."""
+    return str(pod["spec"]["containers"][0]["image"]).partition(":")[2]
+
+
+def _waiting(pod: Json, reason: str) -> Json:
+    """What a pod's status says of a container that does not start."""
+    name = pod["spec"]["containers"][0]["name"]
+    return {
+        "phase": "Pending",
+        "podIP": f"ip-{uid_of(pod)}",
+        "conditions": [{"type": "Ready", "status": "False"}],
+        "containerStatuses": [{"name": name, "state": {"waiting": {"reason": reason}}, "restartCount": 0}],
+    }
 
 
 def _is_ready(pod: Json) -> bool:

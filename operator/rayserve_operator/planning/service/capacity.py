@@ -58,12 +58,17 @@ def floors_needed(config: ServeConfig, serving: ServeStatus, noted: Floors) -> F
 
 
 def floors_reached(config: ServeConfig, report: ServeStatus, floors: Floors) -> Floors:
-    """The floors lowered to what runs: where the rest never came, traffic goes to what there is."""
+    """The floors lowered to what runs: where the rest never came, traffic goes to what there is.
+
+    Even one that is as low as the config's own bound is kept, because only an order brings Serve down again.
+    """
     reached: dict[str, dict[str, int]] = {}
-    for app, deployment, bounds in _scaled_by_config(config):
-        floor = min(floors.get(app, {}).get(deployment, 0), _running(report.applications.get(app), deployment))
-        if floor > bounds[0]:
-            reached.setdefault(app, {})[deployment] = floor
+    for app, deployment in _autoscaled(config):
+        name = deployment["name"]
+        if name in floors.get(app, {}):
+            running = _running(report.applications.get(app), name)
+            lowest = _least(deployment["autoscaling_config"])
+            reached.setdefault(app, {})[name] = max(min(floors[app][name], running), lowest)
     return reached
 
 
@@ -145,16 +150,19 @@ def _scaled_by_config(config: ServeConfig) -> Iterator[tuple[str, str, tuple[int
 def _bounds(scaling: Mapping[str, Any]) -> tuple[int, int]:
     """Replicas that Serve starts with, and has at most, by Ray's own defaults."""
     most = _MOST_OF_AUTO if scaling.get("max_replicas") == "auto" else _number(scaling.get("max_replicas"), 1)
-    return max(_number(scaling.get("min_replicas"), 1), _number(scaling.get("initial_replicas"), 0)), most
+    return max(_least(scaling), _number(scaling.get("initial_replicas"), 0)), most
+
+
+def _least(scaling: Mapping[str, Any]) -> int:
+    return _number(scaling.get("min_replicas"), 1)
 
 
 def _on_floor(deployment: Mapping[str, Any], floor: int | None) -> Mapping[str, Any]:
     scaling = deployment.get("autoscaling_config")
     if floor is None or not isinstance(scaling, dict):
         return deployment
-    least, most = _bounds(scaling)
-    floor = min(floor, most)
-    if 0 < floor <= least:
+    floor = min(floor, _bounds(scaling)[1])
+    if 0 < floor < _least(scaling):
         return deployment
     kept = {key: value for key, value in scaling.items() if key != "initial_replicas"}
     raised = {"min_replicas": floor, "initial_replicas": floor} if floor else {}

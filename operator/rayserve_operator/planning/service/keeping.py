@@ -82,7 +82,8 @@ def keep_clusters(course: Course, *, spec_is_valid: bool) -> Iterator[AnyAction]
                 announce=Announcement("UpdatedRayCluster", changed),
             )
     if active is not None and active is not candidate:
-        yield from _annotate(active, _notes_of_floors(active, _floors_of_active(course, active)))
+        noted = _notes_of_return(active) | _notes_of_floors(active, _floors_of_active(course, active))
+        yield from _annotate(active, noted)
 
 
 def moves_floors(actions: Iterable[AnyAction]) -> bool:
@@ -93,9 +94,7 @@ def moves_floors(actions: Iterable[AnyAction]) -> bool:
 def _notes_of_candidate(course: Course, candidate: ObservedCluster) -> dict[str, str | None]:
     noted = candidate.cluster.meta.annotations
     said = course.observed.service.meta.annotations
-    wanted: dict[str, str | None] = {labels.REVISION: _revision_of(course, candidate)}
-    if labels.RETIRED_AT in noted:
-        wanted |= dict.fromkeys(_OF_A_DRAIN)
+    wanted: dict[str, str | None] = {labels.REVISION: _revision_of(course, candidate), **_notes_of_return(candidate)}
     wanted |= {key: said.get(key) for key in labels.OF_USERS}
     if candidate is course.roles.pending:
         if course.verdict is not None and course.verdict.stage is gate.Stage.MATCHING and course.warm_up_ends is None:
@@ -106,6 +105,11 @@ def _notes_of_candidate(course: Course, candidate: ObservedCluster) -> dict[str,
             wanted |= {labels.SERVED: course.goal.revision, labels.SERVE_TRIES: None}
         wanted |= _notes_of_floors(candidate, _floors_of_active(course, candidate))
     return wanted
+
+
+def _notes_of_return(cluster: ObservedCluster) -> dict[str, str | None]:
+    """What is forgotten of a drain that was begun, so that the next one is as long as any."""
+    return dict.fromkeys(_OF_A_DRAIN) if labels.RETIRED_AT in cluster.cluster.meta.annotations else {}
 
 
 def _annotate(cluster: ObservedCluster, wanted: dict[str, str | None]) -> Iterator[AnyAction]:
