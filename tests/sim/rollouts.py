@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from typing_extensions import override
+
 from rayserve_operator.planning.actions import Kind
 from rayserve_operator.render import labels
 
@@ -123,6 +125,7 @@ class Blow:
     is_harmless: bool = True
     """Whether it leaves all objects as they are."""
 
+    @override
     def __str__(self) -> str:
         return self.name
 
