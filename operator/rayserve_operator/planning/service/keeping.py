@@ -92,7 +92,6 @@ def moves_floors(actions: Iterable[AnyAction]) -> bool:
 
 
 def _notes_of_candidate(course: Course, candidate: ObservedCluster) -> dict[str, str | None]:
-    noted = candidate.cluster.meta.annotations
     said = course.observed.service.meta.annotations
     wanted: dict[str, str | None] = {labels.REVISION: _revision_of(course, candidate), **_notes_of_return(candidate)}
     wanted |= {key: said.get(key) for key in labels.OF_USERS}
