@@ -121,6 +121,14 @@ def test_a_config_that_fails_to_deploy_is_sent_twice_more() -> None:
     assert given_up(final) == ("DeployFailed", "application app: ImportError: no y")
 
 
+@pytest.mark.parametrize("failed", [1, 2])
+def test_a_failure_that_was_counted_is_not_counted_again_where_the_next_try_never_reached_ray(failed: int) -> None:
+    noted = upgrade(cluster("demo-b", IMAGE, serve=FAILED, notes=tries(IMAGE, failed - 1))).steps[0][0].annotations
+    assert in_words(upgrade(cluster("demo-b", IMAGE, serve=FAILED, notes=noted))) == ["submit app:x to demo-b"]
+    fails_again = upgrade(cluster("demo-b", IMAGE, serve=answer(status="DEPLOY_FAILED", sent=5), notes=noted))
+    assert (given_up(fails_again) is not None) == (failed == 2)
+
+
 def test_tries_of_another_config_do_not_count() -> None:
     result = upgrade(cluster("demo-b", IMAGE, serve=FAILED, notes=tries(EDIT, 2)))
     assert in_words(result) == ["note serve-tries on demo-b", "submit app:x to demo-b"]

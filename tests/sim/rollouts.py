@@ -26,6 +26,8 @@ FIRST = 25.0
 """Long enough for a first start without trouble."""
 UNDER_WAY = 150.0
 """Long enough for a rollout to end, well or not, whatever one blow has done to it."""
+RELISTED = 350.0
+"""Long enough for the regular listing of all there is, which alone shows that the last object of a kind is gone."""
 HELD = 5.0
 """Seconds for which a watch is held up, or cut."""
 
@@ -48,10 +50,10 @@ class Rollout:
     """Why the last spec is given up, if it is."""
     demand: int = 1
     longest_request: float = 3.0
-    is_repaired: bool = True
-    """Whether in the end all applications run."""
     clusters: int = 2
     """RayClusters that are made for it in all."""
+    needs_all_tries: bool = False
+    """Whether it is given up, rightly, if Ray refuses its config once more."""
 
     @property
     def leaves_alone(self) -> bool:
@@ -69,7 +71,7 @@ ROLLOUTS = {
     "in place": Rollout((edit(spec(code="y")),), clusters=1),
     "in place at the second try": Rollout((edit(spec(code="flaky1")),), clusters=1),
     "blue/green": Rollout((edit(spec(image="b", code="y")),)),
-    "blue/green at the third try": Rollout((edit(spec(image="b", code="flaky2")),)),
+    "blue/green at the third try": Rollout((edit(spec(image="b", code="flaky2")),), needs_all_tries=True),
     "blue/green with long requests": Rollout((edit(spec(image="b")),), longest_request=DELAY + 20),
     "blue/green with endless requests": Rollout((edit(spec(image="b", strategy=IMPATIENT)),), longest_request=1e9),
     "blue/green, autoscaled": Rollout((edit(spec(image="b", scaling=(1, 3, None))),), (GROWING,), demand=3),
@@ -271,13 +273,13 @@ async def roll_out(rollout: Rollout, at: int | None = None, blow: Blow | None = 
         await wait(UNDER_WAY)
         sent = story.network.sent - begun
         story.world.demand = 1
-        await story.settle(UNDER_WAY)
+        is_harmless = blow is None or blow.is_harmless
+        await story.settle(UNDER_WAY if is_harmless else RELISTED)
         if rollout.reason is None:
             story.assert_reached()
         else:
             assert served is not None
             story.assert_given_up(rollout.reason, served)
-        is_harmless = blow is None or blow.is_harmless
         if is_harmless:
             made = story.network.writes["create RayCluster"]
             assert made <= rollout.clusters, f"{made} clusters were made"
@@ -295,5 +297,6 @@ def what_serves(story: ServiceStory) -> dict[str, Any]:
 
 def states(name: str, writes: int, sample: int | None) -> list[tuple[int, Blow]]:
     """Every write with every blow, or the same few of them always."""
-    found = [(at, blow) for at in range(writes) for blow in BLOWS]
+    is_allowed = {False: BLOWS, True: [blow for blow in BLOWS if blow.name != Fault.REFUSED.name]}
+    found = [(at, blow) for at in range(writes) for blow in is_allowed[ROLLOUTS[name].needs_all_tries]]
     return found if sample is None or sample >= len(found) else random.Random(name).sample(found, sample)

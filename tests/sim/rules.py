@@ -221,8 +221,10 @@ class Rules:
             case "delete", Kind.RAY_CLUSTER if before is not None:
                 self._cluster_deleted(before)
             case "delete", Kind.POD if before is not None:
-                self._pod_deleted(before)
-                if write.grace is not None:
+                # Only a drain ends pods quicker than they would end by themselves.
+                if write.grace is None:
+                    self._pod_deleted(before)
+                else:
                     self._drained(owner_of(before))
             case "merge", Kind.REVISION if after is not None:
                 self._revision_noted(after, is_late=write.is_late)

@@ -35,6 +35,8 @@ class Tries:
     failed: int = 0
     words: str = ""
     """Ray's, where it refused the config outright."""
+    sent: float | None = None
+    """When the config was sent that failed last, by Ray's clock. A failure counts once, however often it is seen."""
 
 
 def tries_of(cluster: ObservedCluster, config: ServeConfig) -> Tries:
@@ -42,7 +44,7 @@ def tries_of(cluster: ObservedCluster, config: ServeConfig) -> Tries:
     noted = notes.record_of(cluster.cluster.meta, labels.SERVE_TRIES)
     if noted.get("config") != config.digest or not isinstance(noted.get("failed"), int):
         return Tries()
-    return Tries(noted["failed"], str(noted.get("words", "")))
+    return Tries(noted["failed"], str(noted.get("words", "")), noted.get("sent"))
 
 
 def refused(config: ServeConfig, times: int, refusal: Exception) -> dict[str, str]:
@@ -56,7 +58,7 @@ def exhausted(cluster: ObservedCluster, config: ServeConfig) -> str | None:
     if not gate.in_sync(cluster, config):
         return tries.words if tries.failed >= TRIES else None
     failed = _failed_applications(cluster, config)
-    if not failed or tries.failed < TRIES - 1:
+    if not failed or _with_the_last(tries, failed).failed < TRIES:
         return None
     return "; ".join(f"application {name}: {state.words or state.status}" for name, state in failed.items())
 
@@ -76,9 +78,13 @@ def _submit(course: Course, cluster: ObservedCluster) -> Iterator[AnyAction]:
     is_final = cluster is course.roles.candidate and (course.may_be_given_up or course.failure is not None)
     if gate.in_sync(cluster, config):
         failed = _failed_applications(cluster, config)
-        if not failed or not _is_due(failed, tries, course.now, is_final=is_final):
+        if not failed:
             return
-        yield _note(cluster, config, Tries(tries.failed + 1))
+        counted = _with_the_last(tries, failed)
+        if not _is_due(counted, course.now, is_final=is_final):
+            return
+        if counted is not tries:
+            yield _note(cluster, config, counted)
     elif not (config.application_names or report.started) or (is_final and report.started and tries.failed >= TRIES):
         return
     yield SubmitServe(
@@ -92,14 +98,19 @@ def _submit(course: Course, cluster: ObservedCluster) -> Iterator[AnyAction]:
     )
 
 
-def _is_due(failed: dict[str, ApplicationState], tries: Tries, now: datetime, *, is_final: bool) -> bool:
-    if tries.failed < TRIES - 1:
+def _with_the_last(tries: Tries, failed: dict[str, ApplicationState]) -> Tries:
+    """The tries with the failure that is seen now."""
+    sent = max(state.last_deployed_time_s or 0 for state in failed.values())
+    return tries if sent and tries.sent == sent else Tries(tries.failed + 1, sent=sent)
+
+
+def _is_due(tries: Tries, now: datetime, *, is_final: bool) -> bool:
+    if tries.failed < TRIES:
         return True
     if is_final:
         return False
-    sent = max((state.last_deployed_time_s or 0 for state in failed.values()), default=0)
-    pause = min(_FIRST_PAUSE * 2 ** min(tries.failed - TRIES + 1, 16), _LAST_PAUSE)
-    is_due: bool = now >= datetime.fromtimestamp(sent, UTC) + pause
+    pause = min(_FIRST_PAUSE * 2 ** min(tries.failed - TRIES, 16), _LAST_PAUSE)
+    is_due: bool = now >= datetime.fromtimestamp(tries.sent or 0, UTC) + pause
     return is_due
 
 
@@ -111,7 +122,8 @@ def _note(cluster: ObservedCluster, config: ServeConfig, tries: Tries) -> AnyAct
 
 def _written(config: ServeConfig, tries: Tries) -> str:
     words = {"words": tries.words} if tries.words else {}
-    return notes.written({"config": config.digest, "failed": tries.failed, **words})
+    sent = {"sent": tries.sent} if tries.sent else {}
+    return notes.written({"config": config.digest, "failed": tries.failed, **words, **sent})
 
 
 def _failed_applications(cluster: ObservedCluster, config: ServeConfig) -> dict[str, ApplicationState]:
