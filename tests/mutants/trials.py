@@ -88,10 +88,9 @@ def killers(
 
 def _try_anew(mutant: Mutant, tests: Sequence[str], known: Survey, hint: str | None) -> Any:
     """Collecting one test takes a fraction of collecting all."""
-    killer = None
-    if hint is not None and hint in known.seconds:
-        killer = _outcome(partial(_try_slowly, mutant, [hint], [hint]))
-    return killer or _outcome(partial(_try_slowly, mutant, tests, _order(known.seconds, known, None)))
+    if hint is not None and hint in known.seconds and _outcome(partial(_try_slowly, mutant, [hint], [hint])):
+        return hint
+    return _outcome(partial(_try_slowly, mutant, tests, _order(known.seconds, known, None)))
 
 
 def _is_quick(mutant: Mutant, known: Survey) -> bool:
