@@ -83,16 +83,22 @@ def killers(
         yield from zip(quick, outcomes, strict=True)
     for mutant in mutants:
         if not _is_quick(mutant, known):
-            order = _order(known.seconds, known, hints.get(mutant))
-            yield mutant, _outcome(partial(_try_slowly, mutant, tests, order))
+            yield mutant, _try_anew(mutant, tests, known, hints.get(mutant))
+
+
+def _try_anew(mutant: Mutant, tests: Sequence[str], known: Survey, hint: str | None) -> Any:
+    """Collecting one test takes a fraction of collecting all."""
+    if hint is not None and hint in known.seconds and _outcome(partial(_try_slowly, mutant, [hint], [hint])):
+        return hint
+    return _outcome(partial(_try_slowly, mutant, tests, _order(known.seconds, known, None)))
 
 
 def _is_quick(mutant: Mutant, known: Survey) -> bool:
     return mutant.scope is not None and (str(mutant.path), mutant.scope) not in known.while_collecting
 
 
-def _order(tests: Iterable[str], known: Survey, first: str | None) -> list[str]:
-    return sorted(tests, key=lambda test: (test != first, known.seconds[test]))
+def _order(tests: Iterable[str], known: Survey, hint: str | None) -> list[str]:
+    return sorted(tests, key=lambda test: (test != hint, known.seconds[test]))
 
 
 # What runs in a forked process. ------------------------------------------------------------------------------------

@@ -1,5 +1,8 @@
 from rayserve_operator.model.raycluster import RayClusterStatus
-from rayserve_operator.planning.actions import Annotate, Announcement, Confirm, Create, Delete, Kind, Plan
+from rayserve_operator.model.serve_parsing import parse_serve_config
+from rayserve_operator.planning.actions import Annotate, Announcement, Confirm, Create, Delete, Kind, Plan, SubmitServe
+
+from ..builders import APP
 
 
 def test_kinds_are_called_as_users_know_them() -> None:
@@ -17,7 +20,10 @@ def test_an_action_asks_for_nothing_that_is_not_said() -> None:
     confirmed = Confirm(kind=Kind.POD, name="a", uid="u")
     assert (created.name_prefix, created.drawn_key, created.announce) == (None, None, None)
     assert (noted.annotations, noted.labels) == (None, None)
-    assert (deleted.version, confirmed.version) == (None, None)
+    config = parse_serve_config(APP)
+    submitted = SubmitServe(cluster="a", cluster_uid="u", address="a:1", secret=None, config=config)
+    assert submitted.failed_before == 0
+    assert (deleted.version, deleted.grace, confirmed.version) == (None, None, None)
 
 
 def test_a_plan_that_says_nothing_does_nothing() -> None:

@@ -12,9 +12,11 @@ from rayserve_operator.planning.observed import (
     BelongingView,
     ContainerView,
     End,
+    Failure,
     NodeView,
     ObservedCluster,
     ObservedRayCluster,
+    ObservedService,
     PodView,
     RevisionView,
     ServiceView,
@@ -306,9 +308,25 @@ def test_a_revision_is_read() -> None:
     assert (seen.meta.name, seen.number, seen.part, seen.attempt) == ("a", 7, "digest", 3)
 
 
+@pytest.mark.parametrize(
+    ("noted", "expected"),
+    [
+        ('{"reason": "Expired", "message": "words"}', Failure("Expired", "words")),
+        ('{"reason": 1, "message": 2}', Failure("1", "2")),
+        ('{"reason": "Expired"}', None),
+        ('{"message": "words"}', None),
+        ("[]", None),
+        ("{", None),
+        ("", None),
+    ],
+)
+def test_a_revision_says_why_its_rollout_was_given_up(noted: str, expected: Failure | None) -> None:
+    assert RevisionView.parse({"metadata": {"name": "a", "annotations": {labels.FAILED: noted}}}).failure == expected
+
+
 def test_a_revision_that_says_nothing_is_the_first_attempt() -> None:
     seen = RevisionView.parse({"metadata": {"name": "a"}})
-    assert (seen.number, seen.part, seen.attempt) == (0, None, 1)
+    assert (seen.number, seen.part, seen.attempt, seen.failure) == (0, None, 1, None)
 
 
 def test_a_cluster_has_the_head_that_is_alive_and_the_pods_that_serve() -> None:
@@ -323,7 +341,7 @@ def test_a_cluster_has_the_head_that_is_alive_and_the_pods_that_serve() -> None:
 def test_of_a_cluster_that_was_not_asked_nothing_is_known() -> None:
     seen = ObservedCluster(ray_cluster(cluster_config()).cluster, ())
     assert seen.serve == Silence("not asked", since=None)
-    assert (seen.assigned, seen.head_proxy_answers) == (None, None)
+    assert (seen.assigned, seen.head_proxy_answers, seen.answering, seen.ongoing) == (None, None, frozenset(), None)
 
 
 def test_a_cluster_of_its_own_has_heads_and_workers() -> None:
@@ -338,7 +356,8 @@ def test_the_clusters_of_a_service_live_until_they_are_to_go() -> None:
     goal = aim_at(service_spec())
     seen = world(goal, cluster("demo-a", goal), cluster("demo-b", goal, leaving=True))
     assert [one.name for one in seen.living] == ["demo-a"]
-    assert seen.ghosts == frozenset()
+    bare = ObservedService(seen.service, (), (), None, None)
+    assert (bare.ghosts, bare.endpoints) == (frozenset(), None)
 
 
 def test_an_age_is_in_seconds() -> None:
