@@ -71,7 +71,7 @@ soak: $(VENV)/ready ## Every scenario of a rollout, ROUNDS=20 times, for docs/ro
 	@printf '# Rollouts, again and again\n\n`make soak ROUNDS=%s` at %s, on %s CPUs, on %s.\n\n' \
 	  "$(ROUNDS)" "$$(git rev-parse --short HEAD)" "$$(nproc)" "$$(date +%F)" > docs/rollouts-soak.md
 	COMPARE=1 ROUNDS=$(ROUNDS) ROLLOUT_TABLE=$(CURDIR)/docs/rollouts-soak.md $(BIN)/pytest \
-	  e2e/scenarios/test_rollout.py e2e/scenarios/test_rollout_bad.py e2e/scenarios/test_rollout_capacity.py
+	  e2e/scenarios/test_rollout.py e2e/scenarios/test_bad_upgrades.py e2e/scenarios/test_rollout_capacity.py
 
 ##@ A local cluster to play with
 

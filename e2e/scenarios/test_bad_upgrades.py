@@ -77,6 +77,9 @@ MISTAKES: Mapping[str, Mistake] = {
 }
 
 
+OF_CI = ("import path",)
+
+
 @pytest.fixture(scope="module")
 def echo(kube: Kube, namespace: str) -> RayService:
     """The minimal sample, serving."""
@@ -97,8 +100,11 @@ def steady(echo: RayService) -> RayService:
     return echo
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_bad_rollout_ends_by_itself(steady: RayService, tables: Tables, mistake: str) -> None:
+@pytest.mark.parametrize(
+    "mistake",
+    [pytest.param(name, marks=pytest.mark.ci if name in OF_CI else ()) for name in MISTAKES],
+)
+def test_bad_upgrade_ends_by_itself(steady: RayService, tables: Tables, mistake: str) -> None:
     """The new cluster goes, the old one never notices, and the condition says why."""
     bad = MISTAKES[mistake]
     cluster, pods = steady.active_cluster, _uids(steady)
@@ -121,6 +127,7 @@ def test_bad_rollout_ends_by_itself(steady: RayService, tables: Tables, mistake:
     assert run.mix.by_cluster.keys() == {cluster}
 
 
+@pytest.mark.ci
 def test_bad_config_in_place_is_rolled_back(steady: RayService, tables: Tables) -> None:
     """The last good config runs again, on the same pods, and the condition says why."""
     pods = _uids(steady)
@@ -161,7 +168,7 @@ def test_bad_config_in_place_stays_where_that_is_asked_for(
     assert _uids(steady) == pods
 
 
-def test_revert_in_mid_rollout_cancels_it(steady: RayService, tables: Tables) -> None:
+def test_revert_in_mid_upgrade_cancels_it(steady: RayService, tables: Tables) -> None:
     """Going back to what serves ends the rollout; no third cluster is ever made."""
     cluster, pods = steady.active_cluster, _uids(steady)
     with (
