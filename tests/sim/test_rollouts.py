@@ -155,7 +155,7 @@ async def test_a_service_of_the_users_is_left_alone(story: ServiceStory) -> None
 
 @told
 async def test_the_old_cluster_stays_whole_while_the_endpoint_slices_name_it(story: ServiceStory) -> None:
-    old, pods = await in_the_middle(story)
+    old, pods = await in_the_middle(story, strategy={"drainTimeoutSeconds": 0})
     await story.perform("hold the slices", 200.0)
     await wait(190)
     assert pods <= story.world.serving_pods(old)
