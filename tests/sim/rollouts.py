@@ -204,9 +204,11 @@ def _oldest(kind: Kind) -> Callable[[ServiceStory, Rollout], Json | None]:
 
 
 def _newest_cluster(story: ServiceStory, rollout: Rollout) -> Json | None:
-    """Not the one that serves, where nothing else ever would."""
-    clusters = story.world.all(Kind.RAY_CLUSTER)
-    return clusters[-1] if len(clusters) > 1 or (clusters and rollout.reason is None) else None
+    """Not the one that serves, where the last spec is given up: what is to serve in the end would be gone."""
+    clusters, service = story.world.all(Kind.RAY_CLUSTER), story.world.find(Kind.SERVICE, SERVE_SERVICE)
+    serving = (service or {"metadata": {}})["metadata"].get("annotations", {}).get(labels.ACTIVE_CLUSTER)
+    may_go = [cluster for cluster in clusters if rollout.reason is None or name_of(cluster) != serving]
+    return may_go[-1] if may_go else None
 
 
 def _goals_revision(story: ServiceStory, rollout: Rollout) -> Json | None:

@@ -22,7 +22,7 @@ from .rollouts import ROLLOUTS, UNDER_WAY, roll_out, states
 from .rules import DELAY, SERVE_SERVICE
 from .virtual_time import run, wait
 
-SAMPLE = None if os.environ.get("EVERY_WRITE") else int(os.environ.get("SIMULATIONS") or 4)
+SAMPLE = None if os.environ.get("EVERY_WRITE") else int(os.environ.get("SIMULATIONS") or 2)
 SHOWN = 3
 """Failures that are told in full."""
 QUIET = 40.0
