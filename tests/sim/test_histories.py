@@ -153,7 +153,7 @@ async def tell(first: Json, steps: Steps, last: Json, longest_request: float, se
         await story.assert_survives_a_restart()
 
 
-@simulated(examples=15)
+@simulated(examples=10)
 @given(first=specs(), steps=STEPS, last=specs(), longest_request=REQUESTS, seed=st.integers(0, 1000))
 def test_what_the_user_wants_last_is_reached_and_stays(
     first: Json, steps: Steps, last: Json, longest_request: float, seed: int
@@ -176,7 +176,7 @@ async def tell_of_failure(served: Json, steps: Steps, reason: str, failing: Json
         await story.assert_survives_a_restart()
 
 
-@simulated(examples=15)
+@simulated(examples=10)
 @given(base=BASES, steps=FEW_STEPS, failing=FAILING, seed=st.integers(0, 1000))
 def test_what_cannot_work_is_given_up_and_the_last_good_revision_serves(
     base: dict[str, Any], steps: Steps, failing: tuple[str, dict[str, Any]], seed: int

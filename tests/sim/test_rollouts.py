@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -17,11 +18,11 @@ from rayserve_operator.render import labels
 from .conftest import STATES
 from .manifests import name_of
 from .rayservice import ServiceStory, spec
-from .rollouts import ROLLOUTS, roll_out, states
-from .rules import SERVE_SERVICE
+from .rollouts import ROLLOUTS, UNDER_WAY, roll_out, states
+from .rules import DELAY, SERVE_SERVICE
 from .virtual_time import run, wait
 
-SAMPLE = None if os.environ.get("EVERY_WRITE") else int(os.environ.get("SIMULATIONS") or 4)
+SAMPLE = None if os.environ.get("EVERY_WRITE") else int(os.environ.get("SIMULATIONS") or 2)
 SHOWN = 3
 """Failures that are told in full."""
 QUIET = 40.0
@@ -150,3 +151,57 @@ async def test_a_service_of_the_users_is_left_alone(story: ServiceStory) -> None
     await story.settle(QUIET)
     assert story.condition("ServiceConflict") is None
     story.assert_reached()
+
+
+@told
+async def test_the_old_cluster_stays_whole_while_the_endpoint_slices_name_it(story: ServiceStory) -> None:
+    old, pods = await in_the_middle(story, strategy={"drainTimeoutSeconds": 0})
+    await story.perform("hold the slices", 200.0)
+    await wait(190)
+    assert pods <= story.world.serving_pods(old)
+    await story.settle(2 * DELAY)
+    story.assert_reached()
+
+
+@told
+async def test_where_metrics_say_nothing_the_drain_takes_as_long_as_it_may(story: ServiceStory) -> None:
+    old, pods = await in_the_middle(story, strategy={"drainTimeoutSeconds": 150})
+    await story.perform("mute", 1000.0)
+    await wait(140)
+    assert pods <= story.world.serving_pods(old)
+    await wait(60)
+    assert old not in story.clusters
+    await story.settle()
+    story.assert_reached()
+
+
+@told
+async def test_while_rays_control_plane_hangs_traffic_stays_where_it_is(story: ServiceStory) -> None:
+    old, pods = await in_the_middle(story)
+    await story.perform("freeze", 100.0)
+    await wait(90)
+    assert story.world.endpoints(SERVE_SERVICE) == pods == story.world.serving_pods(old)
+    assert story.condition("Ready") == "True"
+    await story.settle(UNDER_WAY)
+    story.assert_reached()
+
+
+@told
+async def test_a_head_that_is_lost_in_the_middle_of_a_rollout_delays_it(story: ServiceStory) -> None:
+    await in_the_middle(story)
+    for index in (0, 1):
+        await story.perform("lose the head", index)
+        await wait(5)
+    await story.settle(UNDER_WAY + DELAY)
+    story.assert_reached()
+
+
+async def in_the_middle(story: ServiceStory, **changed: Any) -> tuple[str, frozenset[str]]:
+    """Begin a rollout: the old cluster, and its pods that take traffic."""
+    story.edit(spec())
+    await story.settle(QUIET)
+    [old] = story.clusters
+    pods = story.world.serving_pods(old)
+    story.edit(spec(image="b", code="y", **changed))
+    await wait(2)
+    return old, pods
