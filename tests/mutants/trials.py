@@ -188,7 +188,9 @@ def _collect(tests: Sequence[str], run: Loop) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(nowhere, stream)
-    pytest.main(["-p", "no:cacheprovider", *tests], plugins=[_Plugin(run)])
+    # Hypothesis costs most of what collecting a test does, and no mutant is tried on it.
+    without = ["-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
+    pytest.main([*without, *tests], plugins=[_Plugin(run)])
 
 
 @dataclass(frozen=True, slots=True)
