@@ -90,15 +90,17 @@ def _try_anew(mutant: Mutant, tests: Sequence[str], known: Survey, hint: str | N
     """Collecting one test takes a fraction of collecting all."""
     if hint is not None and hint in known.seconds and _outcome(partial(_try_slowly, mutant, [hint], [hint])):
         return hint
-    return _outcome(partial(_try_slowly, mutant, tests, _order(known.seconds, known, None)))
+    return _outcome(partial(_try_slowly, mutant, tests, _order(mutant, known.seconds, known)))
 
 
 def _is_quick(mutant: Mutant, known: Survey) -> bool:
     return mutant.scope is not None and (str(mutant.path), mutant.scope) not in known.while_collecting
 
 
-def _order(tests: Iterable[str], known: Survey, hint: str | None) -> list[str]:
-    return sorted(tests, key=lambda test: (test != hint, known.seconds[test]))
+def _order(mutant: Mutant, tests: Iterable[str], known: Survey, hint: str | None = None) -> list[str]:
+    """The hint first, then what is named after the module, then the quick ones."""
+    own = f"test_{mutant.path.stem}.py::"
+    return sorted(tests, key=lambda test: (test != hint, own not in test, known.seconds[test]))
 
 
 # What runs in a forked process. ------------------------------------------------------------------------------------
@@ -141,7 +143,7 @@ def _try_quickly(
         for mutant in mutants:
             key = (str(mutant.path), str(mutant.scope))
             callers = known.callers.get(key, ())
-            chosen = [by_name[name] for name in _order(callers, known, hints.get(mutant))]
+            chosen = [by_name[name] for name in _order(mutant, callers, known, hints.get(mutant))]
             send(_outcome(partial(_try_in_place, functions[key], mutant, chosen)) if chosen else None)
 
     _collect(tests, run)
@@ -188,7 +190,9 @@ def _collect(tests: Sequence[str], run: Loop) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(nowhere, stream)
-    pytest.main(["-p", "no:cacheprovider", *tests], plugins=[_Plugin(run)])
+    # Hypothesis costs most of what collecting a test does, and no mutant is tried on it.
+    without = ["-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
+    pytest.main([*without, *tests], plugins=[_Plugin(run)])
 
 
 @dataclass(frozen=True, slots=True)
