@@ -11,12 +11,12 @@ from scenarios.harness.release import OperatorRelease
 from scenarios.harness.table import Tables
 
 ROUNDS = int(os.environ.get("ROUNDS") or 1)
-"""How often each scenario of a rollout is run."""
+"""How often each scenario that tells a table is run."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run the scenarios of rollouts as often as `ROUNDS` says."""
-    if ROUNDS > 1 and metafunc.module.__name__.rpartition(".")[2].startswith("test_rollout"):
+    """Run the scenarios that tell a table as often as `ROUNDS` says."""
+    if ROUNDS > 1 and "tables" in metafunc.fixturenames:
         metafunc.fixturenames.append("turn")
         metafunc.parametrize("turn", range(1, ROUNDS + 1))
 
