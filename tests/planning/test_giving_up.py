@@ -144,7 +144,12 @@ def test_a_config_that_ray_refuses_is_given_up_after_three_refusals_with_rays_wo
 
 def test_once_given_up_the_new_cluster_goes_and_the_old_one_is_not_touched() -> None:
     result = upgrade(cluster("demo-b", IMAGE), failed="ImageError")
-    assert in_words(result) == ["confirm demo-serve-svc", "delete demo-b"]
+    assert in_words(result) == [
+        "confirm demo-serve-svc",
+        "note ended-at on demo-b",
+        "delete demo-b-head",
+        "delete demo-b-worker",
+    ]
     status, reason, message = condition(result, "Stalled") or ("", "", "")
     assert (status, reason) == ("True", "ImageError")
     assert "demo-a goes on with the last good revision" in message

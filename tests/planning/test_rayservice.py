@@ -136,7 +136,11 @@ def test_traffic_moves_in_one_step_after_a_fresh_look_and_nothing_is_retired_bef
         (cluster(routed=600), ["note retired-at on demo-a"], SPREAD_EVERY),
         (cluster(routed=600, retired=20), [], RESTING),
         (cluster(routed=600, retired=42), [], timedelta(seconds=3)),
-        (cluster(), ["confirm demo-serve-svc", "delete demo-a"], SPREAD_EVERY),
+        (
+            cluster(),
+            ["confirm demo-serve-svc", "note ended-at on demo-a", "delete demo-a-head", "delete demo-a-worker"],
+            SPREAD_EVERY,
+        ),
     ],
     ids=["just left", "early", "soon", "never served"],
 )
@@ -161,7 +165,7 @@ def test_a_superseded_cluster_goes_at_once() -> None:
     observed = world(third, SERVING, NEXT, active=SERVING, revisions=(*UPGRADING, revision(third, 3)))
     made, *rest = words(observed, third)
     assert made.startswith("make RayCluster")
-    assert rest == ["confirm demo-serve-svc", "delete demo-b"]
+    assert rest == ["confirm demo-serve-svc", "note ended-at on demo-b", "delete demo-b-head", "delete demo-b-worker"]
 
 
 def test_a_hand_that_points_the_service_elsewhere_is_undone() -> None:

@@ -219,13 +219,13 @@ class Rules:
             case _, Kind.RAY_SERVICE:
                 self._must(False, f"{write.verb} on the user's own RayService")
             case "delete", Kind.RAY_CLUSTER if before is not None:
-                self._cluster_deleted(before)
+                self._ends(name_of(before))
             case "delete", Kind.POD if before is not None:
-                # Only a drain ends pods quicker than they would end by themselves.
+                # Only the pods of a cluster that leaves end quicker than they would by themselves.
                 if write.grace is None:
                     self._pod_deleted(before)
                 else:
-                    self._drained(owner_of(before))
+                    self._ends(owner_of(before))
             case "merge", Kind.REVISION if after is not None:
                 self._revision_noted(after, is_late=write.is_late)
             case "create", Kind.RAY_CLUSTER if after is not None:
@@ -285,11 +285,11 @@ class Rules:
         self._routed = target
         self._was_routed.add(target)
 
-    def _cluster_deleted(self, before: Json) -> None:
-        name = name_of(before)
+    def _ends(self, name: str) -> None:
+        """A cluster ends, wholly or pod by pod."""
         service = self.world.find(Kind.SERVICE, SERVE_SERVICE)
         stamp = (service or {"metadata": {}})["metadata"].get("annotations", {}).get(labels.ACTIVE_CLUSTER)
-        self._must(name != stamp, f"{name} takes traffic and is deleted")
+        self._must(name != stamp, f"{name} takes traffic and ends")
         if name in self._was_routed:
             self._drained(name)
 
@@ -313,7 +313,7 @@ class Rules:
         return [*lacking, f"{needed - found} of {needed} pods"] if found < needed else lacking
 
     def _drained(self, name: str) -> None:
-        """A cluster that has taken traffic ends, wholly or pod by pod."""
+        """A cluster that has taken traffic ends."""
         now, left = self.world.seconds, self._left_traffic.get(name)
         if left is None:
             self._must(False, f"{name} never left traffic and ends")

@@ -1,4 +1,4 @@
-"""How a cluster that has taken traffic leaves.
+"""How a cluster leaves: at once if it never took traffic, else in a moment when nobody asks it anything.
 
 At the switch no connection moves: a client that keeps one open goes on with the old cluster, whose proxies never tell
 it to leave. Such connections end with their pod, so the pods end at a moment when no request is under way, all at
@@ -45,11 +45,11 @@ def needs_endpoints(observed: ObservedService, roles: Roles) -> bool:
 def steps(course: Course) -> Iterator[Step]:
     """The next step of every cluster that leaves."""
     for cluster in course.roles.leaving:
-        if not was_routed(cluster):
-            yield from _delete(course, cluster, f"Deleted {cluster.name}: {_why_superseded(course)}")
-        elif has_ended(cluster):
+        if has_ended(cluster):
             yield tuple(_end_pods(cluster))
-            yield from _delete(course, cluster, f"Deleted {cluster.name}: retired")
+            yield from _delete(course, cluster)
+        elif not was_routed(cluster):
+            yield from _end(course, cluster, _why_superseded(course))
         elif _takes_leave(cluster):
             if _has_left_the_service(course, cluster):
                 told = Announcement("RetiredRayCluster", f"{cluster.name} takes no new traffic and is drained")
@@ -104,7 +104,7 @@ def _drain(course: Course, cluster: ObservedCluster) -> Iterator[Step]:
 def _end(course: Course, cluster: ObservedCluster, why: str) -> Iterator[Step]:
     """End the pods of the cluster, then the cluster: from the note on, nobody makes new ones."""
     yield from _confirm(course)
-    told = Announcement("DrainedRayCluster", f"The pods of {cluster.name} end: {why}")
+    told = Announcement("EndedRayCluster", f"The pods of {cluster.name} end: {why}")
     yield (_note(cluster, {labels.ENDED_AT: course.now.isoformat()}, told),)
     yield tuple(_end_pods(cluster))
 
@@ -115,11 +115,11 @@ def _end_pods(cluster: ObservedCluster) -> Iterator[AnyAction]:
             yield Delete(kind=Kind.POD, name=pod.meta.name, uid=pod.meta.uid, grace=GRACE)
 
 
-def _delete(course: Course, cluster: ObservedCluster, why: str) -> Iterator[Step]:
+def _delete(course: Course, cluster: ObservedCluster) -> Iterator[Step]:
     """Delete a cluster that the serve Service, read afresh, still does not name."""
     meta = cluster.cluster.meta
     yield from _confirm(course)
-    told = Announcement("DeletedRayCluster", why)
+    told = Announcement("DeletedRayCluster", f"Deleted {meta.name}")
     yield (Delete(kind=Kind.RAY_CLUSTER, name=meta.name, uid=meta.uid, version=meta.version, announce=told),)
 
 
@@ -131,7 +131,7 @@ def _confirm(course: Course) -> Iterator[Step]:
 
 
 def _why_superseded(course: Course) -> str:
-    return "superseded before it took traffic" if course.failure is None else "its rollout was given up"
+    return "it was superseded before it took traffic" if course.failure is None else "its rollout was given up"
 
 
 def _takes_leave(cluster: ObservedCluster) -> bool:
