@@ -199,7 +199,7 @@ def cluster(name: str = "demo-a", goal: Aim | None = None, **fields: Any) -> Obs
         uid=f"uid-{name}", resourceVersion="7", creationTimestamp=ago(fields.pop("created", 900))
     )
     notes = manifest["metadata"]["annotations"]
-    times = {labels.ROUTED_AT: "routed", labels.RETIRED_AT: "retired", labels.QUIET_SINCE: "quiet",
+    times = {labels.ROUTED_AT: "routed", labels.RETIRED_AT: "retired", labels.QUIET_AT: "quiet",
              labels.ENDED_AT: "ended"}  # fmt: skip
     if "routed" in fields:
         notes[labels.SERVED] = aim.goal.revision

@@ -21,7 +21,8 @@ from rayserve_operator.planning.service.roles import Roles, has_ended, was_route
 from rayserve_operator.render import labels
 
 QUIET_FOR = timedelta(seconds=15)
-"""From the first look that finds no request to the one that counts. Ray's gauges lag 10 s behind."""
+"""From the first look that finds no request to one that counts, because Ray's gauges lag 10 s behind. Looks in between
+may find some: a long request would be found by all of them, and short ones come for as long as connections are kept."""
 LOOKED_AT_EVERY = timedelta(seconds=5)
 SPREAD_EVERY = timedelta(seconds=0.5)
 """How often the EndpointSlices are read until they show the switch."""
@@ -87,18 +88,15 @@ def _drain(course: Course, cluster: ObservedCluster) -> Iterator[Step]:
     now, clock = course.now, _clock(cluster, course.goal)
     if clock is None or now < clock.looks_begin:
         return
-    quiet_since = notes.time_of(cluster.cluster.meta, labels.QUIET_SINCE)
-    is_quiet = cluster.ongoing == 0
     if now >= clock.ends:
         count = "an unknown number of" if cluster.ongoing is None else cluster.ongoing
         yield from _end(course, cluster, f"the drain timeout has passed, with {count} requests under way")
-    elif not is_quiet:
-        if quiet_since is not None:
-            yield (_note(cluster, {labels.QUIET_SINCE: None}),)
-    elif quiet_since is None:
-        yield (_note(cluster, {labels.QUIET_SINCE: now.isoformat()}),)
-    elif now >= max(quiet_since + QUIET_FOR, clock.delayed_until):
-        yield from _end(course, cluster, "no request is under way")
+    elif cluster.ongoing == 0:
+        quiet_at = notes.time_of(cluster.cluster.meta, labels.QUIET_AT)
+        if quiet_at is None:
+            yield (_note(cluster, {labels.QUIET_AT: now.isoformat()}),)
+        elif now >= max(quiet_at + QUIET_FOR, clock.delayed_until):
+            yield from _end(course, cluster, "no request is under way")
 
 
 def _end(course: Course, cluster: ObservedCluster, why: str) -> Iterator[Step]:

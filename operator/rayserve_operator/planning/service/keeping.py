@@ -17,7 +17,7 @@ from rayserve_operator.planning.words import few
 from rayserve_operator.render import clusters, labels, names, revisions
 
 Step = tuple[AnyAction, ...]
-_OF_A_DRAIN = (labels.RETIRED_AT, labels.QUIET_SINCE, labels.WARM_SINCE)
+_OF_A_DRAIN = (labels.RETIRED_AT, labels.QUIET_AT, labels.WARM_SINCE)
 """Notes that are untrue of a cluster that is taken up again."""
 
 
