@@ -158,9 +158,9 @@ class _Group:
         if self.hosts > 1:
             return self._judge_hosts(members, staying, lost)
         if lost:
-            return _State.LOST, f"its node {lost[0].node} was lost, and it has been replaced"
+            return _State.LOST, f"its node {lost[0].node} was lost"
         if is_orphaned(staying[0], self.observed, self.head):
-            return _State.ORPHANED, "its head is gone, and it has been replaced"
+            return _State.ORPHANED, "its head is gone"
         return _State.WHOLE, ""
 
     def _judge_hosts(
@@ -170,7 +170,7 @@ class _Group:
         if gone:
             return _State.BROKEN, f"{gone[0].meta.name}, another host of its replica, is lost"
         if any(is_orphaned(pod, self.observed, self.head) for pod in staying):
-            return _State.ORPHANED, "its head is gone, and it has been replaced"
+            return _State.ORPHANED, "its head is gone"
         if len(staying) == self.hosts:
             return _State.WHOLE, ""
         if any(pod.ray is not None and (pod.ray.running or pod.ray.restarts) for pod in staying):
