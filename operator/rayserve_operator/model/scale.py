@@ -9,7 +9,12 @@ def desired_replicas(cluster: RayCluster, group: WorkerGroupSpec) -> int:
     """Replicas that the group should have now, within its bounds."""
     if cluster.spec.suspend or group.suspend:
         return 0
-    return max(group.min_replicas or 0, min(group.replicas or 0, _limit(group)))
+    return within_bounds(group.replicas or 0, group)
+
+
+def within_bounds(replicas: int, group: WorkerGroupSpec) -> int:
+    """The number that is nearest to this one within the group's bounds."""
+    return max(group.min_replicas or 0, min(replicas, _limit(group)))
 
 
 def desired_pods(cluster: RayCluster, group: WorkerGroupSpec) -> int:

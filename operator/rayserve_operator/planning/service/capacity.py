@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 from rayserve_operator.model.raycluster import RayClusterSpec, WorkerGroupSpec
-from rayserve_operator.model.scale import hosts
+from rayserve_operator.model.scale import hosts, within_bounds
 from rayserve_operator.model.serve import ApplicationState, ServeConfig, ServeStatus
 from rayserve_operator.planning.observed import ObservedCluster
 from rayserve_operator.planning.service import notes
@@ -127,11 +127,7 @@ def sized(spec: RayClusterSpec, serving: ObservedCluster | None) -> RayClusterSp
 
 def _sized(group: WorkerGroupSpec, serving: ObservedCluster) -> WorkerGroupSpec:
     pods = sum(pod.alive and not pod.is_head and pod.group == group.group_name for pod in serving.pods)
-    return group.model_copy(update={"replicas": max(group.min_replicas or 0, _within(pods // hosts(group), group))})
-
-
-def _within(replicas: int, group: WorkerGroupSpec) -> int:
-    return replicas if group.max_replicas is None else min(replicas, group.max_replicas)
+    return group.model_copy(update={"replicas": within_bounds(pods // hosts(group), group)})
 
 
 def _autoscaled(config: ServeConfig) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rayserve_operator.planning.actions import Annotate, Announcement, AnyAction, Confirm, Delete, Kind
+from rayserve_operator.planning.actions import Announcement, AnyAction, Confirm, Delete, Kind
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService
 from rayserve_operator.planning.service import notes
 from rayserve_operator.planning.service.course import Course
@@ -54,7 +54,7 @@ def steps(course: Course) -> Iterator[Step]:
         elif _takes_leave(cluster):
             if _has_left_the_service(course, cluster):
                 told = Announcement("RetiredRayCluster", f"{cluster.name} takes no new traffic and is drained")
-                yield (_note(cluster, {labels.RETIRED_AT: course.now.isoformat()}, told),)
+                yield (notes.on_cluster(cluster, {labels.RETIRED_AT: course.now.isoformat()}, told),)
         else:
             yield from _drain(course, cluster)
 
@@ -94,7 +94,7 @@ def _drain(course: Course, cluster: ObservedCluster) -> Iterator[Step]:
     elif cluster.ongoing == 0:
         quiet_at = notes.time_of(cluster.cluster.meta, labels.QUIET_AT)
         if quiet_at is None:
-            yield (_note(cluster, {labels.QUIET_AT: now.isoformat()}),)
+            yield (notes.on_cluster(cluster, {labels.QUIET_AT: now.isoformat()}),)
         elif now >= max(quiet_at + QUIET_FOR, clock.delayed_until):
             yield from _end(course, cluster, "no request is under way")
 
@@ -103,7 +103,7 @@ def _end(course: Course, cluster: ObservedCluster, why: str) -> Iterator[Step]:
     """End the pods of the cluster, then the cluster: from the note on, nobody makes new ones."""
     yield from _confirm(course)
     told = Announcement("EndedRayCluster", f"The pods of {cluster.name} end: {why}")
-    yield (_note(cluster, {labels.ENDED_AT: course.now.isoformat()}, told),)
+    yield (notes.on_cluster(cluster, {labels.ENDED_AT: course.now.isoformat()}, told),)
     yield tuple(_end_pods(cluster))
 
 
@@ -165,8 +165,3 @@ def _clock(cluster: ObservedCluster, goal: Goal) -> _Clock | None:
         return None
     delay, longest = timedelta(seconds=goal.spec.deletion_delay), timedelta(seconds=goal.spec.drain_timeout)
     return _Clock(retired + max(delay - QUIET_FOR, timedelta()), retired + delay, retired + max(delay, longest))
-
-
-def _note(cluster: ObservedCluster, noted: dict[str, str | None], announce: Announcement | None = None) -> AnyAction:
-    meta = cluster.cluster.meta
-    return Annotate(kind=Kind.RAY_CLUSTER, name=meta.name, uid=meta.uid, annotations=noted, announce=announce)

@@ -112,10 +112,10 @@ def _notes_of_return(cluster: ObservedCluster) -> dict[str, str | None]:
 
 
 def _annotate(cluster: ObservedCluster, wanted: dict[str, str | None]) -> Iterator[AnyAction]:
-    meta = cluster.cluster.meta
-    changed = {key: value for key, value in wanted.items() if meta.annotations.get(key) != value}
+    noted = cluster.cluster.meta.annotations
+    changed = {key: value for key, value in wanted.items() if noted.get(key) != value}
     if changed:
-        yield Annotate(kind=Kind.RAY_CLUSTER, name=meta.name, uid=meta.uid, annotations=changed)
+        yield notes.on_cluster(cluster, changed)
 
 
 def _revision_of(course: Course, candidate: ObservedCluster) -> str | None:

@@ -1,4 +1,4 @@
-"""What the operator wrote down on an object, read as what it is; a note that a hand has spoilt counts as none."""
+"""What the operator writes down on an object, and reads as what it is; a note that a hand has spoilt counts as none."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from rayserve_operator.model.objects import Meta
+from rayserve_operator.planning.actions import Annotate, Announcement, Kind
+from rayserve_operator.planning.observed import ObservedCluster
 
 
 def time_of(meta: Meta, key: str) -> datetime | None:
@@ -26,6 +28,14 @@ def record_of(meta: Meta, key: str) -> Mapping[str, Any]:
     except ValueError:
         return {}
     return noted if isinstance(noted, dict) else {}
+
+
+def on_cluster(
+    observed: ObservedCluster, noted: Mapping[str, str | None], announce: Announcement | None = None
+) -> Annotate:
+    """Write these annotations down on the RayCluster; None takes one away."""
+    meta = observed.cluster.meta
+    return Annotate(kind=Kind.RAY_CLUSTER, name=meta.name, uid=meta.uid, annotations=noted, announce=announce)
 
 
 def written(record: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from rayserve_operator.planning.actions import Annotate, Announcement, AnyAction, Apply, Confirm, Create, Delete, Kind
 from rayserve_operator.planning.drift import drifted, is_headless, stamped
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService, ServiceView
+from rayserve_operator.planning.service import notes
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.roles import is_conflict, was_routed
 from rayserve_operator.render import labels, services
@@ -62,12 +63,11 @@ def label_heads(course: Course) -> Iterator[AnyAction]:
 
 
 def _mark_routed(cluster: ObservedCluster, now: datetime, proven: str | None = None) -> Iterator[AnyAction]:
-    meta = cluster.cluster.meta
-    noted = {} if was_routed(cluster) else {labels.ROUTED_AT: now.isoformat()}
-    if proven is not None and meta.annotations.get(labels.SERVED) != proven:
+    noted: dict[str, str | None] = {} if was_routed(cluster) else {labels.ROUTED_AT: now.isoformat()}
+    if proven is not None and cluster.cluster.meta.annotations.get(labels.SERVED) != proven:
         noted[labels.SERVED] = proven
     if noted:
-        yield Annotate(kind=Kind.RAY_CLUSTER, name=meta.name, uid=meta.uid, annotations=noted)
+        yield notes.on_cluster(cluster, noted)
 
 
 def _route(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from rayserve_operator.model.serve import ApplicationState, ServeConfig, ServeStatus
-from rayserve_operator.planning.actions import Annotate, Announcement, AnyAction, Kind, SubmitServe
+from rayserve_operator.planning.actions import Announcement, AnyAction, SubmitServe
 from rayserve_operator.planning.observed import ObservedCluster
 from rayserve_operator.planning.service import gate, notes
 from rayserve_operator.planning.service.course import Course
@@ -115,9 +115,7 @@ def _is_due(tries: Tries, now: datetime, *, is_final: bool) -> bool:
 
 
 def _note(cluster: ObservedCluster, config: ServeConfig, tries: Tries) -> AnyAction:
-    meta = cluster.cluster.meta
-    noted = {labels.SERVE_TRIES: _written(config, tries)}
-    return Annotate(kind=Kind.RAY_CLUSTER, name=meta.name, uid=meta.uid, annotations=noted)
+    return notes.on_cluster(cluster, {labels.SERVE_TRIES: _written(config, tries)})
 
 
 def _written(config: ServeConfig, tries: Tries) -> str:
