@@ -5,8 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from scenarios.harness import busy as busy_service
+from scenarios.harness.crowd import Crowd
 from scenarios.harness.kube import Kube, KubectlError
 from scenarios.harness.namespaces import fresh_namespace
+from scenarios.harness.rayservice import RayService
 from scenarios.harness.release import OperatorRelease
 from scenarios.harness.table import Tables
 
@@ -44,3 +47,20 @@ def namespace(kube: Kube, request: pytest.FixtureRequest) -> Iterator[str]:
     name = request.module.__name__.rpartition(".")[2].replace("_", "-")
     with fresh_namespace(kube, name):
         yield name
+
+
+@pytest.fixture(scope="module")
+def busy(kube: Kube, namespace: str) -> RayService:
+    """One replica on one worker, serving."""
+    service = RayService(kube, namespace, "busy")
+    service.apply(busy_service.SAMPLE)
+    service.wait_answer(busy_service.ASK)
+    service.wait_ready()
+    return service
+
+
+@pytest.fixture(scope="module")
+def crowd(busy: RayService, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowd]:
+    """Users who never stop asking, few at first."""
+    with Crowd(busy.url, tmp_path_factory.mktemp("crowd")).running(busy_service.FEW_USERS) as users:
+        yield users

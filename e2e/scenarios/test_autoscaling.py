@@ -1,14 +1,13 @@
 """Two layers of scaling: Serve asks Ray for replicas, and Ray for workers to put them on."""
 
 import copy
-from collections.abc import Iterator
 
 import pytest
 
 from scenarios.harness import manifests
-from scenarios.harness.asking import Question
 from scenarios.harness.audit import AuditLog
 from scenarios.harness.busy import (
+    ASK,
     FEW_USERS,
     FEWEST,
     MANY_USERS,
@@ -28,25 +27,6 @@ from scenarios.harness.release import OperatorRelease
 from scenarios.harness.waiting import Stopwatch, until
 
 SCALE_DOWN = 240.0
-
-ASK = Question("/?seconds=0")
-
-
-@pytest.fixture(scope="module")
-def busy(kube: Kube, namespace: str) -> RayService:
-    """One replica on one worker, serving."""
-    service = RayService(kube, namespace, "busy")
-    service.apply(SAMPLE)
-    service.wait_answer(ASK)
-    service.wait_ready()
-    return service
-
-
-@pytest.fixture(scope="module")
-def crowd(busy: RayService, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowd]:
-    """Users who never stop asking, few at first."""
-    with Crowd(busy.url, tmp_path_factory.mktemp("crowd")).running(FEW_USERS) as users:
-        yield users
 
 
 @pytest.mark.ci

@@ -1,13 +1,7 @@
 """A new cluster is as large as the one it takes over from, before it takes over."""
 
-from collections.abc import Iterator
-
-import pytest
-
-from scenarios.harness.asking import Question
 from scenarios.harness.busy import (
     DEPLOYMENT,
-    FEW_USERS,
     MANY_USERS,
     MOST,
     SAMPLE,
@@ -15,31 +9,11 @@ from scenarios.harness.busy import (
     is_scaled_to,
 )
 from scenarios.harness.crowd import Crowd
-from scenarios.harness.kube import Kube
 from scenarios.harness.load import Record
 from scenarios.harness.rayservice import ROLLOUT, RayService, all_ready
 from scenarios.harness.rollout import rolled
 from scenarios.harness.table import Tables
 from scenarios.harness.waiting import OFTEN, Stopwatch, until
-
-ASK = Question("/?seconds=0")
-
-
-@pytest.fixture(scope="module")
-def busy(kube: Kube, namespace: str) -> RayService:
-    """One replica on one worker, serving."""
-    service = RayService(kube, namespace, "busy")
-    service.apply(SAMPLE)
-    service.wait_answer(ASK)
-    service.wait_ready()
-    return service
-
-
-@pytest.fixture(scope="module")
-def crowd(busy: RayService, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowd]:
-    """Users who never stop asking, few at first."""
-    with Crowd(busy.url, tmp_path_factory.mktemp("crowd")).running(FEW_USERS) as users:
-        yield users
 
 
 def test_rollout_while_scaled_up(busy: RayService, crowd: Crowd, tables: Tables) -> None:

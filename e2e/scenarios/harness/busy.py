@@ -3,10 +3,12 @@
 from typing import Any
 
 from scenarios.harness import manifests
+from scenarios.harness.asking import Question
 from scenarios.harness.kube import Manifest
 from scenarios.harness.rayservice import RayService, all_ready
 
 DEPLOYMENT = "Busy"
+ASK = Question("/?seconds=0")
 IDLE = 10
 """Seconds that a worker is idle before Ray lets it go."""
 FEW_USERS, MANY_USERS = 1, 24
