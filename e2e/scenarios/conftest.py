@@ -1,6 +1,5 @@
 """One operator, as its users install it, for all scenarios."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -8,13 +7,11 @@ import pytest
 from scenarios.harness import busy as busy_service
 from scenarios.harness.crowd import Crowd
 from scenarios.harness.kube import Kube, KubectlError
-from scenarios.harness.namespaces import fresh_namespace
+from scenarios.harness.namespaces import fresh_namespace, recreate
 from scenarios.harness.rayservice import RayService
-from scenarios.harness.release import OperatorRelease
+from scenarios.harness.release import LANE, OperatorRelease
+from scenarios.harness.rollout import ROUNDS
 from scenarios.harness.table import Tables
-
-ROUNDS = int(os.environ.get("ROUNDS") or 1)
-"""How often each scenario that tells a table is run."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -29,6 +26,8 @@ def operator(kube: Kube) -> OperatorRelease:
     """The operator, installed by its chart."""
     release = OperatorRelease(kube)
     try:
+        if LANE:
+            recreate(kube, LANE)
         release.install()
     except KubectlError as error:
         pytest.exit(f"the operator could not be installed: {error}", returncode=1)
@@ -43,7 +42,10 @@ def tables() -> Tables:
 
 @pytest.fixture(scope="module")
 def namespace(kube: Kube, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A namespace for the scenarios of one module."""
+    """A namespace for the scenarios of one module; in a lane there is but one."""
+    if LANE:
+        yield LANE
+        return
     name = request.module.__name__.rpartition(".")[2].replace("_", "-")
     with fresh_namespace(kube, name):
         yield name

@@ -51,9 +51,7 @@ def _with_image(manifest: Manifest) -> Manifest:
 
 def _without_room(manifest: Manifest) -> Manifest:
     changed = manifests.with_strategy(rolled(manifest), progressDeadlineSeconds=DEADLINE)
-    for template in manifests.pod_templates(changed):
-        template["spec"]["containers"][0]["resources"]["requests"]["cpu"] = "1000"
-    return changed
+    return manifests.with_cpu_request(changed, "1000")
 
 
 def _with_bad_flag(manifest: Manifest) -> Manifest:

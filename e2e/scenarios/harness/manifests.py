@@ -107,6 +107,14 @@ def with_env(manifest: Manifest, name: str, value: str) -> Manifest:
     return changed
 
 
+def with_cpu_request(manifest: Manifest, cpu: str) -> Manifest:
+    """The RayService with another request for CPU by each of Ray's containers."""
+    changed = copy.deepcopy(manifest)
+    for template in pod_templates(changed):
+        template["spec"]["containers"][0]["resources"]["requests"]["cpu"] = cpu
+    return changed
+
+
 def with_spec(manifest: Manifest, **fields: Any) -> Manifest:
     """The RayService with fields of its spec replaced."""
     return {**manifest, "spec": {**manifest["spec"], **fields}}

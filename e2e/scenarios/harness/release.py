@@ -10,7 +10,9 @@ from scenarios.harness.manifests import CHART
 from scenarios.harness.session import local_cluster
 from scenarios.harness.waiting import until
 
-NAMESPACE = "rayserve-system"
+LANE = os.environ.get("LANE")
+"""Where several runs of the scenarios share a cluster: the one namespace that is this run's."""
+NAMESPACE = f"rayserve-system-{LANE}" if LANE else "rayserve-system"
 RELEASE = "rayserve"
 CONTAINER = "operator"
 USER_AGENT = "rayserve-operator/"
@@ -25,7 +27,10 @@ class OperatorRelease:
     kube: Kube
 
     def install(self) -> None:
-        """Install or upgrade by helm, and wait until the operator is ready."""
+        """Install or upgrade by helm, and wait until the operator is ready.
+
+        In a lane it looks after that namespace alone, and leaves the CRDs to who made the lanes.
+        """
         [image] = images.select(["operator"])
         repository, tag = images.OPERATOR_IMAGE.rsplit(":", 1)
         values = {
@@ -37,6 +42,8 @@ class OperatorRelease:
             "podAnnotations.image-key": image.key,
         }
         settings = [f"--set-string={key}={value}" for key, value in values.items()]
+        if LANE:
+            settings += [f"--set=watchNamespaces={{{LANE}}}", "--set=crds.install=false"]
         tool(
             *("helm", "upgrade", "--install", RELEASE, str(CHART), *settings),
             *("--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout", "3m"),

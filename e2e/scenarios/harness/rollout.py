@@ -1,5 +1,6 @@
 """Rollouts under load: what they are watched for, and what is told of them."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +12,9 @@ from scenarios.harness.mix import Mix
 from scenarios.harness.rayservice import ROLLOUT, RayService
 from scenarios.harness.table import Tables
 from scenarios.harness.waiting import OFTEN, Stopwatch, until
+
+ROUNDS = int(os.environ.get("ROUNDS") or 1)
+"""How often each scenario that tells a table is run."""
 
 _colours = count(1)
 
