@@ -32,7 +32,7 @@ LOGS = PROJECT_ROOT / "build" / "soak"
 LANES = 5
 """Scenarios at a time; each needs up to 3 GiB."""
 ROUNDS = 20
-OUTCOME = re.compile(r"(?<=\] )(PASSED|FAILED|ERROR)\b")
+OUTCOME = re.compile(r"::\S+ (PASSED|FAILED|ERROR)\b")
 """What pytest says of one round."""
 SCENARIOS = (
     "test_rollout.py::test_rollouts_by_turns",
@@ -88,7 +88,7 @@ class Lane:
                 log.write(line)
                 log.flush()
                 if outcome := OUTCOME.search(line):
-                    is_good = outcome.group() == "PASSED"
+                    is_good = outcome[1] == "PASSED"
                     good += is_good
                     told = f"{good} good rounds after {elapsed_text(watch.seconds)}"
                     steps.note(f"{'✓' if is_good else '✗'} {self.name}: {told}")
@@ -123,7 +123,7 @@ def _head(rounds: int) -> str:
             "# Rollouts, again and again",
             "",
             f"What `make soak ROUNDS={rounds}` told at {commit} on {datetime.now(UTC):%Y-%m-%d}:",
-            f"{rounds} rounds of each scenario, {LANES} of them at a time on {os.cpu_count()} CPUs.",
+            f"{rounds} rounds of each scenario, {LANES} at a time on {os.cpu_count()} CPUs.",
             "",
         )
     )
