@@ -67,8 +67,8 @@ e2e: $(VENV)/ready ## All scenarios on a real node with real Ray (K=EXPR selects
 bench-startup: $(VENV)/ready ## Apply to first answer, in ratio to the same pods started by hand
 	$(BIN)/python -m scenarios.bench_startup
 
-soak: $(VENV)/ready ## Every scenario of a rollout, ROUNDS=20 times, for docs/rollouts-soak.md (two hours)
-	$(BIN)/python -m scenarios.soak $(ROUNDS)
+soak: $(VENV)/ready ## Rollouts of every kind, ROUNDS=20 times, for docs/rollouts-soak.md (two hours; K=PART selects)
+	$(BIN)/python -m scenarios.soak $(ROUNDS) $(K)
 
 ##@ A local cluster to play with
 

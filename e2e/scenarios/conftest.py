@@ -10,15 +10,7 @@ from scenarios.harness.kube import Kube, KubectlError
 from scenarios.harness.namespaces import fresh_namespace, recreate
 from scenarios.harness.rayservice import RayService
 from scenarios.harness.release import LANE, OperatorRelease
-from scenarios.harness.rollout import ROUNDS
 from scenarios.harness.table import Tables
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run the scenarios that tell a table as often as `ROUNDS` says."""
-    if ROUNDS > 1 and "tables" in metafunc.fixturenames:
-        metafunc.fixturenames.append("turn")
-        metafunc.parametrize("turn", range(1, ROUNDS + 1))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -21,7 +21,7 @@ def test_rollout_while_scaled_up(busy: RayService, crowd: Crowd, tables: Tables)
     crowd.resize(MANY_USERS)
     until(lambda: is_scaled_to(busy, MOST), "all replicas have their workers", SCALE_UP)
     old = busy.active_cluster
-    steps: dict[str, float] = {}
+    steps: dict[str, list[float]] = {}
     begun = crowd.record().sent
     watch = Stopwatch()
     busy.patch(rolled(SAMPLE))
@@ -29,10 +29,10 @@ def test_rollout_while_scaled_up(busy: RayService, crowd: Crowd, tables: Tables)
     new = busy.active_cluster
     # Ray needs seconds for one more replica, and a worker takes longer still.
     replicas, workers = busy.replicas(DEPLOYMENT, new), busy.workers(new)
-    steps["edit → switch"] = watch.seconds
+    steps["edit → switch"] = [watch.seconds]
     switched = Stopwatch()
     busy.wait_alone()
-    steps["switch → old pods gone"] = switched.seconds
+    steps["switch → old pods gone"] = [switched.seconds]
     busy.wait_ready()
     record = _record(crowd, begun)
     tables.add("scaled up to three workers", {"GETs by 24 users": record}, steps)

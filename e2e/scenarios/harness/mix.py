@@ -17,6 +17,9 @@ HELD = "GETs of 3 minutes, each on its own connection"
 POSTS = "short POSTs on kept connections (no promise)"
 """Clients may not repeat them, so one that meets a closing connection is lost."""
 
+HELD_AT_ONCE = 10
+"""Very long requests, sent one a second."""
+
 NEW_RATE, KEPT_RATE, LONG_RATE, POST_RATE = 4.8, 4.0, 0.2, 1.0
 """Requests a second: ten in all."""
 LASTING = (30.0, 60.0)
@@ -57,11 +60,16 @@ class Mix:
         self.kinds[kind] = LongLoad(self._url, rate=LONG_RATE, lasting=lasting)
         return self
 
-    def with_held(self, seconds: float = 180.0, number: int = 10) -> "Mix":
-        """Add some very long requests, sent in the first seconds."""
-        lasting = (seconds, seconds)
-        self.kinds[HELD] = LongLoad(self._url, rate=1.0, most=number, lasting=lasting)
+    def with_held(self, seconds: float = 180.0) -> "Mix":
+        """Add very long requests, sent only when `hold` is called."""
+        self._held = LongLoad(self._url, rate=1.0, most=0, lasting=(seconds, seconds))
+        self.kinds[HELD] = self._held
         return self
+
+    def hold(self) -> None:
+        """Send some very long requests in the next seconds."""
+        assert self._held.most is not None
+        self._held.most += HELD_AT_ONCE
 
     @contextmanager
     def running(self) -> Iterator["Mix"]:

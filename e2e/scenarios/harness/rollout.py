@@ -1,6 +1,7 @@
 """Rollouts under load: what they are watched for, and what is told of them."""
 
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,10 @@ from scenarios.harness.table import Tables
 from scenarios.harness.waiting import OFTEN, Stopwatch, until
 
 ROUNDS = int(os.environ.get("ROUNDS") or 1)
-"""How often each scenario that tells a table is run."""
+"""How often each kind of rollout is gone through."""
+
+ROUND = "round"
+"""What the line about a round begins with."""
 
 _colours = count(1)
 
@@ -26,10 +30,18 @@ def rolled(manifest: Manifest) -> Manifest:
 
 @dataclass
 class Run:
-    """A scenario as it goes on: its load, and the seconds that its steps took."""
+    """A scenario as it goes on: its load, and the seconds that its steps took in each round."""
 
     mix: Mix
-    steps: dict[str, float] = field(default_factory=dict)
+    steps: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    rounds: int = 0
+
+    def end_round(self) -> None:
+        """Count a round, and say what it was like."""
+        self.rounds += 1
+        seconds = ", ".join(f"{step} {taken[-1]:.1f} s" for step, taken in self.steps.items())
+        lost = sum(len(record.failed) for record in self.mix.promised.values())
+        print(f"{ROUND} {self.rounds}: {seconds}; {lost} requests lost so far", flush=True)
 
 
 @contextmanager
@@ -43,7 +55,7 @@ def under_load(tables: Tables, title: str, mix: Mix, *, promised: bool = True) -
         with mix.running():
             yield run
     finally:
-        tables.add(title, mix.kinds, run.steps)
+        tables.add(title, mix.kinds, run.steps, run.rounds)
     if promised:
         mix.assert_none_lost()
 
@@ -66,21 +78,22 @@ class Rollout:
     within: float = ROLLOUT
     """Seconds after the switch by which the old pods are gone."""
 
-    def run(self, run: Run, step: str = "") -> str:
+    def run(self, run: Run) -> str:
         """Roll, wait until the old pods are gone, and return the name of the new cluster."""
         service, old = self.service, self.service.active_cluster
         watch = Stopwatch()
         service.patch(self.manifest)
         self.before_switch()
         until(lambda: service.active_cluster != old, f"{old} is left", ROLLOUT, every=OFTEN)
-        run.steps[f"{step}edit → switch"] = watch.seconds
+        run.steps["edit → switch"].append(watch.seconds)
         new, switched = service.active_cluster, Stopwatch()
         self.after_switch()
         service.wait_alone(self.within)
-        run.steps[f"{step}switch → old pods gone"] = switched.seconds
+        run.steps["switch → old pods gone"].append(switched.seconds)
         before = run.mix.by_cluster[new]
         until(lambda: run.mix.by_cluster[new] > before + 20, "the new cluster answers", 30)
         service.wait_ready()
+        run.end_round()
         return new
 
 
