@@ -31,10 +31,10 @@ LANES = 2
 """Scenarios at a time; each needs up to 3 GiB, and a CPU while a cluster starts."""
 HEAD = """# Rollouts, again and again
 
-What `make soak` told: scenarios of `e2e/scenarios/test_rollout.py`, many times under one load of ten
-requests a second, {lanes} scenarios at a time on {cpus} CPUs. What a kind of request means is said in
-`e2e/scenarios/harness/mix.py`; *repeated* are requests that a client sent a second time, because the
-connection that it had kept was closed before the first byte of the answer.
+What `make soak` told: scenarios of `e2e/scenarios/test_rollout.py`, many times under one load of
+ten requests a second, {lanes} at a time on {cpus} CPUs. The kinds of requests are those of
+`e2e/scenarios/harness/mix.py`; *repeated* are requests that a client sent a second time, because
+the connection that it had kept was closed before the first byte of the answer.
 """
 SCENARIOS = (
     "rollout_lets_requests_of_three_minutes_end",
