@@ -111,6 +111,8 @@ class Rules:
         self._pod_names: set[str] = set()
         self._replicas: dict[tuple[str, str, str], History] = defaultdict(History)
         """Replicas that Ray told of, by cluster, application and deployment."""
+        self._told_at: dict[str, float] = {}
+        """When the Ray of a cluster could last be asked."""
         self._serving: dict[str, History] = defaultdict(History)
         """Pods that take traffic, or would, by cluster."""
         self._works_since: dict[str, float] = {}
@@ -165,8 +167,10 @@ class Rules:
             return
         if serve.works is not None:
             self._works_since.setdefault(cluster, now)
-        for (app, deployment), count in serve.replicas().items():
-            self._replicas[cluster, app, deployment].note(now, count)
+        self._told_at[cluster] = now
+        found = {(cluster, *key): count for key, count in serve.replicas().items()}
+        for key in {*found} | {key for key in self._replicas if key[0] == cluster}:
+            self._replicas[key].note(now, found.get(key, 0))
 
     def wish(self, wish: Wish) -> None:
         """Take note of what the user wants from now on."""
@@ -300,7 +304,9 @@ class Rules:
         if not wish.spec.needs_parity and now - self._works_since.get(new, now) >= patience:
             return []
         lacking = []
-        for (app, deployment), scaling in scalings(wish.config.applications).items():
+        # Where the old cluster has lost its head, nobody can tell how many replicas it has left.
+        is_known = self._told_at.get(old, -1.0) >= since
+        for (app, deployment), scaling in scalings(wish.config.applications).items() if is_known else ():
             needed = min(self._replicas[old, app, deployment].lowest(since, now), scaling["max_replicas"])
             found = self._replicas[new, app, deployment].highest(since, now)
             if found < needed:
