@@ -55,7 +55,7 @@ class Rollout:
     clusters: int = 2
     """RayClusters that are made for it in all."""
     is_by_comparison: bool = False
-    """Whether it is given up for what the old cluster has more, so that it may succeed where that one loses its head."""
+    """Whether it is given up for what the old cluster has more, so it may succeed where that one loses its head."""
     needs_all_tries: bool = False
     """Whether it is given up, rightly, if Ray refuses its config once more."""
 

@@ -1,10 +1,14 @@
 """The base of every model that a user writes or reads: frozen, camelCase outside, documented in place."""
 
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, WithJsonSchema
 from pydantic.alias_generators import to_camel
 from pydantic.config import JsonDict, JsonValue
+from typing_extensions import override
+
+_T = TypeVar("_T")
 
 INT32_MAX = 2_147_483_647
 
@@ -60,6 +64,9 @@ def rule(expression: str, message: str) -> JsonDict:
     return {"x-kubernetes-validations": [{"rule": expression, "message": message}]}
 
 
+_DERIVED = "_derived"
+
+
 class Model(BaseModel):
     """A value of the `ray.io/v1` API.
 
@@ -75,6 +82,21 @@ class Model(BaseModel):
         validate_by_alias=True,
         use_attribute_docstrings=True,
     )
+
+    def derived(self, derive: Callable[[Self], _T]) -> _T:
+        """What a pure function makes of this value, computed once and kept with it."""
+        kept = self.__dict__.setdefault(_DERIVED, {})
+        if derive not in kept:
+            kept[derive] = derive(self)
+        found: _T = kept[derive]
+        return found
+
+    @override
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with some fields replaced, for which everything is derived anew."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop(_DERIVED, None)
+        return copied
 
     def manifest(self) -> dict[str, Any]:
         """The value as it stands in a manifest: camelCase, without what is null or equal to its default."""

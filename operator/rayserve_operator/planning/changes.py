@@ -10,17 +10,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from pydantic.alias_generators import to_camel
+
 from rayserve_operator.model.base import INT32_MAX
 from rayserve_operator.model.raycluster import AutoscalerOptions, RayClusterSpec, WorkerGroupSpec
 from rayserve_operator.planning import normal
 from rayserve_operator.render import clusters
 
 _GROUP_IN_PLACE: Mapping[str, Any] = {
-    "replicas": 0, "minReplicas": 0, "maxReplicas": INT32_MAX, "idleTimeoutSeconds": None, "suspend": False
+    "replicas": 0, "min_replicas": 0, "max_replicas": INT32_MAX, "idle_timeout_seconds": None, "suspend": False
 }  # fmt: skip
 """What of a group changes in place, and what it means where it is null."""
-_GROUP_NOT_COMPARED = frozenset({*_GROUP_IN_PLACE, "scaleStrategy", "groupName"})
-_AUTOSCALER_IN_PLACE = ("idleTimeoutSeconds", "upscalingMode")
+_GROUP_NOT_COMPARED = frozenset({*map(to_camel, _GROUP_IN_PLACE), "scaleStrategy", "groupName"})
+_AUTOSCALER_IN_PLACE = ("idle_timeout_seconds", "upscaling_mode")
+_AUTOSCALER_NOT_COMPARED = frozenset(map(to_camel, _AUTOSCALER_IN_PLACE))
 _CLUSTER_NOT_COMPARED = frozenset(
     {"headGroupSpec", "workerGroupSpecs", "autoscalerOptions", "enableInTreeAutoscaling", "suspend", "managedBy",
      "upgradeStrategy"}
@@ -41,6 +44,10 @@ class ClusterDiff:
 
 def cluster_part(spec: RayClusterSpec) -> dict[str, Any]:
     """All of a cluster that cannot change in place, in one spelling: what names of clusters are made from."""
+    return spec.derived(_cluster_part)
+
+
+def _cluster_part(spec: RayClusterSpec) -> dict[str, Any]:
     return {
         "cluster": _fixed(spec),
         "head": _pods(spec.head_group_spec.manifest()),
@@ -90,12 +97,13 @@ def _group_edits(base: RayClusterSpec, goal: RayClusterSpec) -> Iterator[_Edit]:
 def _scaling_edits(index: int, base: WorkerGroupSpec, goal: WorkerGroupSpec, autoscaling: bool) -> Iterator[_Edit]:
     at = f"/spec/workerGroupSpecs/{index}"
     guard = {"op": "test", "path": f"{at}/groupName", "value": base.group_name}
-    before, after = base.model_dump(by_alias=True), goal.model_dump(by_alias=True)
     for field in _GROUP_IN_PLACE:
         if field == "replicas" and autoscaling:
             continue
-        if _meaning(field, before[field]) != _meaning(field, after[field]):
-            yield f"workerGroupSpecs[{base.group_name}].{field}", (guard, _assign(f"{at}/{field}", after[field]))
+        before, after = getattr(base, field), getattr(goal, field)
+        if _meaning(field, before) != _meaning(field, after):
+            key = to_camel(field)
+            yield f"workerGroupSpecs[{base.group_name}].{key}", (guard, _assign(f"{at}/{key}", after))
 
 
 def _meaning(field: str, value: Any) -> Any:
@@ -104,12 +112,13 @@ def _meaning(field: str, value: Any) -> Any:
 
 def _autoscaler_edits(base: RayClusterSpec, goal: RayClusterSpec) -> Iterator[_Edit]:
     at = "/spec/autoscalerOptions"
-    before = (base.autoscaler_options or AutoscalerOptions()).model_dump(by_alias=True)
-    after = (goal.autoscaler_options or AutoscalerOptions()).model_dump(by_alias=True)
+    before, after = base.autoscaler_options or AutoscalerOptions(), goal.autoscaler_options or AutoscalerOptions()
     place: list[Mapping[str, Any]] = [] if base.autoscaler_options else [{"op": "add", "path": at, "value": {}}]
     for field in _AUTOSCALER_IN_PLACE:
-        if before[field] != after[field]:
-            yield f"autoscalerOptions.{field}", (*place, _assign(f"{at}/{field}", after[field]))
+        wanted = getattr(after, field)
+        if getattr(before, field) != wanted:
+            key = to_camel(field)
+            yield f"autoscalerOptions.{key}", (*place, _assign(f"{at}/{key}", wanted))
             place = []
 
 
@@ -122,7 +131,7 @@ def _fixed(spec: RayClusterSpec) -> dict[str, Any]:
     options = spec.autoscaler_options or AutoscalerOptions()
     if spec.autoscaling:
         fixed["autoscalerOptions"] = {
-            key: value for key, value in options.manifest().items() if key not in _AUTOSCALER_IN_PLACE
+            key: value for key, value in options.manifest().items() if key not in _AUTOSCALER_NOT_COMPARED
         }
     return fixed
 
