@@ -1,9 +1,11 @@
 import asyncio
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
+from tests.sim.virtual_time import run, wait
 
-from rayserve_operator.engine.loop import RUSH, Loop
+from rayserve_operator.engine.loop import DAWDLING, JITTER, LONGEST_DAWDLE, RUSH, Loop
 from rayserve_operator.engine.store import Key
 from rayserve_operator.model.errors import Unavailable
 from rayserve_operator.planning.actions import Kind
@@ -118,3 +120,60 @@ async def test_two_writers_that_undo_each_other_get_further_apart(monkeypatch: p
         await settle()
     assert set(delays[:RUSH]) == {0}
     assert 0 < delays[RUSH] < delays[RUSH + 5]
+
+
+OFTEN = timedelta(seconds=0.5)
+
+
+async def pauses(news: list[float]) -> list[tuple[float, float]]:
+    """When an object is looked at that is woken at these seconds, with the pause after each look."""
+    looks: list[float] = []
+    running = asyncio.get_running_loop()
+
+    async def look(key: Key) -> timedelta:
+        looks.append(running.time())
+        return OFTEN
+
+    loop = Loop(look)
+    loop.open()
+    for at in news:
+        await wait(at - running.time())
+        loop.wake(KEY)
+    await wait(1000)
+    await loop.close()
+    return [(at, later - at) for at, later in pairwise(looks)]
+
+
+def test_what_stays_without_news_is_looked_at_less_and_less_often() -> None:
+    found = run(pauses([0]))
+    assert found[0][1] == OFTEN.total_seconds()
+    for at, pause in found:
+        longest = max(OFTEN.total_seconds(), min(at * DAWDLING, LONGEST_DAWDLE.total_seconds()))
+        assert pause == pytest.approx(longest, rel=JITTER)
+
+
+def test_news_make_it_looked_at_often_again() -> None:
+    found = dict(run(pauses([0, 500])))
+    assert found[500] == OFTEN.total_seconds()
+
+
+def test_what_is_done_in_a_pass_is_news() -> None:
+    answers = iter([timedelta(), OFTEN])
+    looks: list[float] = []
+
+    async def story() -> None:
+        running = asyncio.get_running_loop()
+
+        async def look(key: Key) -> timedelta:
+            looks.append(running.time())
+            return next(answers, OFTEN) if running.time() >= 500 else OFTEN
+
+        loop = Loop(look)
+        loop.open()
+        loop.wake(KEY)
+        await wait(600)
+        await loop.close()
+
+    run(story())
+    done = next(number for number, at in enumerate(looks) if at >= 500)
+    assert looks[done + 2] - looks[done + 1] == OFTEN.total_seconds()

@@ -19,6 +19,11 @@ UNEXPECTED_LAST_RETRY = timedelta(seconds=30)
 JITTERED_FROM = timedelta(seconds=5)
 JITTER = 0.2
 
+DAWDLING = 1 / 20
+"""What is looked at again and again without any news is looked at less and less often: after this part of the time that
+it has been without news, so that whatever comes in the end is seen later by no more than that part of the wait."""
+LONGEST_DAWDLE = timedelta(seconds=10)
+
 RUSH = 30
 """Passes in a row that each had something to do. More of them than any rollout needs means that two writers undo each
 other's work, or that an answer never matches what was asked for: then they get further and further apart."""
@@ -38,6 +43,8 @@ class _Turn:
     timer: asyncio.TimerHandle | None = None
     failures: int = 0
     rush: int = 0
+    news_at: float = 0.0
+    """When something last woke the object, or was done in a pass of it; by the loop's clock."""
 
 
 @dataclass(slots=True)
@@ -54,7 +61,7 @@ class Loop:
         self._is_open = True
         for key, turn in list(self._turns.items()):
             if turn.is_due_again:
-                self.wake(key)
+                self._start(key, turn)
 
     def hold(self) -> None:
         """Begin no more passes until the loop is opened again; those under way go on."""
@@ -74,6 +81,10 @@ class Loop:
     def wake(self, key: Key) -> None:
         """See to it that a pass of this object starts now, or once more when the one under way ends."""
         turn = self._turns.setdefault(key, _Turn())
+        turn.news_at = asyncio.get_running_loop().time()
+        self._start(key, turn)
+
+    def _start(self, key: Key, turn: _Turn) -> None:
         if turn.task is not None or not self._is_open:
             turn.is_due_again = True
             return
@@ -98,7 +109,7 @@ class Loop:
         again = await self._attempt(key, turn)
         turn.task = None
         if turn.is_due_again and turn.failures == 0 and turn.rush <= RUSH:
-            self.wake(key)
+            self._start(key, turn)
         elif again is not None:
             turn.timer = asyncio.get_running_loop().call_later(again.total_seconds(), self._on_time, key, turn)
         else:
@@ -106,7 +117,7 @@ class Loop:
 
     def _on_time(self, key: Key, turn: _Turn) -> None:
         turn.timer = None
-        self.wake(key)
+        self._start(key, turn)
 
     async def _attempt(self, key: Key, turn: _Turn) -> timedelta | None:
         try:
@@ -122,14 +133,26 @@ class Loop:
             logger.exception("%s %s/%s: unexpected failure; next try in %.1f s", *key, delay.total_seconds())
             return delay
         turn.failures = 0
-        turn.rush = turn.rush + 1 if again == timedelta() else 0
+        if again == timedelta():
+            turn.rush += 1
+            turn.news_at = asyncio.get_running_loop().time()
+        else:
+            turn.rush = 0
         if turn.rush > RUSH:
             delay = self._backoff(turn.rush - RUSH, RUSH_FIRST_DELAY, RUSH_LAST_DELAY)
             logger.warning("%s %s/%s: %d passes in a row found something to do", *key, turn.rush)
             return delay
-        if again is not None and again >= JITTERED_FROM:
-            return again * (1 + JITTER * (self.chance.random() - 0.5))
-        return again
+        return None if again is None else self._spread(self._dawdled(again, turn))
+
+    @staticmethod
+    def _dawdled(again: timedelta, turn: _Turn) -> timedelta:
+        """The pause, longer where there has been no news for long."""
+        without_news = timedelta(seconds=asyncio.get_running_loop().time() - turn.news_at)
+        return max(again, min(DAWDLING * without_news, LONGEST_DAWDLE)) if again else again
+
+    def _spread(self, pause: timedelta) -> timedelta:
+        """The pause, a little longer or shorter if it is long, so that not all objects are looked at together."""
+        return pause * (1 + JITTER * (self.chance.random() - 0.5)) if pause >= JITTERED_FROM else pause
 
     def _backoff(self, failures: int, first: timedelta, last: timedelta) -> timedelta:
         doubled: timedelta = min(first * 2 ** min(failures - 1, 16), last)
