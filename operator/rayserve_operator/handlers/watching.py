@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import kopf
+from typing_extensions import override
 
 from rayserve_operator.adapters.kube import RESOURCES
 from rayserve_operator.engine.operator import Operator
@@ -26,6 +27,23 @@ class Patience:
         return itertools.chain((0.1, 0.3, 1.0), itertools.repeat(2.0))
 
 
+class NoDiffs(kopf.DiffBaseStorage):
+    """Keeps no earlier state of objects: the engine compares by itself, and to keep it each event would cost a copy."""
+
+    @override
+    def fetch(self, *, body: kopf.Body) -> None:
+        """Nothing is known of before."""
+
+    @override
+    def build(self, *, body: kopf.Body, extra_fields: object = None) -> kopf.BodyEssence:
+        """Nothing of the object counts."""
+        return kopf.BodyEssence()
+
+    @override
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        """Nothing is written."""
+
+
 def register(registry: kopf.OperatorRegistry, assemble: Assemble) -> None:
     """Register the start, the end, the probe and the watches of the operator."""
     memo: dict[str, Any] = {}
@@ -35,6 +53,7 @@ def register(registry: kopf.OperatorRegistry, assemble: Assemble) -> None:
         settings.scanning.disabled = True
         settings.watching.server_timeout = 600
         settings.networking.error_backoffs = Patience()
+        settings.persistence.diffbase_storage = NoDiffs()
         for kind in WATCHED:
             resource = RESOURCES[kind]
             if resource.selector is not None:
