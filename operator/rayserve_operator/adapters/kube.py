@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
+from urllib.request import getproxies
 
 import aiohttp
 from kubernetes.aio import client, config
@@ -107,6 +108,9 @@ class KubeApi:
         except config.ConfigException:
             await config.load_kube_config(client_configuration=configuration)
         configuration.connection_pool_maxsize = CONNECTIONS
+        # Where aiohttp is to trust the environment, it looks there in a thread at every request, which costs as much as
+        # the request itself. So that is asked once, here.
+        configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
         api_client = client.ApiClient(configuration)
         api_client.user_agent = user_agent
         return cls(api_client, namespaces)
