@@ -247,6 +247,20 @@ class KubeApi:
         return answer
 
 
+async def current_namespace() -> str:
+    """The namespace of the current context of the user's kubeconfig; `default` where it names none.
+
+    Raises:
+        Refused: there is no kubeconfig.
+    """
+    try:
+        _, context = config.list_kube_config_contexts()
+    except config.ConfigException as error:
+        raise Refused(f"no cluster to talk to: {error}; set KUBECONFIG, or give --namespace") from error
+    namespace: str = context["context"].get("namespace") or "default"
+    return namespace
+
+
 def _takes_traffic(endpoint: Mapping[str, Any]) -> bool:
     """Whether kube-proxy sends traffic there; an unset condition counts as true (the API of EndpointSlices)."""
     return (endpoint.get("conditions") or {}).get("ready") is not False

@@ -1,0 +1,149 @@
+"""`rayserve rollout`: the history of a RayService, and the way back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.syntax import Syntax
+from rich.table import Table
+
+from rayserve_operator import __version__
+from rayserve_operator.adapters.kube import KubeApi, current_namespace
+from rayserve_operator.cli.owners import gitops_tool
+from rayserve_operator.cli.revisions import Revision, State, changes, revisions_of
+from rayserve_operator.cli.undo import CannotUndo, Undo, plan_undo
+from rayserve_operator.model.errors import OperatorError
+from rayserve_operator.planning.actions import Kind
+from rayserve_operator.planning.edits import Edit
+from rayserve_operator.planning.words import few
+
+rollout = typer.Typer(no_args_is_help=True, help="Look at rollouts of a RayService, and steer them.")
+
+USER_AGENT = f"rayserve/{__version__}"
+T = TypeVar("T")
+
+Name = Annotated[str, typer.Argument(help="Name of the RayService.", metavar="NAME")]
+Namespace = Annotated[str | None, typer.Option("--namespace", "-n", help="Namespace; else the current context's.")]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A RayService with its revisions."""
+
+    service: Any
+    revisions: list[Revision]
+
+
+@rollout.command()
+def history(name: Name, namespace: Namespace = None) -> None:
+    """List the revisions of a RayService, the present one last."""
+    found = _with_cluster(namespace, lambda kube, within: _find(kube, within, name))
+    Console().print(_table(found.revisions))
+
+
+@rollout.command()
+def undo(
+    name: Name,
+    namespace: Namespace = None,
+    to_revision: Annotated[int | None, typer.Option(help="Number of the revision to go back to.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also where Argo CD or Flux would undo it again.")] = False,
+) -> None:
+    """Go back to an earlier revision: its rayClusterConfig and serveConfigV2 are written into the RayService."""
+
+    async def go_back(kube: KubeApi, within: str) -> tuple[Undo, str | None]:
+        found = await _find(kube, within, name)
+        planned, tool = plan_undo(found.service, found.revisions, to_revision), gitops_tool(found.service)
+        if not dry_run and (tool is None or force):
+            await kube.patch(Kind.RAY_SERVICE, within, name, planned.operations)
+        return planned, tool
+
+    planned, tool = _with_cluster(namespace, go_back)
+    console = Console()
+    if dry_run or (tool is not None and not force):
+        console.print(Syntax(planned.diff, "diff", background_color="default"))
+    if tool is not None and not force:
+        _fail(f"{tool} keeps {name} and would undo this: make the change above in Git, or insist with --force")
+    what = "would go back" if dry_run else "goes back"
+    words = f"{name} {what} to revision {planned.to.number}: {_consequence(planned.edit)}"
+    console.print(words, highlight=False, markup=False, soft_wrap=True)
+
+
+async def _find(kube: KubeApi, namespace: str, name: str) -> Found:
+    service = await kube.get(Kind.RAY_SERVICE, namespace, name)
+    revisions, clusters, services = [
+        [one async for one in kube.everything(kind)] for kind in (Kind.REVISION, Kind.RAY_CLUSTER, Kind.SERVICE)
+    ]
+    return Found(service, revisions_of(service, revisions, clusters, services))
+
+
+def _with_cluster(namespace: str | None, work: Callable[[KubeApi, str], Awaitable[T]]) -> T:
+    """Do something with a connection to the API server; what goes wrong is told, and ends the command."""
+
+    async def connected() -> T:
+        within = namespace or await current_namespace()
+        kube = await KubeApi.connect([within], USER_AGENT)
+        try:
+            return await work(kube, within)
+        finally:
+            await kube.close()
+
+    try:
+        return asyncio.run(connected())
+    except (OperatorError, CannotUndo) as error:
+        _fail(str(error))
+
+
+def _fail(words: str) -> NoReturn:
+    Console(stderr=True).print(f"[red]✗[/red] {escape(words)}", highlight=False, soft_wrap=True)
+    raise typer.Exit(1)
+
+
+def _table(revisions: list[Revision]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("REVISION", "BEGAN", "STATE", "CLUSTER", "CHANGED"):
+        table.add_column(column, overflow="fold")
+    for revision, edit in zip(revisions, changes(revisions), strict=True):
+        table.add_row(
+            str(revision.number),
+            _age(revision.started),
+            _state(revision),
+            ", ".join(revision.clusters),
+            escape(few(edit.paths)) if edit else "",
+        )
+    return table
+
+
+_COLOURS = {State.SERVING: "green", State.ROLLING_OUT: "yellow", State.FAILED: "red", State.DRAINING: "blue"}
+
+
+def _state(revision: Revision) -> str:
+    words = f"{revision.state}: {revision.failure.reason}" if revision.failure else str(revision.state)
+    colour = _COLOURS.get(revision.state)
+    return f"[{colour}]{words}[/{colour}]" if colour else words
+
+
+def _age(began: datetime | None) -> str:
+    """How long ago, in the largest unit that fits."""
+    if began is None:
+        return ""
+    seconds = max(0, int((datetime.now(UTC) - began).total_seconds()))
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= length:
+            return f"{seconds // length}{unit} ago"
+    return f"{seconds}s ago"
+
+
+def _consequence(edit: Edit | None) -> str:
+    if edit is None:
+        return "the present spec is invalid, so what changes cannot be told"
+    if edit.rebuilding:
+        return f"a new cluster is made, because {few(edit.rebuilding)} cannot change in place"
+    return f"in place ({few(edit.paths)})" if edit.paths else "it is what there is"

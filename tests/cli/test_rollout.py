@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jsonpatch
+import pytest
+from tests.builders import OTHER_APP, cluster_config, group, service_spec
+from typer.testing import CliRunner, Result
+
+from rayserve_operator.adapters.kube import KubeApi
+from rayserve_operator.cli.app import app
+from rayserve_operator.model.errors import NotFound
+from rayserve_operator.planning.actions import Kind
+
+from .manifests import NAMESPACE, ray_cluster, ray_service, revision, serve_service
+
+FIRST = service_spec()
+OTHER_CODE = service_spec(app=OTHER_APP)
+
+
+@dataclass
+class FakeKube:
+    """One RayService with two revisions, the second one serving."""
+
+    service: dict[str, Any] = field(default_factory=lambda: ray_service(OTHER_CODE))
+    patched: bool = False
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Mapping[str, Any]:
+        if (kind, namespace, name) != (Kind.RAY_SERVICE, NAMESPACE, "demo"):
+            raise NotFound(f"rayservices {name!r} not found")
+        return self.service
+
+    async def everything(self, kind: Kind) -> AsyncIterator[Mapping[str, Any]]:
+        found = {
+            Kind.REVISION: [revision(1, FIRST), revision(2, OTHER_CODE)],
+            Kind.RAY_CLUSTER: [ray_cluster("demo-a", 2)],
+            Kind.SERVICE: [serve_service("demo-a")],
+        }
+        for manifest in found[kind]:
+            yield manifest
+
+    async def patch(self, kind: Kind, namespace: str, name: str, operations: Sequence[Mapping[str, Any]]) -> None:
+        self.patched = True
+        self.service = jsonpatch.apply_patch(self.service, [dict(one) for one in operations])
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.fixture
+def kube(monkeypatch: pytest.MonkeyPatch) -> FakeKube:
+    fake = FakeKube()
+
+    async def connect(namespaces: Sequence[str], user_agent: str) -> FakeKube:
+        assert list(namespaces) == [NAMESPACE]
+        return fake
+
+    monkeypatch.setattr(KubeApi, "connect", connect)
+    return fake
+
+
+def rayserve(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["rollout", *arguments, "-n", NAMESPACE], env={"COLUMNS": "200"})
+
+
+def test_history_lists_the_revisions(kube: FakeKube) -> None:
+    done = rayserve("history", "demo")
+    header, first, second = done.stdout.splitlines()
+    assert header.split() == ["REVISION", "BEGAN", "STATE", "CLUSTER", "CHANGED"]
+    assert first.startswith("1 ")
+    assert "serving" in second
+    assert "demo-a" in second
+    assert "serveConfigV2:applications.app.import_path" in second
+
+
+def test_undo_writes_the_revision_before(kube: FakeKube) -> None:
+    done = rayserve("undo", "demo")
+    assert "demo goes back to revision 1: in place" in done.stdout
+    assert kube.service["spec"]["serveConfigV2"] == FIRST["serveConfigV2"]
+
+
+def test_a_dry_run_shows_the_change_and_writes_nothing(kube: FakeKube) -> None:
+    done = rayserve("undo", "demo", "--dry-run")
+    assert "app:x" in done.stdout
+    assert "would go back" in done.stdout
+    assert not kube.patched
+
+
+def test_names_in_brackets_are_told_as_they_are(kube: FakeKube) -> None:
+    kube.service = ray_service(service_spec(cluster_config(group(image="ray:2"))))
+    assert "workerGroupSpecs[cpu].template" in rayserve("undo", "demo", "--dry-run").stdout
+
+
+def test_undo_leaves_to_a_gitops_tool_what_is_its(kube: FakeKube) -> None:
+    kube.service["metadata"]["labels"] = {"kustomize.toolkit.fluxcd.io/name": "apps"}
+    done = rayserve("undo", "demo")
+    assert done.exit_code == 1
+    assert "Flux keeps demo" in done.stderr
+    assert "app:x" in done.stdout
+    assert not kube.patched
+
+
+def test_undo_can_be_insisted_on(kube: FakeKube) -> None:
+    kube.service["metadata"]["labels"] = {"kustomize.toolkit.fluxcd.io/name": "apps"}
+    assert rayserve("undo", "demo", "--force").exit_code == 0
+    assert kube.patched
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(("history", "other"), "not found"), (("undo", "demo", "--to-revision", "9"), "there is no revision 9")],
+)
+def test_what_cannot_be_done_is_told_in_a_line(kube: FakeKube, arguments: Sequence[str], words: str) -> None:
+    done = rayserve(*arguments)
+    assert done.exit_code == 1
+    assert words in done.stderr
+    assert not kube.patched
