@@ -24,8 +24,10 @@ OTHER_CODE = service_spec(app=OTHER_APP)
 class FakeKube:
     """One RayService with two revisions, the second one serving."""
 
-    service: dict[str, Any] = field(default_factory=lambda: ray_service(OTHER_CODE))
+    service: dict[str, Any] = field(default_factory=lambda: ray_service(OTHER_CODE, generation=1))
     patched: bool = False
+    told: list[list[dict[str, Any]]] = field(default_factory=list)
+    """Conditions, as they come one after the other."""
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Mapping[str, Any]:
         if (kind, namespace, name) != (Kind.RAY_SERVICE, NAMESPACE, "demo"):
@@ -44,6 +46,10 @@ class FakeKube:
     async def patch(self, kind: Kind, namespace: str, name: str, operations: Sequence[Mapping[str, Any]]) -> None:
         self.patched = True
         self.service = jsonpatch.apply_patch(self.service, [dict(one) for one in operations])
+
+    async def states(self, kind: Kind, namespace: str, name: str) -> AsyncIterator[Mapping[str, Any]]:
+        for status in self.told:
+            yield {**self.service, "status": {"conditions": status}}
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -106,6 +112,44 @@ def test_undo_can_be_insisted_on(kube: FakeKube) -> None:
     kube.service["metadata"]["labels"] = {"kustomize.toolkit.fluxcd.io/name": "apps"}
     assert rayserve("undo", "demo", "--force").exit_code == 0
     assert kube.patched
+
+
+def condition(type_: str, status: str = "True", message: str = "") -> dict[str, Any]:
+    return {
+        "type": type_,
+        "status": status,
+        "reason": "Reason",
+        "message": message,
+        "lastTransitionTime": "2030-01-01T00:00:00Z",
+        "observedGeneration": 1,
+    }
+
+
+STARTING = [condition("SpecValid"), condition("Reconciling", message="the head pod is starting")]
+STALLED = [condition("SpecValid"), condition("Stalled", message="there is no such image")]
+
+
+def test_status_tells_how_far_it_is(kube: FakeKube) -> None:
+    kube.told = [STARTING, STALLED]
+    done = rayserve("status", "demo")
+    assert done.exit_code == 0
+    assert "demo is starting" in done.stdout
+    assert "the head pod is starting" in done.stdout
+
+
+def test_status_is_followed_to_its_end_and_fails_with_it(kube: FakeKube) -> None:
+    kube.told = [STARTING, STALLED]
+    done = rayserve("status", "demo", "--watch")
+    assert done.exit_code == 1
+    assert "demo is stalled" in done.stdout
+    assert "there is no such image" in done.stdout
+
+
+def test_a_service_that_goes_while_it_is_watched_is_told_so(kube: FakeKube) -> None:
+    kube.told = [STARTING]
+    done = rayserve("status", "demo", "--watch")
+    assert done.exit_code == 1
+    assert "demo is gone" in done.stderr
 
 
 @pytest.mark.parametrize(

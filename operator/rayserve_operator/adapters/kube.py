@@ -29,6 +29,7 @@ from rayserve_operator.render import labels
 
 FIELD_MANAGER = "rayserve-operator"
 TIMEOUT = aiohttp.ClientTimeout(total=10)
+WATCH_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=10)
 CONNECTIONS = 64
 PAGE = 500
 WORDS = 400
@@ -122,6 +123,33 @@ class KubeApi:
     async def get(self, kind: Kind, namespace: str, name: str) -> Manifest:
         """Read an object afresh. Raises NotFound."""
         return await self._request("GET", _path(kind, namespace, name))
+
+    async def states(self, kind: Kind, namespace: str, name: str) -> AsyncIterator[Manifest]:
+        """The object as it is now, and at each change of it. Ends when it is gone. Raises NotFound."""
+        while True:
+            found = await self.get(kind, namespace, name)
+            yield found
+            async for event in self._watch(kind, namespace, name, found["metadata"]["resourceVersion"]):
+                if event["type"] == "ERROR":
+                    # The version is too old to be watched from; the next one is read afresh.
+                    break
+                if event["type"] == "DELETED":
+                    return
+                yield event["object"]
+
+    async def _watch(self, kind: Kind, namespace: str, name: str, version: str) -> AsyncIterator[dict[str, Any]]:
+        """Watch events of one object from a version on, until the API server ends the stream."""
+        query = {"watch": "true", "fieldSelector": f"metadata.name={name}", "resourceVersion": version}
+        path = _path(kind, namespace)
+        try:
+            response = await self._send("GET", path, query=query, patience=WATCH_TIMEOUT)
+            if response.status >= 400:  # noqa: PLR2004
+                raise _failure(response.status, f"watch {path}", await response.read())
+            async for line in response.response.content:
+                event: dict[str, Any] = json.loads(line)
+                yield event
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Disconnected(f"no answer to watch {path}: {describe(error)}") from error
 
     async def everything(self, kind: Kind) -> AsyncIterator[Manifest]:
         """Every object of the kind that is watched, whole, a page at a time."""
@@ -230,13 +258,8 @@ class KubeApi:
         content_type: str = JSON,
         accept: str = JSON,
     ) -> dict[str, Any]:
-        headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": self._client.user_agent}
-        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, None)
-        url = f"{self._client.configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
         try:
-            response = await self._client.rest_client.request(
-                method, url, headers=headers, body=body, _request_timeout=TIMEOUT
-            )
+            response = await self._send(method, path, query=query, body=body, content_type=content_type, accept=accept)
             data = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             unanswered = Disconnected if method == "GET" else OutcomeUnknown
@@ -245,6 +268,25 @@ class KubeApi:
             raise _failure(response.status, f"{method} {path}", data)
         answer: dict[str, Any] = json.loads(data)
         return answer
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None,
+        body: Any = None,
+        content_type: str = JSON,
+        accept: str = JSON,
+        patience: aiohttp.ClientTimeout = TIMEOUT,
+    ) -> Any:
+        """The client's answer; `response` in it is aiohttp's."""
+        headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": self._client.user_agent}
+        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, None)
+        url = f"{self._client.configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
+        return await self._client.rest_client.request(
+            method, url, headers=headers, body=body, _request_timeout=patience
+        )
 
 
 async def current_namespace() -> str:

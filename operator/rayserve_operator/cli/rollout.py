@@ -5,21 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
+from rich.live import Live
 from rich.markup import escape
 from rich.syntax import Syntax
-from rich.table import Table
 
 from rayserve_operator import __version__
 from rayserve_operator.adapters.kube import KubeApi, current_namespace
+from rayserve_operator.cli import view
 from rayserve_operator.cli.owners import gitops_tool
-from rayserve_operator.cli.revisions import Revision, State, changes, revisions_of
+from rayserve_operator.cli.progress import Progress, progress_of
+from rayserve_operator.cli.revisions import Revision, revisions_of
 from rayserve_operator.cli.undo import CannotUndo, Undo, plan_undo
-from rayserve_operator.model.errors import OperatorError
+from rayserve_operator.model.errors import NotFound, OperatorError
 from rayserve_operator.planning.actions import Kind
 from rayserve_operator.planning.edits import Edit
 from rayserve_operator.planning.words import few
@@ -45,7 +46,7 @@ class Found:
 def history(name: Name, namespace: Namespace = None) -> None:
     """List the revisions of a RayService, the present one last."""
     found = _with_cluster(namespace, lambda kube, within: _find(kube, within, name))
-    Console().print(_table(found.revisions))
+    Console().print(view.history(found.revisions))
 
 
 @rollout.command()
@@ -76,6 +77,30 @@ def undo(
     console.print(words, highlight=False, markup=False, soft_wrap=True)
 
 
+@rollout.command()
+def status(
+    name: Name,
+    namespace: Namespace = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow it until it has come to an end.")] = False,
+) -> None:
+    """Tell how far a RayService is; fails where it has come to a bad end."""
+
+    async def follow(kube: KubeApi, within: str) -> Progress:
+        states = kube.states(Kind.RAY_SERVICE, within, name)
+        told = None
+        with Live(console=console, auto_refresh=False, transient=False) as live:
+            async for manifest in states:
+                told = progress_of(manifest)
+                live.update(view.progress(name, told), refresh=True)
+                if told.phase.is_end or not watch:
+                    return told
+        raise NotFound(f"{name} is gone")
+
+    console = Console()
+    if not _with_cluster(namespace, follow).phase.is_good and watch:
+        raise typer.Exit(1)
+
+
 async def _find(kube: KubeApi, namespace: str, name: str) -> Found:
     service = await kube.get(Kind.RAY_SERVICE, namespace, name)
     revisions, clusters, services = [
@@ -104,41 +129,6 @@ def _with_cluster(namespace: str | None, work: Callable[[KubeApi, str], Awaitabl
 def _fail(words: str) -> NoReturn:
     Console(stderr=True).print(f"[red]✗[/red] {escape(words)}", highlight=False, soft_wrap=True)
     raise typer.Exit(1)
-
-
-def _table(revisions: list[Revision]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("REVISION", "BEGAN", "STATE", "CLUSTER", "CHANGED"):
-        table.add_column(column, overflow="fold")
-    for revision, edit in zip(revisions, changes(revisions), strict=True):
-        table.add_row(
-            str(revision.number),
-            _age(revision.started),
-            _state(revision),
-            ", ".join(revision.clusters),
-            escape(few(edit.paths)) if edit else "",
-        )
-    return table
-
-
-_COLOURS = {State.SERVING: "green", State.ROLLING_OUT: "yellow", State.FAILED: "red", State.DRAINING: "blue"}
-
-
-def _state(revision: Revision) -> str:
-    words = f"{revision.state}: {revision.failure.reason}" if revision.failure else str(revision.state)
-    colour = _COLOURS.get(revision.state)
-    return f"[{colour}]{words}[/{colour}]" if colour else words
-
-
-def _age(began: datetime | None) -> str:
-    """How long ago, in the largest unit that fits."""
-    if began is None:
-        return ""
-    seconds = max(0, int((datetime.now(UTC) - began).total_seconds()))
-    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= length:
-            return f"{seconds // length}{unit} ago"
-    return f"{seconds}s ago"
 
 
 def _consequence(edit: Edit | None) -> str:
