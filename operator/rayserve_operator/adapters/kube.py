@@ -31,7 +31,8 @@ FIELD_MANAGER = "rayserve-operator"
 TIMEOUT = aiohttp.ClientTimeout(total=10)
 WATCH_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=10)
 CONNECTIONS = 64
-PAGE = 500
+PAGE = 100
+"""Objects in one answer to a list: their JSON and what is parsed of it is needed at once, and never quite given back."""
 WORDS = 400
 
 JSON = "application/json"

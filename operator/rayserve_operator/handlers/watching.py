@@ -10,7 +10,7 @@ from typing import Any
 import kopf
 from typing_extensions import override
 
-from rayserve_operator.adapters.kube import RESOURCES
+from rayserve_operator.adapters.kube import PAGE, RESOURCES
 from rayserve_operator.engine.operator import Operator
 from rayserve_operator.engine.store import WATCHED
 from rayserve_operator.planning.actions import Kind
@@ -52,6 +52,7 @@ def register(registry: kopf.OperatorRegistry, assemble: Assemble) -> None:
         settings.posting.enabled = False
         settings.scanning.disabled = True
         settings.watching.server_timeout = 600
+        settings.watching.chunk_size = PAGE
         settings.networking.error_backoffs = Patience()
         settings.persistence.diffbase_storage = NoDiffs()
         for kind in WATCHED:
