@@ -32,7 +32,7 @@ TIMEOUT = aiohttp.ClientTimeout(total=10)
 WATCH_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=10)
 CONNECTIONS = 64
 PAGE = 100
-"""Objects in one answer to a list: their JSON and what is parsed of it is needed at once, and never quite given back."""
+"""Objects in one answer to a list: their JSON and what is parsed of it need memory that is never quite given back."""
 WORDS = 400
 
 JSON = "application/json"
