@@ -1,0 +1,89 @@
+"""Where everything is played: the cluster, the stand-in for Ray, the operator, and what is known of them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.api import Api
+from benchmarks.measures import Usage, count_writes, counted_since
+from benchmarks.ray.client import RayStandIn
+from benchmarks.subject import Subject
+from benchmarks.world import World, pass_
+from scenarios.harness.audit import AuditLog
+
+QUIET = 3.0
+"""Seconds without a write after which an operator counts as done."""
+
+
+class NotInTime(Exception):
+    """Something that the benchmark needs before it can measure did not come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The state of all counters when a measurement began."""
+
+    at: float
+    log: int
+    ray: Counter[str]
+    cpu_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What a scenario has at hand."""
+
+    services: int
+    api: Api
+    world: World
+    ray: RayStandIn
+    subject: Subject
+    user: str
+    """Who the operator is to the API server."""
+    audit: AuditLog
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Names of the RayServices that are measured."""
+        return [f"many-{number:04}" for number in range(self.services)]
+
+    @property
+    def patience(self) -> float:
+        """Seconds within which everything should have come that ever comes."""
+        return 180 + self.services
+
+    async def begin(self) -> Start:
+        """Begin a measurement."""
+        self.subject.forget_peak()
+        return Start(time.monotonic(), self.audit.position(), await self.ray.counts(), self.subject.used().cpu_seconds)
+
+    async def since(self, start: Start) -> Usage:
+        """End a measurement. Raises SubjectEnded where the operator did not live to see it."""
+        seconds, used, ray = time.monotonic() - start.at, self.subject.used(), await self.ray.counts()
+        mine, everybodys = await asyncio.gather(
+            asyncio.to_thread(self.audit.tally, start.log, user=self.user),
+            asyncio.to_thread(self.audit.tally, start.log),
+        )
+        return Usage(
+            seconds=seconds,
+            requests=dict(mine.most_common()),
+            all_requests=dict(everybodys.most_common()),
+            ray=counted_since(start.ray, ray),
+            cpu_seconds=used.cpu_seconds - start.cpu_seconds,
+            rss_mb=used.rss_kb / 1024,
+            peak_mb=used.peak_kb / 1024,
+        )
+
+    async def settle(self) -> None:
+        """Wait until the operator has written nothing for a while. Raises NotInTime."""
+        ends = time.monotonic() + self.patience
+        while time.monotonic() < ends:
+            since = self.audit.position()
+            await pass_(QUIET)
+            if not count_writes(self.audit.tally(since, user=self.user)):
+                return
+        raise NotInTime(f"the operator still writes after {self.patience:.0f} s")
