@@ -35,11 +35,11 @@ class Api:
         """Connect as the kubeconfig says, and disconnect in the end."""
         configuration = client.Configuration()
         config.load_kube_config(client_configuration=configuration)
-        headers = {"Authorization": configuration.get_api_key_with_prefix("BearerToken"), "User-Agent": user_agent}
+        token = configuration.get_api_key_with_prefix("BearerToken") or ""
         session = aiohttp.ClientSession(
             configuration.host,
             connector=aiohttp.TCPConnector(limit=0, ssl=ssl.create_default_context(cafile=configuration.ssl_ca_cert)),
-            headers=headers,
+            headers={"Authorization": token, "User-Agent": user_agent},
             read_bufsize=LINE_LIMIT,
         )
         async with session:

@@ -8,13 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.goals import Verdict, kb_for_each
 from benchmarks.measures import Effect, Outcome, Results, Usage, count_writes
 
-MOST_FREQUENT = 12
+WIDTH = 120
+"""Columns where there is no terminal."""
+MOST_FREQUENT = 20
 """Kinds of requests that a table tells; the file has all."""
 
 TITLES: Mapping[str, str] = {
@@ -30,22 +33,28 @@ TITLES: Mapping[str, str] = {
 }
 
 
-def scenario_table(name: str, outcome: Outcome, floor: Outcome | None, services: int) -> Table:
-    """One scenario, beside the same without an operator."""
-    title = f"{name}: {TITLES[name]} ({services} services)"
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for column in ("", "p50", "p99", "most", "in all", "floor, in all", "ratio"):
-        table.add_column(column, justify="left" if not column else "right")
+def effects_table(name: str, outcome: Outcome, floor: Outcome | None) -> Table:
+    """How soon the effects of a scenario came, beside the same without an operator."""
+    table = _table(f"{name}: {TITLES[name]}", "", "p50", "p99", "most", "in all", "floor: p50", "in all", "ratio")
     for effect_name, effect in outcome.effects.items():
         table.add_row(*effect_row(effect_name, effect, floor.effects.get(effect_name) if floor else None))
-    if outcome.usage:
-        table.add_section()
-        for label, value in _usage_rows(outcome.usage):
-            table.add_row(label, value)
-    if outcome.notes:
-        table.add_section()
-        for label, number in outcome.notes.items():
-            table.add_row(label, f"{number:g}")
+    return table
+
+
+def usage_table(usage: Usage | None, notes: Mapping[str, float]) -> Table:
+    """What a scenario took."""
+    table = _table("", "", "", show_header=False)
+    for label, value in _usage_rows(usage) if usage else ():
+        table.add_row(label, value)
+    for label, number in notes.items():
+        table.add_row(label, f"{number:g}")
+    return table
+
+
+def _table(title: str, *columns: str, show_header: bool = True) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE, show_header=show_header)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left", no_wrap=True)
     return table
 
 
@@ -56,7 +65,7 @@ def effect_row(name: str, effect: Effect, floor: Effect | None) -> Sequence[str]
     return (
         f"→ {name}{missing}",
         *(seconds(number) for number in (effect.p50, effect.p99, effect.most, effect.total)),
-        seconds(floor.total) if floor else "",
+        *((seconds(floor.p50), seconds(floor.total)) if floor else ("", "")),
         ratio,
     )
 
@@ -70,7 +79,7 @@ def seconds(number: float | None) -> str:
 
 def _usage_rows(usage: Usage) -> Iterator[tuple[str, str]]:
     yield "measured for", seconds(usage.seconds)
-    yield "operator: CPU", f"{usage.cpu_seconds:.1f} s ({usage.cpu_share:.0f} %)"
+    yield "operator: CPU", f"{usage.cpu_seconds:.1f} s"
     yield "operator: memory, peak", f"{usage.rss_mb:.0f} MB, {usage.peak_mb:.0f} MB"
     yield "operator: API requests, writes", f"{sum(usage.requests.values())}, {usage.writes}"
     yield from _counts(usage.requests)
@@ -88,9 +97,7 @@ def _counts(counts: Mapping[str, int]) -> Iterator[tuple[str, str]]:
 
 def goals_table(found: Sequence[Verdict]) -> Table:
     """The goals, and what became of them."""
-    table = Table(title="goals", title_justify="left", title_style="bold")
-    for column in ("goal", "for", "at most", "measured", ""):
-        table.add_column(column, justify="left" if column == "goal" else "right")
+    table = _table("goals", "", "for", "at most", "measured", "")
     for verdict in found:
         goal = verdict.goal
         mark = {True: "[green]✓ met[/]", False: "[red]✗ missed[/]", None: "-"}[verdict.is_met]
@@ -103,10 +110,15 @@ def goals_table(found: Sequence[Verdict]) -> Table:
 def show(results: Results, found: Sequence[Verdict]) -> None:
     """Print everything."""
     out = Console()
+    if not out.is_terminal:
+        out = Console(width=WIDTH)
+    out.print("", f"{results.services} RayServices; {results.operator}", "", markup=False)
     for name, outcome in results.scenarios.items():
-        if outcome.effects or outcome.usage:
-            out.print("", scenario_table(name, outcome, results.floor.get(name), results.services))
-    out.print("", goals_table(found))
+        if outcome.effects:
+            out.print(effects_table(name, outcome, results.floor.get(name)))
+        if outcome.usage or outcome.notes:
+            out.print(usage_table(outcome.usage, outcome.notes))
+    out.print(goals_table(found))
     if (kb := kb_for_each(results)) is not None:
         out.print(f"memory for each RayService: {kb:.0f} KB")
 

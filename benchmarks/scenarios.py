@@ -62,7 +62,7 @@ async def create(stage: Stage) -> Outcome:
         PODS_EXIST: Effect.of(applied, await exist.within(stage.patience)),
         READY: Effect.of(applied, await ready.within(stage.patience)),
     }
-    return Outcome(effects, await stage.since(start), {"MB before": before})
+    return Outcome(effects, await stage.settled(start), {"MB before": before})
 
 
 async def edit(stage: Stage) -> Outcome:
@@ -72,7 +72,7 @@ async def edit(stage: Stage) -> Outcome:
     start = await stage.begin()
     applied = await each(stage.names, lambda name: _edit(stage, NAMESPACE, name, number))
     effects = {SENT: Effect.of(applied, await sent.within(stage.patience))}
-    return Outcome(effects, await stage.since(start))
+    return Outcome(effects, await stage.settled(start))
 
 
 async def rollout(stage: Stage) -> Outcome:
@@ -87,7 +87,7 @@ async def rollout(stage: Stage) -> Outcome:
     seen = await switched.within(stage.patience)
     alone = stage.world.await_(stage.names, views.has_one_cluster)
     effects = {SWITCHED: Effect.of(applied, seen), ALONE: Effect.of(applied, await alone.within(stage.patience))}
-    return Outcome(effects, await stage.since(start))
+    return Outcome(effects, await stage.settled(start))
 
 
 async def rest(stage: Stage) -> Outcome:
@@ -166,7 +166,7 @@ async def storm(stage: Stage) -> Outcome:
 
     applied = await each(dying, kill)
     effects = {WHOLE: Effect.of(applied, await whole.within(stage.patience))}
-    return Outcome(effects, await stage.since(start), {"pods that died": len(killed)})
+    return Outcome(effects, await stage.settled(start), {"pods that died": len(killed)})
 
 
 async def delete(stage: Stage) -> Outcome:
@@ -175,7 +175,7 @@ async def delete(stage: Stage) -> Outcome:
     start = await stage.begin()
     applied = await each(stage.names, lambda name: stage.api.delete("rayservices", NAMESPACE, name))
     effects = {GONE: Effect.of(applied, await gone.within(stage.patience))}
-    return Outcome(effects, await stage.since(start))
+    return Outcome(effects, await stage.settled(start))
 
 
 Scenario = Callable[[Stage], Awaitable[Outcome]]
@@ -220,6 +220,8 @@ async def _edit_in_turn(stage: Stage, names: Sequence[str]) -> Effect:
         await _edit(stage, NAMESPACE, name, number)
         for at in (await sent.within(stage.patience)).values():
             seen[str(turn)] = at
+        # The next edit may be of the same RayService.
+        await stage.world.await_([name], views.is_ready).within(stage.patience)
     return Effect.of(applied, seen)
 
 
