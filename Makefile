@@ -71,9 +71,9 @@ e2e: $(VENV)/ready ## All scenarios on a real node with real Ray (K=EXPR selects
 bench-startup: $(VENV)/ready ## Apply to first answer, in ratio to the same pods started by hand
 	$(BIN)/python -m scenarios.bench_startup
 
+bench: export OPERATOR := $(OPERATOR)
 bench: $(VENV)/ready ## N=100 RayServices without nodes or Ray, in ratio to no operator (OUT=FILE, K=SCENARIO, OPERATOR="…")
-	$(BIN)/python -m benchmarks -n $(N) --operator "$(OPERATOR)" $(if $(OUT),--out "$(OUT)") $(if $(K),--only "$(K)") \
-	  $(if $(COMPARE),--compare "$(COMPARE)")
+	$(BIN)/python -m benchmarks -n $(N) $(if $(OUT),--out "$(OUT)") $(if $(K),--only "$(K)") $(if $(COMPARE),--compare "$(COMPARE)")
 
 soak: $(VENV)/ready ## Rollouts of every kind, ROUNDS=20 times, for docs/rollouts-soak.md (two hours; K=PART selects)
 	$(BIN)/python -m scenarios.soak $(ROUNDS) $(K)

@@ -9,7 +9,7 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Annotated
@@ -23,7 +23,7 @@ from benchmarks.floor import NAMESPACE as FLOOR
 from benchmarks.floor import Floor
 from benchmarks.goals import verdicts
 from benchmarks.manifests import nodes_for
-from benchmarks.measures import Effect, Outcome, Results
+from benchmarks.measures import Outcome, Results
 from benchmarks.ray.client import RayStandIn
 from benchmarks.stage import NotInTime, Stage
 from benchmarks.subject import Subject, SubjectEnded
@@ -32,11 +32,13 @@ from localcluster import ClusterSpec
 from localcluster.progress import Steps
 from scenarios.harness import manifests, session
 from scenarios.harness.audit import AuditLog
-from scenarios.harness.kube import ApiError, Kube, kubectl
+from scenarios.harness.kube import ApiError, Kube, Manifest, kubectl
 from scenarios.harness.namespaces import recreate
 from scenarios.harness.waiting import until
 
 USER_AGENT = "rayserve-bench"
+CRD = "customresourcedefinitions"
+KINDS = ("rayservices.ray.io", "rayclusters.ray.io")
 OURS = "python -m rayserve_operator"
 PATTERN = "pattern"
 """The RayService that the floor's objects are copied from."""
@@ -61,7 +63,7 @@ def main(
     services: Annotated[int, typer.Option("-n", help="How many RayServices.", min=1)] = 100,
     out: Annotated[Path | None, typer.Option(help="File for the results, as JSON.")] = None,
     only: Annotated[str, typer.Option(help=f"Of {', '.join(scenarios.SCENARIOS)}: these, by commas.")] = "",
-    operator: Annotated[str, typer.Option(help="Command line of the operator.")] = OURS,
+    operator: Annotated[str, typer.Option(help="Command line of the operator.", envvar="OPERATOR")] = OURS,
     crds: Annotated[Path, typer.Option(help="Folder or file of its CRDs.")] = manifests.CRDS,
     floor: Annotated[bool, typer.Option(help="Measure the same writes without an operator.")] = True,
     compare: Annotated[Path | None, typer.Option(help="Results with fewer services, for the growth.")] = None,
@@ -78,16 +80,25 @@ def main(
         with Steps() as steps:
             results = asyncio.run(measure(Plan(services, operator, crds, chosen, floor), steps))
     except* (NotInTime, SubjectEnded, ApiError) as errors:
-        sys.exit("\n".join(f"✗ {error}" for error in errors.exceptions))
+        sys.exit("\n".join(f"✗ {error}" for error in _each(errors)))
     found = verdicts(results, report.read(compare) if compare else None)
     report.show(results, found)
     if out:
         report.write(out, results, found)
 
 
+def _each(errors: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in errors.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _each(error)
+        else:
+            yield error
+
+
 async def measure(plan: Plan, steps: Steps) -> Results:
     """Set the stage, measure the floor, then play the scenarios."""
-    results = Results(plan.services, plan.operator, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+    began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    results = Results(plan.services, plan.operator, began, os.cpu_count() or 1, os.getloadavg()[0])
     with tempfile.TemporaryDirectory() as folder:
         kubeconfig = Path(folder) / "kubeconfig"
         with steps.step("CRDs, namespaces and nodes"):
@@ -104,7 +115,7 @@ def set_up(plan: Plan, kubeconfig: Path) -> None:
     """Make everything that has to be there before the operator is."""
     kube = Kube()
     kubectl("apply", "--server-side", "-f", str(plan.crds))
-    kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/rayservices.ray.io", "crd/rayclusters.ray.io")
+    until(lambda: all(_is_established(kube.get(CRD, None, name)) for name in KINDS), "the CRDs are established", 30)
     account.open_account(kube, Path(os.environ["KUBECONFIG"]), kubeconfig)
     for namespace in (scenarios.NAMESPACE, scenarios.PROBES, FLOOR):
         recreate(kube, namespace)
@@ -115,9 +126,13 @@ def set_up(plan: Plan, kubeconfig: Path) -> None:
     until(lambda: all(_is_usable(node) for node in kube.list("nodes")), "all nodes are ready", 60)
 
 
-def _is_usable(node: dict[str, object]) -> bool:
-    spec = node["spec"]
-    return isinstance(spec, dict) and not spec.get("taints")
+def _is_established(crd: Manifest) -> bool:
+    conditions = crd.get("status", {}).get("conditions") or ()
+    return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
+
+
+def _is_usable(node: Manifest) -> bool:
+    return not node["spec"].get("taints")
 
 
 @asynccontextmanager
@@ -126,9 +141,10 @@ async def set_stage(plan: Plan, kubeconfig: Path) -> AsyncIterator[Stage]:
     cluster = session.local_cluster()
     if cluster is None:
         raise NotInTime("the requests of an operator are counted from the audit log, which only a local cluster has")
-    subject = Subject(shlex.split(plan.operator), kubeconfig, cluster.layout.component_log("operator"))
     world = World()
     async with Api.connected(USER_AGENT) as api, RayStandIn.running() as ray, asyncio.TaskGroup() as group:
+        log = cluster.layout.component_log("operator")
+        subject = Subject(shlex.split(plan.operator), kubeconfig, log, group)
         followers = [group.create_task(world.follow(api, plural)) for plural in FOLLOWED]
         followers.append(group.create_task(world.follow_ray(ray)))
         try:
@@ -165,7 +181,7 @@ async def _measure_floor(stage: Stage, blueprint: Blueprint, results: Results, s
     names = [f"floor-{number:04}" for number in range(stage.services)]
     with steps.step("the floor: one RayService alone"):
         alone = [await _floor_alone(floor, f"alone-{number}") for number in range(scenarios.SINGLES)]
-        results.floor["single"] = _median(alone)
+        results.floor["single"] = scenarios.one_by_one(alone)
     with steps.step(f"the floor: create {stage.services}"):
         results.floor["create"] = await floor.create(names)
     with steps.step(f"the floor: blue/green of {stage.services}"):
@@ -178,16 +194,6 @@ async def _floor_alone(floor: Floor, name: str) -> Outcome:
     outcome = await floor.create([name])
     await floor.delete([name])
     return outcome
-
-
-def _median(outcomes: Sequence[Outcome]) -> Outcome:
-    """The outcomes of one RayService each, as those of several."""
-    merged: dict[str, Effect] = {}
-    for name in outcomes[0].effects:
-        seen = {str(number): outcome.effects[name].most for number, outcome in enumerate(outcomes)}
-        came = {number: most for number, most in seen.items() if most is not None}
-        merged[name] = Effect.of(dict.fromkeys(seen, 0.0), came)
-    return Outcome(merged)
 
 
 async def _play(plan: Plan, stage: Stage, results: Results, steps: Steps) -> None:

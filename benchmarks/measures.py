@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scenarios.harness.audit import WRITES
 
@@ -20,7 +20,7 @@ class Effect:
     p99: float | None
     most: float | None
     total: float | None
-    """From the first write to the last effect; None where not all came."""
+    """From the first write to the last effect; None where not all came, or where it says nothing."""
 
     @classmethod
     def of(cls, applied: Mapping[str, float], seen: Mapping[str, float]) -> Effect:
@@ -38,6 +38,13 @@ class Effect:
             most=took[-1] if is_whole else None,
             total=max(seen[name] for name in applied) - min(applied.values()) if is_whole else None,
         )
+
+    @classmethod
+    def one_by_one(cls, took: Sequence[float | None]) -> Effect:
+        """Out of single trials with nothing else under way: the seconds of each, None where the effect never came."""
+        trials = {str(number): seconds for number, seconds in enumerate(took)}
+        came = {trial: seconds for trial, seconds in trials.items() if seconds is not None}
+        return replace(cls.of(dict.fromkeys(trials, 0.0), came), total=None)
 
 
 def percentile(ordered: Sequence[float], share: float, *, of: int) -> float | None:
@@ -115,6 +122,9 @@ class Results:
     services: int
     operator: str
     began: str
+    cores: int
+    load: float
+    """Processes that wanted to run in the minute before, on average: what else the machine had to do."""
     scenarios: dict[str, Outcome] = field(default_factory=dict)
     floor: dict[str, Outcome] = field(default_factory=dict)
     """The same without an operator, as far as that can be."""

@@ -112,7 +112,8 @@ def show(results: Results, found: Sequence[Verdict]) -> None:
     out = Console()
     if not out.is_terminal:
         out = Console(width=WIDTH)
-    out.print("", f"{results.services} RayServices; {results.operator}", "", markup=False)
+    machine = f"{results.cores} cores, load {results.load:.1f} at the start"
+    out.print(f"\n{results.services} RayServices; {results.operator}; {machine}\n", markup=False)
     for name, outcome in results.scenarios.items():
         if outcome.effects:
             out.print(effects_table(name, outcome, results.floor.get(name)))
@@ -139,7 +140,8 @@ def read(path: Path) -> Results:
     scenarios, floor = (
         {name: _outcome(told) for name, told in document[part].items()} for part in ("scenarios", "floor")
     )
-    return Results(document["services"], document["operator"], document["began"], scenarios, floor)
+    facts = {key: document[key] for key in ("services", "operator", "began", "cores", "load")}
+    return Results(**facts, scenarios=scenarios, floor=floor)
 
 
 def _outcome(told: Mapping[str, Any]) -> Outcome:

@@ -38,17 +38,25 @@ _rounds = itertools.count(1)
 
 async def single(stage: Stage) -> Outcome:
     """One RayService alone, several times."""
-    applied: dict[str, float] = {}
-    exist: dict[str, float] = {}
-    ready: dict[str, float] = {}
-    for number in range(SINGLES):
-        name = f"single-{number}"
-        looks = stage.world.await_([name], views.pods_exist), stage.world.await_([name], views.is_ready)
-        applied |= await create_probe(stage, name)
-        exist |= await looks[0].within(stage.patience)
-        ready |= await looks[1].within(stage.patience)
-        await remove_probe(stage, name)
-    return Outcome({PODS_EXIST: Effect.of(applied, exist), READY: Effect.of(applied, ready)})
+    return one_by_one([await _single(stage, f"single-{number}") for number in range(SINGLES)])
+
+
+async def _single(stage: Stage, name: str) -> Outcome:
+    exist = stage.world.await_([name], views.pods_exist)
+    ready = stage.world.await_([name], views.is_ready)
+    applied = await create_probe(stage, name)
+    effects = {
+        PODS_EXIST: Effect.of(applied, await exist.within(stage.patience)),
+        READY: Effect.of(applied, await ready.within(stage.patience)),
+    }
+    await remove_probe(stage, name)
+    return Outcome(effects)
+
+
+def one_by_one(trials: Sequence[Outcome]) -> Outcome:
+    """The outcome of several trials with one RayService each."""
+    names = trials[0].effects
+    return Outcome({name: Effect.one_by_one([trial.effects[name].most for trial in trials]) for name in names})
 
 
 async def create(stage: Stage) -> Outcome:

@@ -62,7 +62,7 @@ class Stage:
         return Start(time.monotonic(), self.audit.position(), await self.ray.counts(), self.subject.used().cpu_seconds)
 
     async def since(self, start: Start) -> Usage:
-        """End a measurement. Raises SubjectEnded where the operator did not live to see it."""
+        """End a measurement."""
         seconds, used, ray = time.monotonic() - start.at, self.subject.used(), await self.ray.counts()
         mine, everybodys = await asyncio.gather(
             asyncio.to_thread(self.audit.tally, start.log, user=self.user),
@@ -88,6 +88,6 @@ class Stage:
             is_quiet = not count_writes(self.audit.tally(since, user=self.user))
 
     async def settled(self, start: Start) -> Usage:
-        """End a measurement when the operator is done. Raises SubjectEnded."""
+        """End a measurement when the operator is done."""
         await self.settle()
         return await self.since(start)

@@ -18,30 +18,42 @@ GRACE = 30.0
 
 
 class SubjectEnded(Exception):
-    """The operator has ended although nobody asked it to."""
+    """The operator has ended although nobody asked it to, or never began."""
 
 
 class Subject:
-    """A command line that can be started and stopped, and what its processes use."""
+    """A command line that can be started and stopped, and what its processes use.
 
-    def __init__(self, command: Sequence[str], kubeconfig: Path, log: Path) -> None:
+    Args:
+        command: the command line.
+        kubeconfig: what it is given to reach the API server by.
+        log: the file for all that it says.
+        group: fails with SubjectEnded when it ends although nobody asked it to.
+    """
+
+    def __init__(self, command: Sequence[str], kubeconfig: Path, log: Path, group: asyncio.TaskGroup) -> None:
         self.command = command
+        self._group = group
         self._log = log
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         self._environment = os.environ | {"KUBECONFIG": str(kubeconfig), "PATH": path}
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        """Start it, and return at once."""
+        """Start it, and return at once. Raises SubjectEnded where there is no such program."""
         with self._log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *self.command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=self._environment,
-                start_new_session=True,
-            )
+            try:
+                self._process = await asyncio.create_subprocess_exec(
+                    *self.command,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env=self._environment,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise SubjectEnded(f"the operator cannot be started: {error}") from error
+        self._group.create_task(self._guard(self._process))
 
     async def stop(self) -> None:
         """Ask it to end, and end what is left of it after a while."""
@@ -59,14 +71,16 @@ class Subject:
         await process.wait()
 
     def used(self) -> Consumption:
-        """What its processes have used since it was started. Raises SubjectEnded."""
-        if self._process is None:
-            return Consumption(0, 0, 0)
-        if self._process.returncode is not None:
-            raise SubjectEnded(f"the operator has ended; the end of {self._log}:\n{tail(self._log)}")
-        return consumption(self._process.pid)
+        """What its processes have used since it was started."""
+        return Consumption(0, 0, 0) if self._process is None else consumption(self._process.pid)
 
     def forget_peak(self) -> None:
         """Let the peak of its memory begin anew."""
         if self._process is not None:
             forget_peak(self._process.pid)
+
+    async def _guard(self, process: asyncio.subprocess.Process) -> None:
+        await process.wait()
+        if self._process is process:
+            self._process = None
+            raise SubjectEnded(f"the operator has ended; the end of {self._log}:\n{tail(self._log)}")

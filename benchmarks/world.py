@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,18 +23,19 @@ class Awaited:
     """Something that is to become the case for some RayServices, and when it did."""
 
     question: Question
-    missing: set[str]
+    names: frozenset[str]
     seen: dict[str, float] = field(default_factory=dict)
     """When it was first seen to be so, by the monotonic clock, for each RayService."""
     _is_complete: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def look(self, view: View, at: float) -> None:
-        """Ask the question of a RayService that has changed."""
-        if view.name in self.missing and self.question(view):
-            self.missing.discard(view.name)
-            self.seen[view.name] = at
-            if not self.missing:
-                self._is_complete.set()
+    def holds(self, view: View, at: float) -> bool:
+        """Ask the question of a RayService that has changed; return whether it need not be asked again."""
+        if not self.question(view):
+            return False
+        self.seen[view.name] = at
+        if len(self.seen) == len(self.names):
+            self._is_complete.set()
+        return True
 
     async def within(self, seconds: float) -> dict[str, float]:
         """Wait until it is the case for all, at most so long; return when it was seen for those it came for."""
@@ -43,13 +45,18 @@ class Awaited:
                     await self._is_complete.wait()
         return dict(self.seen)
 
+    @property
+    def missing(self) -> frozenset[str]:
+        """The RayServices for which it has not become so."""
+        return self.names - self.seen.keys()
+
 
 class World:
     """The views of all RayServices, kept up by watches."""
 
     def __init__(self) -> None:
         self._views: dict[str, View] = {}
-        self._awaited: list[Awaited] = []
+        self._awaited: defaultdict[str, list[Awaited]] = defaultdict(list)
         self.hung: set[str] = set()
         """Addresses of heads that have let a request hang."""
         self._hung_awaited: tuple[frozenset[str], asyncio.Event] = (frozenset(), asyncio.Event())
@@ -60,12 +67,11 @@ class World:
 
     def await_(self, names: Iterable[str], question: Question) -> Awaited:
         """Look out from now on for something to become the case for these RayServices."""
-        self._awaited = [one for one in self._awaited if one.missing]
-        awaited = Awaited(question, set(names))
+        awaited = Awaited(question, frozenset(names))
         now = time.monotonic()
-        for name in list(awaited.missing):
-            awaited.look(self.view(name), now)
-        self._awaited.append(awaited)
+        for name in awaited.names:
+            self._awaited[name].append(awaited)
+            self._look(self.view(name), now)
         return awaited
 
     async def all_hung(self, addresses: frozenset[str], within: float) -> bool:
@@ -80,7 +86,7 @@ class World:
     async def follow(self, api: Api, plural: str) -> None:
         """Take in every event about a kind, until cancelled."""
         async for event, manifest in api.follow(plural, FOLLOWED[plural]):
-            self._saw(plural, event, manifest, time.monotonic())
+            self.saw(plural, event, manifest, time.monotonic())
 
     async def follow_ray(self, ray: RayStandIn) -> None:
         """Take in what the stand-in for Ray tells, until cancelled."""
@@ -93,7 +99,8 @@ class World:
                 view.edit = event["edit"]
                 self._look(view, event["at"])
 
-    def _saw(self, plural: str, event: str, manifest: Manifest, at: float) -> None:
+    def saw(self, plural: str, event: str, manifest: Manifest, at: float) -> None:
+        """Take in an event that arrived at a time of the monotonic clock."""
         name = concerned(plural, manifest)
         if name:
             view = self.view(name)
@@ -101,8 +108,7 @@ class World:
             self._look(view, at)
 
     def _look(self, view: View, at: float) -> None:
-        for awaited in self._awaited:
-            awaited.look(view, at)
+        self._awaited[view.name] = [one for one in self._awaited[view.name] if not one.holds(view, at)]
 
     def _look_at_hung(self) -> None:
         addresses, event = self._hung_awaited

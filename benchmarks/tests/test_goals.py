@@ -18,6 +18,8 @@ def results(services: int = 100, *, ready: float = 20.0) -> Results:
         services,
         "python -m operator",
         "2026-01-01T00:00:00Z",
+        cores=2,
+        load=0.5,
         scenarios={
             "single": Outcome({PODS_EXIST: effect(0.4)}),
             "create": Outcome({PODS_EXIST: effect(3.0), READY: effect(ready)}, notes={"MB before": 70.0}),

@@ -28,6 +28,11 @@ def test_nothing_applied_is_no_effect() -> None:
     assert Effect.of({}, {}) == Effect(wanted=0, came=0, p50=None, p99=None, most=None, total=None)
 
 
+def test_single_trials_have_no_time_in_all() -> None:
+    assert Effect.one_by_one([0.3, 0.1, 0.2]) == Effect(wanted=3, came=3, p50=0.2, p99=0.3, most=0.3, total=None)
+    assert Effect.one_by_one([0.3, None]) == Effect(wanted=2, came=1, p50=0.3, p99=None, most=None, total=None)
+
+
 def test_leases_and_reads_are_no_writes() -> None:
     requests = {"get pods": 9, "update leases": 8, "create pods": 2, "patch rayservices/status": 1, "get ": 4}
     assert count_writes(requests) == 3
