@@ -28,7 +28,7 @@ from benchmarks.ray.client import RayStandIn
 from benchmarks.stage import NotInTime, Stage
 from benchmarks.subject import Subject, SubjectEnded
 from benchmarks.world import FOLLOWED, World
-from localcluster import ClusterSpec
+from localcluster import ClusterSpec, LocalCluster
 from localcluster.progress import Steps
 from scenarios.harness import manifests, session
 from scenarios.harness.audit import AuditLog
@@ -148,11 +148,19 @@ async def set_stage(plan: Plan, kubeconfig: Path) -> AsyncIterator[Stage]:
         followers = [group.create_task(world.follow(api, plural)) for plural in FOLLOWED]
         followers.append(group.create_task(world.follow_ray(ray)))
         try:
-            yield Stage(plan.services, api, world, ray, subject, account.USER, AuditLog(cluster.audit_log))
+            audit = AuditLog(cluster.audit_log)
+            others = {**components(cluster), "stand-in for Ray": ray.pid, "the benchmark itself": os.getpid()}
+            yield Stage(plan.services, api, world, ray, subject, account.USER, audit, others)
         finally:
             await subject.stop()
             for follower in followers:
                 follower.cancel()
+
+
+def components(cluster: LocalCluster) -> dict[str, int]:
+    """The processes of the control plane and of kwok, by name."""
+    known = (cluster.state or {}).get("components", {})
+    return {name: process["pid"] for name, process in known.items()}
 
 
 async def _measure_one(stage: Stage, results: Results, steps: Steps) -> Blueprint:

@@ -76,6 +76,8 @@ class Usage:
     """In the end, of the operator's processes."""
     peak_mb: float
     """At most."""
+    others_cpu_seconds: Mapping[str, float] = field(default_factory=dict)
+    """Of every other program, by its name: who had to wait for whom."""
 
     @property
     def writes(self) -> int:
@@ -98,6 +100,12 @@ def count_writes(requests: Mapping[str, int]) -> int:
     return sum(
         count for request, count in requests.items() if request.split()[0] in WRITES and request.split()[-1] != "leases"
     )
+
+
+def spent_since(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
+    """What was added to sums by name, the largest first."""
+    spent = {name: total - before.get(name, 0) for name, total in after.items()}
+    return dict(sorted(spent.items(), key=lambda pair: pair[1], reverse=True))
 
 
 def counted_since(before: Counter[str], after: Counter[str]) -> dict[str, int]:

@@ -34,6 +34,15 @@ def consumption(root: int) -> Consumption:
     return Consumption(cpu, rss, peak)
 
 
+def cpu_seconds_of(pids: Mapping[str, int]) -> dict[str, float]:
+    """The time on a CPU so far of processes by name, each alone; those that have ended are left out."""
+    found = {}
+    for name, pid in pids.items():
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found[name] = cpu_seconds((PROC / str(pid) / "stat").read_text(), with_ended=False)
+    return found
+
+
 def forget_peak(root: int) -> None:
     """Let the peak of the tree's memory begin anew."""
     for pid in tree(root, _parents()):
@@ -49,9 +58,9 @@ def tree(root: int, parents: Mapping[int, int]) -> set[int]:
     return found
 
 
-def cpu_seconds(stat: str) -> float:
-    """The time on a CPU of a process and of its children that have ended, out of its `stat`."""
-    return sum(int(ticks) for ticks in _after_name(stat)[11:15]) / _TICKS
+def cpu_seconds(stat: str, *, with_ended: bool = True) -> float:
+    """The time on a CPU of a process, and of its children that have ended, out of its `stat`."""
+    return sum(int(ticks) for ticks in _after_name(stat)[11 : 15 if with_ended else 13]) / _TICKS
 
 
 def memory_kb(status: str) -> tuple[int, int]:

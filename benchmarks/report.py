@@ -80,6 +80,9 @@ def seconds(number: float | None) -> str:
 def _usage_rows(usage: Usage) -> Iterator[tuple[str, str]]:
     yield "measured for", seconds(usage.seconds)
     yield "operator: CPU", f"{usage.cpu_seconds:.1f} s"
+    yield "others: CPU", f"{sum(usage.others_cpu_seconds.values()):.1f} s"
+    for program, spent in usage.others_cpu_seconds.items():
+        yield f"  {program}", f"{spent:.1f} s"
     yield "operator: memory, peak", f"{usage.rss_mb:.0f} MB, {usage.peak_mb:.0f} MB"
     yield "operator: API requests, writes", f"{sum(usage.requests.values())}, {usage.writes}"
     yield from _counts(usage.requests)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.api import Api
-from benchmarks.measures import Usage, count_writes, counted_since
+from benchmarks.measures import Usage, count_writes, counted_since, spent_since
+from benchmarks.processes import cpu_seconds_of
 from benchmarks.ray.client import RayStandIn
 from benchmarks.subject import Subject
 from benchmarks.world import World, pass_
@@ -31,6 +32,7 @@ class Start:
     log: int
     ray: Counter[str]
     cpu_seconds: float
+    others: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class Stage:
     user: str
     """Who the operator is to the API server."""
     audit: AuditLog
+    others: Mapping[str, int]
+    """The processes beside the operator's, by name."""
 
     @property
     def names(self) -> Sequence[str]:
@@ -59,11 +63,18 @@ class Stage:
     async def begin(self) -> Start:
         """Begin a measurement."""
         self.subject.forget_peak()
-        return Start(time.monotonic(), self.audit.position(), await self.ray.counts(), self.subject.used().cpu_seconds)
+        return Start(
+            at=time.monotonic(),
+            log=self.audit.position(),
+            ray=await self.ray.counts(),
+            cpu_seconds=self.subject.used().cpu_seconds,
+            others=cpu_seconds_of(self.others),
+        )
 
     async def since(self, start: Start) -> Usage:
         """End a measurement."""
-        seconds, used, ray = time.monotonic() - start.at, self.subject.used(), await self.ray.counts()
+        seconds, used, others = time.monotonic() - start.at, self.subject.used(), cpu_seconds_of(self.others)
+        ray = await self.ray.counts()
         mine, everybodys = await asyncio.gather(
             asyncio.to_thread(self.audit.tally, start.log, user=self.user),
             asyncio.to_thread(self.audit.tally, start.log),
@@ -76,6 +87,7 @@ class Stage:
             cpu_seconds=used.cpu_seconds - start.cpu_seconds,
             rss_mb=used.rss_kb / 1024,
             peak_mb=used.peak_kb / 1024,
+            others_cpu_seconds=spent_since(start.others, others),
         )
 
     async def settle(self) -> None:

@@ -20,7 +20,8 @@ READY = "ready"
 class RayStandIn:
     """The stand-in, running."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
+    def __init__(self, session: aiohttp.ClientSession, pid: int) -> None:
+        self.pid = pid
         self._session = session
 
     @classmethod
@@ -36,7 +37,7 @@ class RayStandIn:
             async with aiohttp.ClientSession(
                 f"http://127.0.0.1:{CONTROL_PORT}", timeout=aiohttp.ClientTimeout()
             ) as session:
-                yield cls(session)
+                yield cls(session, process.pid)
         finally:
             if process.returncode is None:
                 process.kill()

@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from benchmarks.measures import Effect, Usage, count_writes, counted_since, percentile
+from benchmarks.measures import Effect, Usage, count_writes, counted_since, percentile, spent_since
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,14 @@ def test_leases_and_reads_are_no_writes() -> None:
 def test_only_what_was_added_counts() -> None:
     before, after = Counter({"GET /": 3, "PUT /": 1}), Counter({"GET /": 3, "PUT /": 2, "GET /x": 4})
     assert list(counted_since(before, after).items()) == [("GET /x", 4), ("PUT /", 1)]
+
+
+def test_what_was_spent_is_told_from_the_most_on() -> None:
+    assert list(spent_since({"a": 1.0, "b": 1.0}, {"a": 2.0, "b": 4.0, "c": 2.5}).items()) == [
+        ("b", 3.0),
+        ("c", 2.5),
+        ("a", 1.0),
+    ]
 
 
 def test_rates_are_by_the_time_that_was_measured() -> None:

@@ -14,6 +14,7 @@ def test_a_tree_holds_all_below_its_root() -> None:
 def test_time_counts_children_that_have_ended() -> None:
     fields = ["S", *["0"] * 10, str(TICKS), str(2 * TICKS), str(3 * TICKS), str(4 * TICKS), "20"]
     assert cpu_seconds(f"7 (a name) with (parentheses) {' '.join(fields)}") == 10.0
+    assert cpu_seconds(f"7 (name) {' '.join(fields)}", with_ended=False) == 3.0
 
 
 def test_memory_is_what_is_resident() -> None:
