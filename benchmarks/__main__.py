@@ -3,58 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import os
-import shlex
 import sys
-import tempfile
-import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from benchmarks import account, report, scenarios
-from benchmarks.api import Api
-from benchmarks.blueprint import Blueprint, kinds_made
-from benchmarks.floor import NAMESPACE as FLOOR
-from benchmarks.floor import Floor
+from benchmarks import report
 from benchmarks.goals import verdicts
-from benchmarks.manifests import nodes_for
-from benchmarks.measures import Outcome, Results
-from benchmarks.ray.client import RayStandIn
-from benchmarks.stage import NotInTime, Stage
-from benchmarks.subject import Subject, SubjectEnded
-from benchmarks.world import FOLLOWED, World
-from localcluster import ClusterSpec, LocalCluster
+from benchmarks.run import Plan, measure
+from benchmarks.scenarios import SCENARIOS
+from benchmarks.stage import NotInTime
+from benchmarks.subject import SubjectEnded
+from localcluster import ClusterSpec
 from localcluster.progress import Steps
 from scenarios.harness import manifests, session
-from scenarios.harness.audit import AuditLog
-from scenarios.harness.kube import ApiError, Kube, Manifest, kubectl
-from scenarios.harness.namespaces import recreate
-from scenarios.harness.waiting import until
+from scenarios.harness.kube import ApiError, KubectlError
+from scenarios.harness.waiting import NotInTimeError
 
-USER_AGENT = "rayserve-bench"
-CRD = "customresourcedefinitions"
-KINDS = ("rayservices.ray.io", "rayclusters.ray.io")
 OURS = "python -m rayserve_operator"
-PATTERN = "pattern"
-"""The RayService that the floor's objects are copied from."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Plan:
-    """What is to be measured."""
-
-    services: int
-    operator: str
-    crds: Path
-    chosen: Sequence[str]
-    has_floor: bool
 
 
 @app.command()
@@ -62,29 +33,39 @@ def main(
     *,
     services: Annotated[int, typer.Option("-n", help="How many RayServices.", min=1)] = 100,
     out: Annotated[Path | None, typer.Option(help="File for the results, as JSON.")] = None,
-    only: Annotated[str, typer.Option(help=f"Of {', '.join(scenarios.SCENARIOS)}: these, by commas.")] = "",
+    only: Annotated[str, typer.Option(help=f"Of {', '.join(SCENARIOS)}: these, by commas.")] = "",
     operator: Annotated[str, typer.Option(help="Command line of the operator.", envvar="OPERATOR")] = OURS,
-    crds: Annotated[Path, typer.Option(help="Folder or file of its CRDs.")] = manifests.CRDS,
+    crds: Annotated[Path, typer.Option(help="Folder or file of its CRDs.", exists=True)] = manifests.CRDS,
     floor: Annotated[bool, typer.Option(help="Measure the same writes without an operator.")] = True,
-    compare: Annotated[Path | None, typer.Option(help="Results with fewer services, for the growth.")] = None,
+    compare: Annotated[
+        Path | None, typer.Option(help="Results with fewer services, for the growth.", exists=True)
+    ] = None,
     dns: Annotated[bool, typer.Option(help="Run CoreDNS, for operators that find Ray by names.")] = False,
 ) -> None:
     """Measure an operator of `ray.io/v1` with many RayServices."""
+    plan = Plan(services, operator, crds, _chosen(only), floor)
+    if out and not out.resolve().parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {out.resolve().parent}")
+    smaller = report.read(compare) if compare else None
     if not session.is_inside():
         spec = ClusterSpec(control_plane_only=True, kwok=True, dns=dns)
         session.main_inside(["-m", "benchmarks", *sys.argv[1:]], control_plane=spec)
-    chosen = [name for name in only.split(",") if name] or list(scenarios.SCENARIOS)
-    if unknown := set(chosen) - scenarios.SCENARIOS.keys():
-        raise typer.BadParameter(f"no scenario {', '.join(sorted(unknown))}")
     try:
         with Steps() as steps:
-            results = asyncio.run(measure(Plan(services, operator, crds, chosen, floor), steps))
-    except* (NotInTime, SubjectEnded, ApiError) as errors:
+            results = asyncio.run(measure(plan, steps))
+    except* (NotInTime, NotInTimeError, SubjectEnded, ApiError, KubectlError) as errors:
         sys.exit("\n".join(f"✗ {error}" for error in _each(errors)))
-    found = verdicts(results, report.read(compare) if compare else None)
+    found = verdicts(results, smaller)
     report.show(results, found)
     if out:
         report.write(out, results, found)
+
+
+def _chosen(only: str) -> list[str]:
+    chosen = [name for name in only.split(",") if name] or list(SCENARIOS)
+    if unknown := set(chosen) - SCENARIOS.keys():
+        raise typer.BadParameter(f"no scenario {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}")
+    return chosen
 
 
 def _each(errors: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
@@ -93,127 +74,6 @@ def _each(errors: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
             yield from _each(error)
         else:
             yield error
-
-
-async def measure(plan: Plan, steps: Steps) -> Results:
-    """Set the stage, measure the floor, then play the scenarios."""
-    began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    results = Results(plan.services, plan.operator, began, os.cpu_count() or 1, os.getloadavg()[0])
-    with tempfile.TemporaryDirectory() as folder:
-        kubeconfig = Path(folder) / "kubeconfig"
-        with steps.step("CRDs, namespaces and nodes"):
-            set_up(plan, kubeconfig)
-        async with set_stage(plan, kubeconfig) as stage:
-            blueprint = await _measure_one(stage, results, steps)
-            if plan.has_floor:
-                await _measure_floor(stage, blueprint, results, steps)
-            await _play(plan, stage, results, steps)
-    return results
-
-
-def set_up(plan: Plan, kubeconfig: Path) -> None:
-    """Make everything that has to be there before the operator is."""
-    kube = Kube()
-    kubectl("apply", "--server-side", "-f", str(plan.crds))
-    until(lambda: all(_is_established(kube.get(CRD, None, name)) for name in KINDS), "the CRDs are established", 30)
-    account.open_account(kube, Path(os.environ["KUBECONFIG"]), kubeconfig)
-    for namespace in (scenarios.NAMESPACE, scenarios.PROBES, FLOOR):
-        recreate(kube, namespace)
-        until(lambda name=namespace: kube.find("serviceaccounts", name, "default"), "a service account", 30)  # type: ignore[misc]
-    for node in nodes_for(plan.services):
-        if kube.find("nodes", None, node["metadata"]["name"]) is None:
-            kube.create("nodes", node)
-    until(lambda: all(_is_usable(node) for node in kube.list("nodes")), "all nodes are ready", 60)
-
-
-def _is_established(crd: Manifest) -> bool:
-    conditions = crd.get("status", {}).get("conditions") or ()
-    return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
-
-
-def _is_usable(node: Manifest) -> bool:
-    return not node["spec"].get("taints")
-
-
-@asynccontextmanager
-async def set_stage(plan: Plan, kubeconfig: Path) -> AsyncIterator[Stage]:
-    """Follow what happens, with the stand-in for Ray up and the operator down."""
-    cluster = session.local_cluster()
-    if cluster is None:
-        raise NotInTime("the requests of an operator are counted from the audit log, which only a local cluster has")
-    world = World()
-    async with Api.connected(USER_AGENT) as api, RayStandIn.running() as ray, asyncio.TaskGroup() as group:
-        log = cluster.layout.component_log("operator")
-        subject = Subject(shlex.split(plan.operator), kubeconfig, log, group)
-        followers = [group.create_task(world.follow(api, plural)) for plural in FOLLOWED]
-        followers.append(group.create_task(world.follow_ray(ray)))
-        try:
-            audit = AuditLog(cluster.audit_log)
-            others = {**components(cluster), "stand-in for Ray": ray.pid, "the benchmark itself": os.getpid()}
-            yield Stage(plan.services, api, world, ray, subject, account.USER, audit, others)
-        finally:
-            await subject.stop()
-            for follower in followers:
-                follower.cancel()
-
-
-def components(cluster: LocalCluster) -> dict[str, int]:
-    """The processes of the control plane and of kwok, by name."""
-    known = (cluster.state or {}).get("components", {})
-    return {name: process["pid"] for name, process in known.items()}
-
-
-async def _measure_one(stage: Stage, results: Results, steps: Steps) -> Blueprint:
-    since = stage.audit.position()
-    with steps.step("a first RayService"):
-        await stage.subject.start()
-        await scenarios.ready_probe(stage, PATTERN)
-        await stage.settle()
-        blueprint = await _copied(stage, since)
-        await scenarios.remove_probe(stage, PATTERN)
-    with steps.step("one RayService alone"):
-        results.scenarios["single"] = await scenarios.single(stage)
-    await stage.subject.stop()
-    return blueprint
-
-
-async def _copied(stage: Stage, since: int) -> Blueprint:
-    kinds = kinds_made(stage.audit.tally(since, user=stage.user, namespace=scenarios.PROBES))
-    found = {plural: await stage.api.list(plural, scenarios.PROBES) for plural in kinds}
-    [service] = await stage.api.list("rayservices", scenarios.PROBES)
-    return Blueprint.of(service, found)
-
-
-async def _measure_floor(stage: Stage, blueprint: Blueprint, results: Results, steps: Steps) -> None:
-    floor = Floor(stage, blueprint)
-    names = [f"floor-{number:04}" for number in range(stage.services)]
-    with steps.step("the floor: one RayService alone"):
-        alone = [await _floor_alone(floor, f"alone-{number}") for number in range(scenarios.SINGLES)]
-        results.floor["single"] = scenarios.one_by_one(alone)
-    with steps.step(f"the floor: create {stage.services}"):
-        results.floor["create"] = await floor.create(names)
-    with steps.step(f"the floor: blue/green of {stage.services}"):
-        results.floor["rollout"] = await floor.roll_out(names)
-    with steps.step(f"the floor: delete {stage.services}"):
-        results.floor["delete"] = await floor.delete(names)
-
-
-async def _floor_alone(floor: Floor, name: str) -> Outcome:
-    outcome = await floor.create([name])
-    await floor.delete([name])
-    return outcome
-
-
-async def _play(plan: Plan, stage: Stage, results: Results, steps: Steps) -> None:
-    with steps.step("the operator starts"):
-        await stage.subject.start()
-        await scenarios.ready_probe(stage, PATTERN)
-        await scenarios.remove_probe(stage, PATTERN)
-        await stage.settle()
-    for name, scenario in scenarios.SCENARIOS.items():
-        if name in plan.chosen or name == "create":
-            with steps.step(f"{name}: {report.TITLES[name]}"):
-                results.scenarios[name] = await scenario(stage)
 
 
 if __name__ == "__main__":
