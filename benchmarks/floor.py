@@ -10,7 +10,7 @@ from benchmarks.blueprint import Blueprint, Owner, Part
 from benchmarks.manifests import cluster_edit, ray_service
 from benchmarks.measures import Effect, Outcome
 from benchmarks.stage import Stage
-from benchmarks.views import has_left, is_gone, pods_are_ready, pods_exist
+from benchmarks.views import has_left, has_ready_pods, is_gone, pods_are_ready, pods_exist
 from benchmarks.world import World, each
 from scenarios.harness.kube import Manifest
 
@@ -39,7 +39,8 @@ class Floor:
     async def create(self, names: Sequence[str]) -> Outcome:
         """RayServices, and all that comes of them."""
         exist, ready = (self._world.await_(names, question) for question in (pods_exist, pods_are_ready))
-        applied = await each(names, self._create_one, at_once=len(names))
+        wanted = {name: (ray_service(name, NAMESPACE), self._blueprint.for_service(name)) for name in names}
+        applied = await each(names, lambda name: self._create_one(*wanted[name]), at_once=len(names))
         patience = self._stage.patience
         return Outcome(
             {
@@ -52,7 +53,16 @@ class Floor:
         """Another cluster beside each, the switch when its pods are ready, and the end of the old one."""
         old = {name: self._world.view(name).routed_to for name in names}
         switched = self._world.await_(names, has_left(old))
-        applied = await each(names, self._roll_out_one, at_once=len(names))
+        before = {name: self._blueprint.for_service(name) for name in names}
+        after = {name: blueprint.next_cluster() for name, blueprint in before.items()}
+        edits = {name: cluster_edit(name, 1) for name in names}
+
+        async def roll_out(name: str) -> None:
+            async with self._room:
+                await self._api.merge("rayservices", NAMESPACE, name, edits[name])
+            await self._replace(before[name], after[name])
+
+        applied = await each(names, roll_out, at_once=len(names))
         return Outcome({"switched": Effect.of(applied, await switched.within(self._stage.patience))})
 
     async def delete(self, names: Sequence[str]) -> Outcome:
@@ -61,11 +71,10 @@ class Floor:
         applied = await each(names, lambda name: self._api.delete("rayservices", NAMESPACE, name))
         return Outcome({"gone": Effect.of(applied, await gone.within(self._stage.patience))})
 
-    async def _create_one(self, name: str) -> None:
-        blueprint = self._blueprint.for_service(name)
+    async def _create_one(self, service: Manifest, blueprint: Blueprint) -> None:
         async with self._room:
-            service = await self._api.create("rayservices", ray_service(name, NAMESPACE))
-        self._uids["RayService", name] = service["metadata"]["uid"]
+            made = await self._api.create("rayservices", service)
+        self._uids["RayService", blueprint.service] = made["metadata"]["uid"]
         await self._create_all(blueprint)
 
     async def _create_all(self, blueprint: Blueprint) -> None:
@@ -90,16 +99,10 @@ class Floor:
         async with self._room:
             await self._api.merge(plural, NAMESPACE, name, {"status": status}, "status")
 
-    async def _roll_out_one(self, name: str) -> None:
-        before = self._blueprint.for_service(name)
-        after = before.next_cluster()
+    async def _replace(self, before: Blueprint, after: Blueprint) -> None:
+        """Create another cluster, send traffic there when its pods are ready, and end the old one."""
         leaving = [part.name for part in before.of_cluster if part.plural == "pods"]
-        is_up = self._world.await_(
-            [name],
-            lambda view: sum(p.is_ready and p.cluster == after.cluster for p in view.pods.values()) >= len(leaving),
-        )
-        async with self._room:
-            await self._api.merge("rayservices", NAMESPACE, name, cluster_edit(name, 1))
+        is_up = self._world.await_([before.service], has_ready_pods(after.cluster, len(leaving)))
         await self._create_all(after)
         await is_up.within(self._stage.patience)
         for service in before.routing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from scenarios.harness import manifests
@@ -32,8 +33,7 @@ def ray_service(name: str, namespace: str, *, edit: int = 0, round_: int = 0) ->
         edit: number of the in-place edit, which stands in the Serve config.
         round_: number of the rollout, which stands in the pod templates.
     """
-    manifest = manifests.in_namespace(manifests.sample("minimal"), namespace)
-    manifest["metadata"]["name"] = name
+    manifest = {**_sample(), "metadata": {"name": name, "namespace": namespace}}
     manifest = manifests.with_spec(manifest, rayClusterDeletionDelaySeconds=DELETION_DELAY)
     manifest = manifests.with_workers(manifest, replicas=WORKERS, minReplicas=WORKERS, maxReplicas=WORKERS)
     manifest = manifests.with_env(manifest, "ROUND", str(round_))
@@ -42,6 +42,11 @@ def ray_service(name: str, namespace: str, *, edit: int = 0, round_: int = 0) ->
         group["rayStartParams"]["metrics-export-port"] = str(METRICS_PORT)
         group["template"]["metadata"] = {"labels": {SERVICE: name}}
     return manifests.with_user_config(manifest, "Echo", service=name, edit=edit)
+
+
+@cache
+def _sample() -> Manifest:
+    return manifests.sample("minimal")
 
 
 def serve_edit(name: str, edit: int) -> dict[str, Any]:

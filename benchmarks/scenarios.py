@@ -64,8 +64,9 @@ async def create(stage: Stage) -> Outcome:
     before = stage.subject.used().rss_kb / 1024
     exist = stage.world.await_(stage.names, views.pods_exist)
     ready = stage.world.await_(stage.names, views.is_ready)
+    wanted = {name: ray_service(name, NAMESPACE) for name in stage.names}
     start = await stage.begin()
-    applied = await each(stage.names, lambda name: stage.api.create("rayservices", ray_service(name, NAMESPACE)))
+    applied = await each(stage.names, lambda name: stage.api.create("rayservices", wanted[name]))
     effects = {
         PODS_EXIST: Effect.of(applied, await exist.within(stage.patience)),
         READY: Effect.of(applied, await ready.within(stage.patience)),
@@ -77,8 +78,9 @@ async def edit(stage: Stage) -> Outcome:
     """Edit the Serve config of all: Ray is sent it."""
     number = next(_edits)
     sent = stage.world.await_(stage.names, views.was_sent(number))
+    edits = {name: serve_edit(name, number) for name in stage.names}
     start = await stage.begin()
-    applied = await each(stage.names, lambda name: _edit(stage, NAMESPACE, name, number))
+    applied = await each(stage.names, lambda name: stage.api.merge("rayservices", NAMESPACE, name, edits[name]))
     effects = {SENT: Effect.of(applied, await sent.within(stage.patience))}
     return Outcome(effects, await stage.settled(start))
 
@@ -88,10 +90,9 @@ async def rollout(stage: Stage) -> Outcome:
     round_ = next(_rounds)
     old = {name: stage.world.view(name).routed_to for name in stage.names}
     switched = stage.world.await_(stage.names, views.has_left(old))
+    edits = {name: cluster_edit(name, round_) for name in stage.names}
     start = await stage.begin()
-    applied = await each(
-        stage.names, lambda name: stage.api.merge("rayservices", NAMESPACE, name, cluster_edit(name, round_))
-    )
+    applied = await each(stage.names, lambda name: stage.api.merge("rayservices", NAMESPACE, name, edits[name]))
     seen = await switched.within(stage.patience)
     alone = stage.world.await_(stage.names, views.has_one_cluster)
     effects = {SWITCHED: Effect.of(applied, seen), ALONE: Effect.of(applied, await alone.within(stage.patience))}
@@ -141,10 +142,11 @@ async def restart(stage: Stage) -> Outcome:
     await stage.subject.stop()
     number = next(_edits)
     sent = stage.world.await_([name], views.was_sent(number))
+    edit_ = serve_edit(name, number)
     start = await stage.begin()
     await stage.subject.start()
     applied = {name: time.monotonic()}
-    await _edit(stage, PROBES, name, number)
+    await stage.api.merge("rayservices", PROBES, name, edit_)
     effect = Effect.of(applied, await sent.within(stage.patience))
     await pass_(AFTERWARDS)
     usage = await stage.since(start)
@@ -203,7 +205,8 @@ SCENARIOS: Mapping[str, Scenario] = {
 
 async def create_probe(stage: Stage, name: str) -> dict[str, float]:
     """Create one RayService apart from the many; return when."""
-    return await each([name], lambda name: stage.api.create("rayservices", ray_service(name, PROBES)))
+    wanted = ray_service(name, PROBES)
+    return await each([name], lambda _: stage.api.create("rayservices", wanted))
 
 
 async def remove_probe(stage: Stage, name: str) -> None:
@@ -224,17 +227,14 @@ async def _edit_in_turn(stage: Stage, names: Sequence[str]) -> Effect:
     for turn, name in zip(range(SERIAL_EDITS), itertools.cycle(names), strict=False):
         number = next(_edits)
         sent = stage.world.await_([name], views.was_sent(number))
+        edit_ = serve_edit(name, number)
         applied[str(turn)] = time.monotonic()
-        await _edit(stage, NAMESPACE, name, number)
+        await stage.api.merge("rayservices", NAMESPACE, name, edit_)
         for at in (await sent.within(stage.patience)).values():
             seen[str(turn)] = at
         # The next edit may be of the same RayService.
         await stage.world.await_([name], views.is_ready).within(stage.patience)
     return Effect.of(applied, seen)
-
-
-async def _edit(stage: Stage, namespace: str, name: str, number: int) -> None:
-    await stage.api.merge("rayservices", namespace, name, serve_edit(name, number))
 
 
 def _heads(stage: Stage, names: Sequence[str]) -> list[str]:

@@ -149,6 +149,11 @@ def has_left(clusters: Mapping[str, str]) -> Question:
     return lambda view: view.routed_to not in ("", clusters[view.name])
 
 
+def has_ready_pods(cluster: str, count: int) -> Question:
+    """Whether so many pods of a RayCluster are ready."""
+    return lambda view: sum(pod.is_ready and pod.cluster == cluster for pod in view.living) >= count
+
+
 def is_whole_without(pods: frozenset[str]) -> Question:
     """Whether there are as many ready pods as there should be, none of them with one of these uids."""
     return lambda view: pods_are_ready(view) and not pods & {pod.uid for pod in view.living}
@@ -171,7 +176,8 @@ def concerned(plural: str, manifest: Mapping[str, Any]) -> str:
 
 
 def _holds(status: Mapping[str, Any], condition: str, generation: int | None = None) -> bool:
-    """Whether a condition is True, and not about an earlier generation."""
+    """Whether a condition is True, and not about an earlier generation than the one that is asked about."""
     conditions: Iterable[Mapping[str, Any]] = status.get("conditions") or ()
     found = next((c for c in conditions if c["type"] == condition), {})
-    return found.get("status") == "True" and found.get("observedGeneration") in (None, 0, generation)
+    is_current = generation is None or found.get("observedGeneration") in (None, 0, generation)
+    return is_current and found.get("status") == "True"
