@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -41,6 +42,12 @@ def cpu_seconds_of(pids: Mapping[str, int]) -> dict[str, float]:
         with suppress(FileNotFoundError, ProcessLookupError):
             found[name] = cpu_seconds((PROC / str(pid) / "stat").read_text(), with_ended=False)
     return found
+
+
+def allow_all_files() -> None:
+    """Let this process, and those that it starts, have as many connections open as it may allow them."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def forget_peak(root: int) -> None:

@@ -19,6 +19,7 @@ from benchmarks.floor import NAMESPACE as FLOOR
 from benchmarks.floor import Floor
 from benchmarks.manifests import nodes_for
 from benchmarks.measures import Outcome, Results
+from benchmarks.processes import allow_all_files
 from benchmarks.ray.client import RayStandIn
 from benchmarks.stage import NotInTime, Stage
 from benchmarks.subject import Subject
@@ -99,6 +100,8 @@ async def set_stage(plan: Plan, kubeconfig: Path) -> AsyncIterator[Stage]:
     cluster = session.local_cluster()
     if cluster is None:
         raise NotInTime("the requests of an operator are counted from the audit log, which only a local cluster has")
+    # Every Ray head is a connection of the operator's, and one of the stand-in's.
+    allow_all_files()
     world = World()
     async with Api.connected(USER_AGENT) as api, RayStandIn.running() as ray, asyncio.TaskGroup() as group:
         log = cluster.layout.component_log("operator")

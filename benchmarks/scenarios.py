@@ -19,6 +19,8 @@ PROBES = "probes"
 
 REST = 60.0
 """Seconds of the look at an operator that has nothing to do."""
+WAVES = 10
+"""Seconds over which applications become UNHEALTHY."""
 AFTERWARDS = 10.0
 """Seconds after a restart in which an operator may still write what it should not."""
 SINGLES = 5
@@ -106,13 +108,22 @@ async def rest(stage: Stage) -> Outcome:
     await pass_(REST)
     usage = await stage.since(start)
     told = stage.world.await_(stage.names, views.is_unhealthy)
-    at = time.monotonic()
-    await stage.ray.be_unhealthy(_heads(stage, stage.names))
+    fell_ill = await _fall_ill(stage)
     seen = await told.within(stage.patience)
     well = stage.world.await_(stage.names, views.is_running)
     await stage.ray.be_unhealthy(())
     await well.within(stage.patience)
-    return Outcome({TOLD: Effect.of(dict.fromkeys(stage.names, at), seen)}, usage)
+    return Outcome({TOLD: Effect.of(fell_ill, seen)}, usage)
+
+
+async def _fall_ill(stage: Stage) -> dict[str, float]:
+    """Let the applications of all be UNHEALTHY, some each second: an operator may ask all at the same moments."""
+    fell_ill: dict[str, float] = {}
+    for number in range(WAVES):
+        fell_ill |= dict.fromkeys(stage.names[number::WAVES], time.monotonic())
+        await stage.ray.be_unhealthy(_heads(stage, list(fell_ill)))
+        await pass_(1)
+    return fell_ill
 
 
 async def hang(stage: Stage) -> Outcome:
