@@ -7,6 +7,10 @@ CLUSTER ?= local
 NAME ?= dev
 K ?=
 ROUNDS ?= 20
+N ?= 100
+OUT ?=
+COMPARE ?=
+OPERATOR ?= python -m rayserve_operator
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
@@ -39,7 +43,7 @@ layers: $(VENV)/ready
 	@echo "== layers"; $(BIN)/lint-imports --no-cache
 
 unit: $(VENV)/ready ## Tests without a cluster (K=EXPR selects)
-	@echo "== unit and simulation tests"; $(BIN)/pytest -q -n auto $(if $(K),-k "$(K)") tests
+	@echo "== unit and simulation tests"; $(BIN)/pytest -q -n auto $(if $(K),-k "$(K)") tests benchmarks/tests
 	@cd e2e && $(BIN)/pytest -q unit
 
 mutants: $(VENV)/ready ## Mutation testing of planning/ (K=PART selects modules by their path)
@@ -66,6 +70,10 @@ e2e: $(VENV)/ready ## All scenarios on a real node with real Ray (K=EXPR selects
 
 bench-startup: $(VENV)/ready ## Apply to first answer, in ratio to the same pods started by hand
 	$(BIN)/python -m scenarios.bench_startup
+
+bench: export OPERATOR := $(OPERATOR)
+bench: $(VENV)/ready ## N=100 RayServices without nodes or Ray, in ratio to no operator (OUT=FILE, K=SCENARIO, OPERATOR="…")
+	$(BIN)/python -m benchmarks -n $(N) $(if $(OUT),--out "$(OUT)") $(if $(K),--only "$(K)") $(if $(COMPARE),--compare "$(COMPARE)")
 
 soak: $(VENV)/ready ## Rollouts of every kind, ROUNDS=20 times, for docs/rollouts-soak.md (two hours; K=PART selects)
 	$(BIN)/python -m scenarios.soak $(ROUNDS) $(K)
@@ -101,4 +109,4 @@ help: ## This text
 	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*##/ {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo test check format format-check lint types layers unit mutants generate generate-check integration e2e \
-	e2e-ci bench-startup soak cluster-up cluster-down cluster-status cluster-shell clean help
+	e2e-ci bench bench-startup soak cluster-up cluster-down cluster-status cluster-shell clean help

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from localcluster import LocalClusterError
+from localcluster import ClusterSpec, LocalClusterError
 from scenarios.harness import diagnosis, session
 from scenarios.harness.audit import AuditLog
 from scenarios.harness.kube import Kube
@@ -29,7 +29,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     try:
         return session.run_inside(
             [sys.executable, "-m", "pytest", *config.invocation_params.args],
-            control_plane_only=suites == {SUITES[1]},
+            control_plane=ClusterSpec(control_plane_only=True) if suites == {SUITES[1]} else None,
         )
     except LocalClusterError as error:
         raise pytest.UsageError(str(error)) from error

@@ -16,7 +16,7 @@ from localcluster import host
 from localcluster.cache import binaries_dir, digest, go_dir, locked
 from localcluster.errors import LocalClusterError
 from localcluster.progress import Steps, run_logged
-from localcluster.versions import COREDNS, ETCD, GO_AT_LEAST, GO_WHEEL, HELM, KUBERNETES
+from localcluster.versions import COREDNS, ETCD, GO_AT_LEAST, GO_WHEEL, HELM, KUBERNETES, KWOK
 
 KUBERNETES_PROGRAMS = (
     "kube-apiserver",
@@ -116,6 +116,8 @@ class Group:
     inputs: tuple[str, ...]
     build: Callable[[Go, Path], None]
     hint: str = ""
+    is_extra: bool = False
+    """Whether it is built only for a cluster that asks for it."""
 
     @property
     def folder(self) -> Path:
@@ -215,6 +217,16 @@ def _build_helm(go: Go, out: Path) -> None:
     )
 
 
+def _build_kwok(go: Go, out: Path) -> None:
+    go_mod = (
+        "module localcluster/kwok\ngo 1.25.0\n"
+        "tool sigs.k8s.io/kwok/cmd/kwok\n"
+        f"require sigs.k8s.io/kwok v{KWOK}\n"
+    )
+    folder = _module_dir("kwok", go_mod, {})
+    go.run([*_BUILD, "-ldflags=-s -w", "-o", f"{out}/", "tool"], "kwok", folder)
+
+
 def groups() -> list[Group]:
     """Return all groups in the order in which they are built: the longest first."""
     return [
@@ -231,12 +243,17 @@ def groups() -> list[Group]:
         ),
         Group("helm", HELM, ("helm",), (), _build_helm, "about 1 min"),
         Group("pause", "1", ("pause",), (_source("pause"),), _build_pause),
+        Group("kwok", KWOK, ("kwok",), (), _build_kwok, "about 2 min", is_extra=True),
     ]
 
 
-def build_all(steps: Steps) -> None:
-    """Build every group that the cache lacks. Raises LocalClusterError with the log's tail."""
-    missing = [group for group in groups() if not group.is_built]
+def build_all(steps: Steps, extra: Sequence[str] = ()) -> None:
+    """Build every group that the cache lacks; of those that few clusters need, the named ones.
+
+    Raises LocalClusterError with the log's tail.
+    """
+    wanted = [group for group in groups() if not group.is_extra or group.name in extra]
+    missing = [group for group in wanted if not group.is_built]
     if not missing:
         return
     host.require_space(_SPACE_FOR_BUILDING)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -140,6 +141,9 @@ def up(
     controllers: Annotated[
         bool, typer.Option(help="Run kube-controller-manager (a node needs it).")
     ] = True,
+    kwok: Annotated[
+        bool, typer.Option(help="Give a control plane a scheduler, and nodes that kwok plays.")
+    ] = False,
     image: Annotated[
         list[str] | None,
         typer.Option(help="An image or oci-archive to import; default: operator and ray."),
@@ -156,13 +160,13 @@ def up(
     try:
         with Steps() as steps:
             host.prepare(steps)
-            binaries.build_all(steps)
-            archives: list[Path] = []
-            if not control_plane_only:
+            spec = ClusterSpec(name, control_plane_only, controllers, kwok=kwok, gpus=gpus)
+            binaries.build_all(steps, spec.extra_programs)
+            if spec.has_node:
                 images.build_image(steps, images.pause_image())
                 wanted = image or [known.name for known in images.workload_images()]
                 archives = [] if no_images else _archives(wanted, steps)
-        spec = ClusterSpec(name, control_plane_only, controllers, gpus, tuple(archives))
+                spec = replace(spec, images=tuple(archives))
         LocalCluster(name).up(spec, on_event=_show, foreground=foreground)
     except LocalClusterError as error:
         raise _fail(error) from None

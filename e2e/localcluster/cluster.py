@@ -90,10 +90,12 @@ class LocalCluster:
         if self.is_up:
             raise LocalClusterError(f"the cluster {self.name!r} is up already")
         spec = replace(spec or ClusterSpec(images=default_archives()), name=self.name)
-        if spec.has_node and not spec.controllers:
+        if spec.has_scheduler and not spec.controllers:
             raise LocalClusterError(
                 "a node needs the controllers: only a control plane can do without"
             )
+        if spec.has_node and spec.kwok:
+            raise LocalClusterError("kwok takes the place of a node: ask for a control plane only")
         if spec.has_node:
             large, small = stores.split(spec.images)
             with nullcontext(steps) if steps else Steps() as shown:

@@ -18,6 +18,7 @@ from localcluster.spec import (
     GPU_RESOURCE,
     NODE_ADDRESS,
     NODE_NAME,
+    POD_RANGE,
     SERVICE_RANGE,
     ClusterSpec,
 )
@@ -50,9 +51,14 @@ def components(spec: ClusterSpec, layout: Layout) -> list[Component]:
     chosen = [_etcd(), _api_server(layout)]
     if spec.controllers:
         chosen.append(_controller_manager(layout))
+    if spec.has_scheduler:
+        chosen.append(_scheduler(layout))
+    if spec.kwok:
+        chosen.append(_kwok(layout))
+    if spec.has_dns:
+        chosen.append(_coredns(layout))
     if spec.has_node:
-        chosen += [_scheduler(layout), _containerd(layout), *_imports(spec)]
-        chosen += [_kubelet(layout), _kube_proxy(layout), _coredns(layout)]
+        chosen += [_containerd(layout), *_imports(spec), _kubelet(layout), _kube_proxy(layout)]
         if spec.gpus:
             chosen.append(_gpus(spec, layout))
     return chosen
@@ -128,9 +134,28 @@ def _scheduler(layout: Layout) -> Component:
         f"--kubeconfig={layout.kubeconfig}",
         "--leader-elect=false",
         "--bind-address=127.0.0.1",
+        # Each pod that it places is a request: the default of 50 a second would hold up many pods.
+        "--kube-api-qps=500",
+        "--kube-api-burst=1000",
     )
     ready = _answers("https://127.0.0.1:10259/readyz")
     return Component("kube-scheduler", command, ("kube-apiserver",), ready)
+
+
+def _kwok(layout: Layout) -> Component:
+    address = "127.0.0.1:10247"
+    command = (
+        _program("kwok"),
+        f"--kubeconfig={layout.kubeconfig}",
+        f"--config={layout.config / 'kwok.yaml'}",
+        "--manage-all-nodes=true",
+        f"--cidr={POD_RANGE}",
+        f"--node-ip={NODE_ADDRESS}",
+        # Nodes tell that they live by their leases, as kubelets do.
+        "--node-lease-duration-seconds=40",
+        f"--server-address={address}",
+    )
+    return Component("kwok", command, ("kube-apiserver",), _answers(f"http://{address}/healthz"))
 
 
 def _containerd(layout: Layout) -> Component:

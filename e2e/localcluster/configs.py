@@ -39,8 +39,12 @@ def write_all(spec: ClusterSpec, layout: Layout) -> None:
     texts = {
         "tokens.csv": f'{ADMIN_TOKEN},admin,admin,"system:masters"\n',
         "audit-policy.yaml": _yaml(_AUDIT_POLICY),
-        "resolv.conf": _RESOLV_CONF if spec.has_node else "",
+        "resolv.conf": _RESOLV_CONF if spec.has_dns else "",
     }
+    if spec.has_dns:
+        texts["Corefile"] = _corefile(layout)
+    if spec.kwok:
+        texts["kwok.yaml"] = yaml.safe_dump_all(_STAGES, sort_keys=False)
     if spec.has_node:
         texts |= {
             # A pod that asks for the node's own DNS gets none: there is nothing outside.
@@ -48,7 +52,6 @@ def write_all(spec: ClusterSpec, layout: Layout) -> None:
             "kubelet.yaml": _yaml(_kubelet(spec, layout)),
             "containerd.toml": containerd_config(layout.containerd, layout.config / "cni"),
             "cni/10-pods.conflist": json.dumps(_CNI, indent=2),
-            "Corefile": _corefile(layout),
         }
     for name, text in texts.items():
         (layout.config / name).write_text(text)
@@ -168,6 +171,95 @@ _CNI: Mapping[str, Any] = {
         {"type": "portmap", "capabilities": {"portMappings": True}, "snat": False},
     ],
 }
+
+
+def _stage(name: str, kind: str, selector: Mapping[str, Any], then: Mapping[str, Any]) -> Any:
+    """One of kwok's stages: what happens to an object of the kind as soon as the selector matches.
+
+    ``selector`` gives, by an expression of jq, the operator and the values that it is compared by.
+    """
+    expressions = [
+        {"key": key, "operator": operator, **({"values": values} if values else {})}
+        for key, (operator, *values) in selector.items()
+    ]
+    return {
+        "apiVersion": "kwok.x-k8s.io/v1alpha1",
+        "kind": "Stage",
+        "metadata": {"name": name},
+        "spec": {
+            "resourceRef": {"apiGroup": "v1", "kind": kind},
+            "selector": {"matchExpressions": expressions},
+            "next": dict(then),
+        },
+    }
+
+
+_READY = '.status.conditions.[] | select( .type == "Ready" ) | .status'
+
+_NODE_RUNS = """\
+{{ $now := Now | Quote }}
+conditions:
+- type: Ready
+  status: "True"
+  reason: KwokReady
+  lastHeartbeatTime: {{ $now }}
+  lastTransitionTime: {{ $now }}
+phase: Running
+"""
+
+_POD_RUNS = """\
+{{ $now := Now | Quote }}
+{{ $self := .metadata }}
+{{ $address := PodIPWith .spec.nodeName false $self.uid $self.name $self.namespace }}
+phase: Running
+startTime: {{ $now }}
+podIP: {{ $address | Quote }}
+podIPs: [{ip: {{ $address | Quote }}}]
+conditions:
+- {type: Initialized, status: "True", lastTransitionTime: {{ $now }}}
+- {type: ContainersReady, status: "True", lastTransitionTime: {{ $now }}}
+- {type: Ready, status: "True", lastTransitionTime: {{ $now }}}
+containerStatuses:
+{{ range .spec.containers }}
+- name: {{ .name | Quote }}
+  image: {{ .image | Quote }}
+  ready: true
+  started: true
+  restartCount: 0
+  state: {running: {startedAt: {{ $now }}}}
+{{ end }}
+initContainerStatuses:
+{{ range .spec.initContainers }}
+- name: {{ .name | Quote }}
+  image: {{ .image | Quote }}
+  ready: true
+  restartCount: 0
+  state:
+    terminated: {exitCode: 0, reason: Completed, startedAt: {{ $now }}, finishedAt: {{ $now }}}
+{{ end }}
+"""
+
+_STAGES: tuple[Mapping[str, Any], ...] = (
+    _stage(
+        "node-runs",
+        "Node",
+        {_READY: ("NotIn", "True")},
+        {"statusTemplate": _NODE_RUNS},
+    ),
+    _stage(
+        "pod-runs",
+        "Pod",
+        {".metadata.deletionTimestamp": ("DoesNotExist",), ".status.phase": ("In", "Pending")},
+        {"statusTemplate": _POD_RUNS},
+    ),
+    _stage(
+        "pod-ends",
+        "Pod",
+        {".metadata.deletionTimestamp": ("Exists",)},
+        {"finalizers": {"empty": True}, "delete": True},
+    ),
+)
+"""Nodes that are ready, and pods that run and end at once."""
 
 
 def _corefile(layout: Layout) -> str:

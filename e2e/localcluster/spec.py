@@ -25,12 +25,16 @@ class ClusterSpec:
 
     ``images`` are oci-archives for the node; ``up`` moves the large ones into ``store``, where they
     are unpacked already. ``control_plane_only`` leaves out the node, its network and DNS;
-    ``controllers`` says whether kube-controller-manager runs.
+    ``controllers`` says whether kube-controller-manager runs. With ``kwok`` a control plane has
+    a scheduler, and kwok in the place of every kubelet: nodes are made by creating them, and pods
+    run on them at once and in name only. ``dns`` gives it CoreDNS, as a node has it.
     """
 
     name: str = DEFAULT_NAME
     control_plane_only: bool = False
     controllers: bool = True
+    kwok: bool = False
+    dns: bool = False
     gpus: int = DEFAULT_GPUS
     images: tuple[Path, ...] = ()
     store: Path | None = None
@@ -39,6 +43,21 @@ class ClusterSpec:
     def has_node(self) -> bool:
         """Whether there is a kubelet, and so pods that run."""
         return not self.control_plane_only
+
+    @property
+    def has_scheduler(self) -> bool:
+        """Whether pods are given a node."""
+        return self.has_node or self.kwok
+
+    @property
+    def has_dns(self) -> bool:
+        """Whether the names of Services resolve."""
+        return self.has_node or self.dns
+
+    @property
+    def extra_programs(self) -> tuple[str, ...]:
+        """The groups of programs that it needs beyond those that every cluster has."""
+        return ("kwok",) if self.kwok else ()
 
     def to_json(self) -> str:
         """Return the specification as JSON, for the process inside the box."""

@@ -21,7 +21,7 @@ from localcluster import configs, host, stores
 from localcluster.components import Component, components
 from localcluster.environment import admin_env
 from localcluster.layout import Layout
-from localcluster.spec import NODE_ADDRESS, SERVICE_RANGE, ClusterSpec
+from localcluster.spec import NODE_ADDRESS, POD_RANGE, SERVICE_RANGE, ClusterSpec
 
 PROBE_INTERVAL = 0.03
 STABLE_AFTER = 5.0
@@ -198,21 +198,24 @@ def set_up_mounts(layout: Layout) -> None:
             _do("mount", "--bind", str(shown), str(setting))
 
 
-def set_up_network() -> None:
+def set_up_network(spec: ClusterSpec) -> None:
     """Give the box loopback and a node address, without any way out and no default route.
 
     The node address is on one end of a veth pair whose other end stays in the box too. The route
     to the service range leads there as well: it only has to exist for the packet to be made, whose
-    destination kube-proxy's rules then rewrite.
+    destination kube-proxy's rules then rewrite. The addresses of kwok's pods are the box's own, so
+    that one program can answer for all of them.
     """
-    commands = (
+    commands = [
         "link set lo up",
         "link add node0 type veth peer name node1",
         f"address add {NODE_ADDRESS}/32 dev node0",
         "link set node0 up",
         "link set node1 up",
         f"route add {SERVICE_RANGE} dev node0 src {NODE_ADDRESS}",
-    )
+    ]
+    if spec.kwok:
+        commands.append(f"route add local {POD_RANGE} dev lo")
     _do("ip", "-batch", "-", text="\n".join(commands) + "\n")
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
 
@@ -242,7 +245,7 @@ def main() -> None:
     try:
         configs.write_all(spec, layout)
         set_up_mounts(layout)
-        set_up_network()
+        set_up_network(spec)
         make_service_account_key(layout)
         if spec.has_node:
             set_up_cgroups(spec)

@@ -6,6 +6,7 @@ KUBERNETES = "1.35.4"
 ETCD = "3.6.5"
 COREDNS = "1.14.7"
 HELM = "3.22.0"
+KWOK = "0.8.0"
 
 GO_AT_LEAST = (1, 26)
 """The oldest Go release that builds all of the above."""

@@ -20,6 +20,7 @@ from localcluster import LocalClusterError
 from localcluster.progress import Steps
 from scenarios.harness import manifests, ray, session
 from scenarios.harness.asking import GREET
+from scenarios.harness.copies import as_created
 from scenarios.harness.kube import Kube, KubectlError, Manifest
 from scenarios.harness.namespaces import fresh_namespace
 from scenarios.harness.rayservice import START, RayService
@@ -34,8 +35,6 @@ OFTEN = 0.05
 SOURCE = "first-start"
 """The namespace where the objects are taken from."""
 
-_BY_THE_API_SERVER = ("uid", "resourceVersion", "creationTimestamp", "ownerReferences")
-
 
 @dataclass(frozen=True)
 class Parts:
@@ -49,8 +48,8 @@ class Parts:
         """Take them from a RayService that serves."""
         services = service.kube.list("services", service.namespace)
         return cls(
-            services=[_as_created(one) for one in services],
-            pods=[_as_created(pod) for pod in service.pods().values()],
+            services=[as_created(one) for one in services],
+            pods=[as_created(pod) for pod in service.pods().values()],
         )
 
     def create(self, kube: Kube, namespace: str) -> None:
@@ -58,18 +57,6 @@ class Parts:
         for plural, objects in (("services", self.services), ("pods", self.pods)):
             for one in objects:
                 kube.create(plural, json.loads(json.dumps(one).replace(SOURCE, namespace)))
-
-
-def _as_created(stored: Manifest) -> Manifest:
-    """An object without what Kubernetes has added to it."""
-    metadata = {k: v for k, v in stored["metadata"].items() if k not in _BY_THE_API_SERVER}
-    metadata.pop("managedFields", None)
-    spec = dict(stored["spec"])
-    spec.pop("nodeName", None)
-    if spec.get("clusterIP") != "None":
-        spec.pop("clusterIP", None)
-        spec.pop("clusterIPs", None)
-    return {"metadata": metadata, "spec": spec}
 
 
 def with_operator(kube: Kube, namespace: str) -> float:

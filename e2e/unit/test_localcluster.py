@@ -5,8 +5,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
-from localcluster import ClusterSpec, LocalCluster, LocalClusterError, configs
+from localcluster import ClusterSpec, LocalCluster, LocalClusterError, binaries, configs
 from localcluster.binaries import kubernetes_go_mod
 from localcluster.box import split_arguments
 from localcluster.cache import digest
@@ -117,6 +118,25 @@ def test_configuration_files_parse(tmp_path: Path) -> None:
     assert layout.kubeconfig.stat().st_mode & 0o777 == 0o600
 
 
+def test_only_a_cluster_that_asks_for_kwok_gets_its_configuration(tmp_path: Path) -> None:
+    plain, played = Layout(tmp_path / "plain"), Layout(tmp_path / "played")
+    for layout in (plain, played):
+        layout.root.mkdir()
+    configs.write_all(ClusterSpec("plain", control_plane_only=True), plain)
+    configs.write_all(ClusterSpec("played", control_plane_only=True, kwok=True), played)
+    assert not (plain.config / "kwok.yaml").exists()
+    stages = list(yaml.safe_load_all((played.config / "kwok.yaml").read_text()))
+    assert [stage["kind"] for stage in stages] == ["Stage"] * 3
+    kinds = [stage["spec"]["resourceRef"]["kind"] for stage in stages]
+    assert kinds == ["Node", "Pod", "Pod"]
+
+
+def test_what_few_clusters_need_is_built_for_them_alone() -> None:
+    extra = {group.name for group in binaries.groups() if group.is_extra}
+    assert extra == set(ClusterSpec(kwok=True).extra_programs)
+    assert not ClusterSpec().extra_programs
+
+
 def test_large_archives_go_to_a_store(tmp_path: Path) -> None:
     small, large = tmp_path / "small", tmp_path / "large"
     small.touch()
@@ -126,7 +146,13 @@ def test_large_archives_go_to_a_store(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "spec", [ClusterSpec(), ClusterSpec(control_plane_only=True), ClusterSpec(gpus=0)]
+    "spec",
+    [
+        ClusterSpec(),
+        ClusterSpec(control_plane_only=True),
+        ClusterSpec(control_plane_only=True, kwok=True, dns=True),
+        ClusterSpec(gpus=0),
+    ],
 )
 def test_every_need_is_met(
     spec: ClusterSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -137,4 +163,6 @@ def test_every_need_is_met(
     assert len(names) == len(chosen)
     assert all(names.issuperset(component.after) for component in chosen)
     assert ("kubelet" in names) == spec.has_node
+    assert ("kwok" in names) == spec.kwok
+    assert ("kube-scheduler" in names) == (spec.has_node or spec.kwok)
     assert ("gpus" in names) == (spec.has_node and spec.gpus > 0)

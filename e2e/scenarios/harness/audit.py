@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+_ANSWERED = "ResponseComplete"
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,19 @@ class AuditLog:
             f"{event['verb']} {_resource(event)}"
             for event in self.requests(since, user_agent)
             if event["verb"] in WRITES and _resource(event) != "leases"
+        )
+
+    def tally(self, since: int, *, user: str = "", namespace: str = "") -> Counter[str]:
+        """All requests, by verb and resource: of one user, or about one namespace, where told.
+
+        A watch counts when it begins, everything else when it is answered.
+        """
+        return Counter(
+            f"{event['verb']} {_resource(event)}"
+            for event in self.requests(since)
+            if event["stage"] == ("ResponseStarted" if event["verb"] == "watch" else _ANSWERED)
+            and (not user or event["user"]["username"] == user)
+            and (not namespace or event.get("objectRef", {}).get("namespace") == namespace)
         )
 
     def writers(self, since: int, resource: str, namespace: str) -> Counter[str]:

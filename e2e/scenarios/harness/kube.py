@@ -19,9 +19,12 @@ _ROOTS: Mapping[str, str] = {
     "customresourcedefinitions": "/apis/apiextensions.k8s.io/v1",
     "deployments": "/apis/apps/v1",
     "endpointslices": "/apis/discovery.k8s.io/v1",
+    "clusterrolebindings": "/apis/rbac.authorization.k8s.io/v1",
     "poddisruptionbudgets": "/apis/policy/v1",
     "rayclusters": "/apis/ray.io/v1",
     "rayservices": "/apis/ray.io/v1",
+    "rolebindings": "/apis/rbac.authorization.k8s.io/v1",
+    "roles": "/apis/rbac.authorization.k8s.io/v1",
 }
 _CORE = "/api/v1"
 
@@ -69,7 +72,7 @@ class Kube:
     def find(self, plural: str, namespace: str | None, name: str) -> Manifest | None:
         """The object, or None where there is none."""
         try:
-            found: Manifest = self.request("GET", _path(plural, namespace, name))
+            found: Manifest = self.request("GET", path_of(plural, namespace, name))
         except ApiError as error:
             if error.status == 404:
                 return None
@@ -78,18 +81,18 @@ class Kube:
 
     def get(self, plural: str, namespace: str | None, name: str) -> Manifest:
         """The object, which must be there."""
-        found: Manifest = self.request("GET", _path(plural, namespace, name))
+        found: Manifest = self.request("GET", path_of(plural, namespace, name))
         return found
 
     def list(self, plural: str, namespace: str | None = None, selector: str = "") -> list[Manifest]:
         """The objects that a label selector matches."""
         query = f"?{urlencode({'labelSelector': selector})}" if selector else ""
-        items: list[Manifest] = self.request("GET", _path(plural, namespace) + query)["items"]
+        items: list[Manifest] = self.request("GET", path_of(plural, namespace) + query)["items"]
         return items
 
     def create(self, plural: str, manifest: Manifest) -> Manifest:
         """Create an object."""
-        path = _path(plural, manifest["metadata"].get("namespace"))
+        path = path_of(plural, manifest["metadata"].get("namespace"))
         made: Manifest = self.request("POST", path, manifest)
         return made
 
@@ -97,7 +100,7 @@ class Kube:
         self, plural: str, namespace: str | None, name: str, patch: Manifest, subresource: str = ""
     ) -> Manifest:
         """Change an object by a merge patch."""
-        path = _path(plural, namespace, name) + (f"/{subresource}" if subresource else "")
+        path = path_of(plural, namespace, name) + (f"/{subresource}" if subresource else "")
         changed: Manifest = self.request("PATCH", path, patch, "application/merge-patch+json")
         return changed
 
@@ -124,13 +127,14 @@ class Kube:
                 for number, pod in enumerate(pods)
             ],
         }
-        path = f"{_path('endpointslices', namespace, name)}?fieldManager={USER_AGENT}&force=true"
+        path = f"{path_of('endpointslices', namespace, name)}?fieldManager={USER_AGENT}&force=true"
         self.request("PATCH", path, manifest, "application/apply-patch+yaml")
 
     def replace_spec(self, plural: str, namespace: str | None, name: str, spec: Manifest) -> None:
         """Give an object this spec: what is left out of it is left out then."""
         patch = [{"op": "replace", "path": "/spec", "value": spec}]
-        self.request("PATCH", _path(plural, namespace, name), patch, "application/json-patch+json")
+        path = path_of(plural, namespace, name)
+        self.request("PATCH", path, patch, "application/json-patch+json")
 
     def delete(
         self, plural: str, namespace: str | None, name: str, *, grace: int | None = None
@@ -139,10 +143,11 @@ class Kube:
         body: Manifest = {"propagationPolicy": "Background"}
         if grace is not None:
             body["gracePeriodSeconds"] = grace
-        self.request("DELETE", _path(plural, namespace, name), body)
+        self.request("DELETE", path_of(plural, namespace, name), body)
 
 
-def _path(plural: str, namespace: str | None, name: str | None = None) -> str:
+def path_of(plural: str, namespace: str | None, name: str | None = None) -> str:
+    """The path of an object, or of all objects of a kind, on the API server."""
     within = f"/namespaces/{quote(namespace)}" if namespace else ""
     one = f"/{quote(name)}" if name else ""
     return f"{_ROOTS.get(plural, _CORE)}{within}/{plural}{one}"

@@ -41,45 +41,46 @@ def is_kept() -> bool:
     return bool(os.environ.get("NAME")) or os.environ.get("KEEP", "0") not in ("", "0")
 
 
-def run_inside(command: Sequence[str], *, control_plane_only: bool = False) -> int:
+def run_inside(command: Sequence[str], *, control_plane: ClusterSpec | None = None) -> int:
     """Run a command inside a cluster for it and return its exit status.
 
-    Raises LocalClusterError where the cluster cannot be had.
+    ``control_plane`` is what to start where no real node is needed. Raises LocalClusterError
+    where the cluster cannot be had.
     """
     if os.environ.get("CLUSTER", "local") != "local":
         access = provider.from_environment().ensure()
         return _run(access.command(command), name=os.environ["CLUSTER"])
     cluster = LocalCluster(os.environ.get("NAME") or f"e2e-{os.getpid()}")
     with _terminated_in_order(), _ended(cluster):
-        _ensure(cluster, control_plane_only=control_plane_only)
+        _ensure(cluster, control_plane)
         status = _run(cluster.command(command), name=cluster.name)
     if not is_kept():
         _clear_away(cluster, succeeded=status == 0)
     return status
 
 
-def main_inside(arguments: Sequence[str], *, control_plane_only: bool = False) -> NoReturn:
+def main_inside(arguments: Sequence[str], *, control_plane: ClusterSpec | None = None) -> NoReturn:
     """Start this Python program again inside a cluster, and exit as it does."""
     try:
-        sys.exit(run_inside([sys.executable, *arguments], control_plane_only=control_plane_only))
+        sys.exit(run_inside([sys.executable, *arguments], control_plane=control_plane))
     except LocalClusterError as error:
         sys.exit(f"✗ {error}")
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
 
 
-def _ensure(cluster: LocalCluster, *, control_plane_only: bool) -> None:
-    if control_plane_only and cluster.is_up:
+def _ensure(cluster: LocalCluster, control_plane: ClusterSpec | None) -> None:
+    if control_plane and cluster.is_up:
         return
     if not cluster.is_up:
         hint = "" if is_kept() else "; it is taken down at the end"
         console().print(f"• a cluster named {cluster.name}{hint}", markup=False)
-    if control_plane_only:
+    if control_plane:
         with Steps() as steps:
             host.prepare(steps)
-            binaries.build_all(steps)
+            binaries.build_all(steps, control_plane.extra_programs)
             with steps.step("starting the control plane"):
-                cluster.up(ClusterSpec(control_plane_only=True))
+                cluster.up(control_plane)
     else:
         provider.LocalProvider(cluster.name).ensure()
 
