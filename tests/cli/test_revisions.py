@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-from tests.builders import OTHER_APP, cluster_config, service_spec
-
 from rayserve_operator.cli.revisions import State, changes, revisions_of
+from tests.builders import OTHER_APP, cluster_config, service_spec
 
 from .manifests import ray_cluster, ray_service, revision, serve_service
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import jsonpatch
 import pytest
-from tests.builders import OTHER_APP, cluster_config, group, service_spec
 from typer.testing import CliRunner, Result
 
 from rayserve_operator.adapters.kube import KubeApi
 from rayserve_operator.cli.app import app
 from rayserve_operator.model.errors import NotFound
 from rayserve_operator.planning.actions import Kind
+from tests.builders import OTHER_APP, cluster_config, group, service_spec
 
 from .manifests import NAMESPACE, ray_cluster, ray_service, revision, serve_service
 

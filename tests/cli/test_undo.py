@@ -4,10 +4,10 @@ from typing import Any
 
 import jsonpatch
 import pytest
-from tests.builders import OTHER_APP, cluster_config, group, service_spec
 
 from rayserve_operator.cli.revisions import revisions_of
 from rayserve_operator.cli.undo import CannotUndo, Undo, plan_undo
+from tests.builders import OTHER_APP, cluster_config, group, service_spec
 
 from .manifests import ray_service, revision
 

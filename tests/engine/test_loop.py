@@ -3,12 +3,12 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
-from tests.sim.virtual_time import run, wait
 
 from rayserve_operator.engine.loop import DAWDLING, JITTER, LONGEST_DAWDLE, RUSH, Loop
 from rayserve_operator.engine.store import Key
 from rayserve_operator.model.errors import Unavailable
 from rayserve_operator.planning.actions import Kind
+from tests.sim.virtual_time import run, wait
 
 KEY = Key(Kind.RAY_SERVICE, "default", "demo")
 OTHER = Key(Kind.RAY_SERVICE, "default", "other")
