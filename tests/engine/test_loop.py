@@ -122,6 +122,25 @@ async def test_two_writers_that_undo_each_other_get_further_apart(monkeypatch: p
     assert 0 < delays[RUSH] < delays[RUSH + 5]
 
 
+async def test_a_users_edit_is_followed_at_once_however_much_there_was_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def look(key: Key) -> timedelta:
+        return timedelta()
+
+    loop = Loop(look)
+    delays: list[float] = []
+    running = asyncio.get_running_loop()
+    monkeypatch.setattr(running, "call_later", lambda delay, *_: delays.append(delay))
+    loop.open()
+    for _ in range(RUSH + 1):
+        loop.wake(KEY)
+        await settle()
+    assert delays[-1] > 0
+    loop.relent(KEY)
+    loop.wake(KEY)
+    await settle()
+    assert delays[-1] == 0
+
+
 OFTEN = timedelta(seconds=0.5)
 
 

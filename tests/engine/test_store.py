@@ -8,7 +8,8 @@ from rayserve_operator.planning.actions import Kind
 
 def manifest(name: str, uid: str, version: int, **fields: Any) -> dict[str, Any]:
     owner = fields.pop("owner", None)
-    metadata = {"name": name, "namespace": "default", "uid": uid, "resourceVersion": str(version), "generation": 1}
+    metadata: dict[str, Any] = {"name": name, "namespace": "default", "uid": uid, "resourceVersion": str(version)}
+    metadata["generation"] = fields.pop("generation", 1)
     if owner:
         metadata["ownerReferences"] = [{"uid": owner, "controller": True}]
     metadata["labels"] = fields.pop("labels", {})
@@ -46,6 +47,18 @@ def test_a_pod_wakes_its_cluster_and_the_service_above(store: Store, woken: list
 def test_what_changes_nothing_wakes_nobody(store: Store, woken: list[Key]) -> None:
     store.put(Kind.RAY_CLUSTER, manifest("demo-a", "c", 3, owner="s"))
     assert woken == []
+
+
+def test_only_a_users_edit_of_a_spec_is_told_as_one() -> None:
+    edited: list[Key] = []
+    store = Store(lambda _: None, edited.append)
+    store.put(Kind.RAY_SERVICE, manifest("demo", "s", 1, generation=1))
+    store.put(Kind.RAY_CLUSTER, manifest("demo-a", "c", 2, owner="s", generation=1))
+    store.put(Kind.RAY_SERVICE, manifest("demo", "s", 3, generation=1))
+    store.put(Kind.RAY_CLUSTER, manifest("demo-a", "c", 4, owner="s", generation=2))
+    assert edited == []
+    store.put(Kind.RAY_SERVICE, manifest("demo", "s", 5, generation=2))
+    assert edited == [SERVICE]
 
 
 def test_a_late_event_does_not_undo_a_newer_view(store: Store) -> None:

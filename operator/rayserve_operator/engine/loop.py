@@ -84,6 +84,11 @@ class Loop:
         turn.news_at = asyncio.get_running_loop().time()
         self._start(key, turn)
 
+    def relent(self, key: Key) -> None:
+        """Forget how often there was something to do: there is now because a user has asked for it."""
+        if key in self._turns:
+            self._turns[key].rush = 0
+
     def _start(self, key: Key, turn: _Turn) -> None:
         if turn.task is not None or not self._is_open:
             turn.is_due_again = True

@@ -36,7 +36,7 @@ class Operator:
         self, kube: Kube, ray: Ray, clock: Clock, options: RenderOptions, node_lost_after: timedelta = NODE_LOST_AFTER
     ) -> None:
         self._kube = kube
-        self.store = Store(self._wake)
+        self.store = Store(self._wake, self._relent)
         self.recorder = Recorder(kube, clock)
         tokens = Tokens(kube)
         executor = Executor(kube, ray, self.store, tokens)
@@ -96,6 +96,9 @@ class Operator:
 
     def _wake(self, key: Key) -> None:
         self.loop.wake(key)
+
+    def _relent(self, key: Key) -> None:
+        self.loop.relent(key)
 
     def _distrust(self) -> None:
         """The watches may have missed that something is gone: look before any further pass."""

@@ -264,9 +264,11 @@ class Passes:
         name = observed.cluster.meta.annotations.get(labels.REVISION)
         if name is None:
             return None
-        if name == goal.revision:
-            return goal.serve
         meta = observed.cluster.meta
+        if name == goal.revision:
+            # With the next edit this is the config of an earlier revision, which then need not be read.
+            self._configs[meta.uid] = (name, goal.serve)
+            return goal.serve
         known = self._configs.get(meta.uid)
         if known is not None and known[0] == name:
             return known[1]

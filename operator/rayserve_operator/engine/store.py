@@ -60,10 +60,16 @@ View = ServiceRecord | ClusterRecord | PodView | ServiceView | RevisionView | Be
 
 
 class Store:
-    """The objects that are watched, by kind; `on_change` is told the keys whose pass should look again."""
+    """The objects that are watched, by kind.
 
-    def __init__(self, on_change: Callable[[Key], None]) -> None:
+    Args:
+        on_change: is told the keys whose pass should look again.
+        on_edit: is told, before that, the RayServices whose spec a user has changed.
+    """
+
+    def __init__(self, on_change: Callable[[Key], None], on_edit: Callable[[Key], None] = lambda _: None) -> None:
         self._on_change = on_change
+        self._on_edit = on_edit
         self._views: dict[Kind, dict[str, View]] = {kind: {} for kind in WATCHED}
         self._named: dict[tuple[Kind, str, str], str] = {}
         self._families: dict[tuple[Kind, str], set[str]] = defaultdict(set)
@@ -87,6 +93,8 @@ class Store:
             self._tell(kind, before)
         for family in families:
             self._families[kind, family].add(meta.uid)
+        if kind is Kind.RAY_SERVICE and before is not None and before.meta.generation != meta.generation:
+            self._on_edit(Key(kind, meta.namespace, meta.name))
         if before is None or _differs(before, view):
             self._tell(kind, view)
 
