@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +31,9 @@ from rayserve_operator.render import labels
 FIELD_MANAGER = "rayserve-operator"
 TIMEOUT = aiohttp.ClientTimeout(total=10)
 WATCH_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=10)
-CONNECTIONS = 64
+AT_ONCE = 16
+"""Requests under way at a time, each on a connection of its own; more of them wait for their turn here, where no
+time-out counts yet. An API server is quick enough for these to keep one Python process busy."""
 PAGE = 100
 """Objects in one answer to a list: their JSON and what is parsed of it need memory that is never quite given back."""
 WORDS = 400
@@ -95,6 +98,7 @@ class KubeApi:
     def __init__(self, api_client: client.ApiClient, namespaces: Sequence[str]) -> None:
         self._client = api_client
         self._namespaces = namespaces
+        self._turn = asyncio.Semaphore(AT_ONCE)
 
     @classmethod
     async def connect(cls, namespaces: Sequence[str], user_agent: str) -> KubeApi:
@@ -109,7 +113,7 @@ class KubeApi:
             config.load_incluster_config(client_configuration=configuration)
         except config.ConfigException:
             await config.load_kube_config(client_configuration=configuration)
-        configuration.connection_pool_maxsize = CONNECTIONS
+        configuration.connection_pool_maxsize = AT_ONCE
         # Where aiohttp is to trust the environment, it looks there in a thread at every request, which costs as much as
         # the request itself. So that is asked once, here.
         configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
@@ -260,8 +264,11 @@ class KubeApi:
         accept: str = JSON,
     ) -> dict[str, Any]:
         try:
-            response = await self._send(method, path, query=query, body=body, content_type=content_type, accept=accept)
-            data = await response.read()
+            async with self._turn:
+                response = await self._send(
+                    method, path, query=query, body=body, content_type=content_type, accept=accept
+                )
+                data = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             unanswered = Disconnected if method == "GET" else OutcomeUnknown
             raise unanswered(f"no answer to {method} {path}: {describe(error)}") from error

@@ -21,6 +21,8 @@ COMPONENT = "rayserve-operator"
 REPEATED_AFTER = timedelta(minutes=10)
 REMEMBERED = 10_000
 MESSAGE_LIMIT = 1024
+AT_ONCE = 2
+"""Events under way at a time, few, so that where there is much to do the API server is not kept busy with telling."""
 
 
 @dataclass(slots=True)
@@ -32,6 +34,7 @@ class Recorder:
     _told: OrderedDict[tuple[str, Announcement], datetime] = field(default_factory=OrderedDict)
     _sending: set[asyncio.Task[None]] = field(default_factory=set)
     _sequence: int = 0
+    _turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
     def tell(self, kind: Kind, meta: Meta, announcement: Announcement) -> None:
         """Tell something about an object."""
@@ -54,7 +57,8 @@ class Recorder:
 
     async def _send(self, event: Mapping[str, Any]) -> None:
         try:
-            await self.kube.create(Kind.EVENT, event)
+            async with self._turn:
+                await self.kube.create(Kind.EVENT, event)
         except OperatorError as error:
             logger.warning("An event was lost: %s", error)
 
