@@ -6,6 +6,8 @@ compared, so neither a new operator nor a new CRD can roll a cluster.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -44,10 +46,6 @@ class ClusterDiff:
 
 def cluster_part(spec: RayClusterSpec) -> dict[str, Any]:
     """All of a cluster that cannot change in place, in one spelling: what names of clusters are made from."""
-    return spec.derived(_cluster_part)
-
-
-def _cluster_part(spec: RayClusterSpec) -> dict[str, Any]:
     return {
         "cluster": _fixed(spec),
         "head": _pods(spec.head_group_spec.manifest()),
@@ -61,19 +59,26 @@ def compare(base: RayClusterSpec, goal: RayClusterSpec) -> ClusterDiff:
     The order of the worker groups means nothing. Groups keep their place in the living cluster, because Ray's
     autoscaler addresses them by index: a new one is appended, and a removed one stays as an empty entry.
     """
-    before, after = cluster_part(base), cluster_part(goal)
-    rebuild = [
-        *_paths(before["cluster"], after["cluster"], ""),
-        *_paths(before["head"], after["head"], "headGroupSpec"),
-    ]
-    for name in before["groups"].keys() & after["groups"].keys():
-        rebuild += _paths(before["groups"][name], after["groups"][name], f"workerGroupSpecs[{name}]")
+    # A part is as large as the spec, so where nothing differs none is kept.
+    is_same = base.derived(_digest) == goal.derived(_digest)
     edits = [*_group_edits(base, goal), *_autoscaler_edits(base, goal)]
     return ClusterDiff(
-        rebuild=tuple(sorted(rebuild)),
+        rebuild=() if is_same else tuple(sorted(_rebuilding(base, goal))),
         operations=tuple(operation for _, operations in edits for operation in operations),
         edited=tuple(path for path, _ in edits),
     )
+
+
+def _digest(spec: RayClusterSpec) -> bytes:
+    return hashlib.sha256(json.dumps(cluster_part(spec), sort_keys=True).encode()).digest()
+
+
+def _rebuilding(base: RayClusterSpec, goal: RayClusterSpec) -> Iterator[str]:
+    before, after = base.derived(cluster_part), goal.derived(cluster_part)
+    yield from _paths(before["cluster"], after["cluster"], "")
+    yield from _paths(before["head"], after["head"], "headGroupSpec")
+    for name in before["groups"].keys() & after["groups"].keys():
+        yield from _paths(before["groups"][name], after["groups"][name], f"workerGroupSpecs[{name}]")
 
 
 _Edit: TypeAlias = tuple[str, tuple[Mapping[str, Any], ...]]
