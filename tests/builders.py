@@ -216,7 +216,7 @@ def cluster(name: str = "demo-a", goal: Aim | None = None, **fields: Any) -> Obs
         fields.pop("serve", answer()),
         fields.pop("assigned", aim.goal.serve),
         fields.pop("proxy", None),
-        frozenset(fields.pop("answering", [found.meta.name for found in pods])),
+        frozenset(fields.pop("answering", [found.meta.name for found in pods if found.ready])),
         fields.pop("ongoing", None),
     )
     assert not fields, fields

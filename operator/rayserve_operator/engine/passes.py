@@ -39,7 +39,7 @@ from rayserve_operator.planning.observed import (
 from rayserve_operator.planning.service import draining, gate
 from rayserve_operator.planning.service import status as service_status
 from rayserve_operator.planning.service.goal import Aim, Goal
-from rayserve_operator.planning.service.planner import can_be_asked, plan_service, plan_without_goal
+from rayserve_operator.planning.service.planner import plan_service, plan_without_goal
 from rayserve_operator.planning.service.roles import Roles, assign_roles, is_conflict
 from rayserve_operator.render import labels, names, ports
 from rayserve_operator.render.options import RenderOptions
@@ -218,7 +218,7 @@ class Passes:
         if is_leaving and draining.is_looked_at(observed, goal, self.clock.now()):
             return replace(observed, ongoing=await self._ongoing(observed))
         watched = roles.watched if roles.stamped else roles.everyone
-        if not any(observed is one for one in watched) or not can_be_asked(observed):
+        if not any(observed is one for one in watched) or not gate.can_be_asked(observed):
             return observed
         report, assigned = await asyncio.gather(self._report(observed), self._assigned(observed, goal))
         asked = replace(observed, serve=report, assigned=assigned)

@@ -59,12 +59,6 @@ def plan_without_goal(
     return Plan(status=told, announcements=service_status.announcements(status, told))
 
 
-def can_be_asked(cluster: ObservedCluster) -> bool:
-    """Whether there is a head that could answer."""
-    head = cluster.head
-    return head is not None and head.ip is not None and head.ray is not None and head.ray.running
-
-
 def _steps(course: Course, *, spec_is_valid: bool) -> Iterator[Step]:
     if not course.roles.stamped:
         # Nothing else is done in such a pass: the guess must be seen to hold first.
@@ -123,7 +117,7 @@ def _suspend(observed: ObservedService, phase: Phase) -> Iterator[Step]:
 def _recheck(course: Course) -> timedelta | None:
     """Ray has no watch, so it is asked again; everything in Kubernetes wakes the object by itself."""
     waits = [draining.recheck(course), giving_up.recheck(course)]
-    waits += [RESTING if _is_settled(course, c) else WATCHING for c in course.roles.watched if can_be_asked(c)]
+    waits += [RESTING if _is_settled(course, c) else WATCHING for c in course.roles.watched if gate.can_be_asked(c)]
     return min((wait for wait in waits if wait is not None), default=None)
 
 
