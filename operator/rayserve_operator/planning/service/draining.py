@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rayserve_operator.planning.actions import Announcement, AnyAction, Confirm, Delete, Kind
+from rayserve_operator.planning.actions import Announcement, AnyAction, Confirm, Delete, Kind, Step
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService
 from rayserve_operator.planning.service import notes
 from rayserve_operator.planning.service.course import Course
@@ -28,8 +28,6 @@ SPREAD_EVERY = timedelta(seconds=0.5)
 """How often the EndpointSlices are read until they show the switch."""
 GRACE = 1
 """Seconds that a pod is given to end, at a moment when there is nothing that it could end well."""
-
-Step = tuple[AnyAction, ...]
 
 
 def is_looked_at(cluster: ObservedCluster, goal: Goal, now: datetime) -> bool:

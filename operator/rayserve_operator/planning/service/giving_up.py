@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from enum import StrEnum
 
-from rayserve_operator.planning.actions import Annotate, AnyAction, Kind
+from rayserve_operator.planning.actions import Annotate, Kind, Step
 from rayserve_operator.planning.cluster.troubles import trouble_of
 from rayserve_operator.planning.observed import ContainerView, Failure, PodView, age
 from rayserve_operator.planning.service import gate, notes, submission
@@ -51,7 +51,7 @@ def failure(course: Course) -> Failure | None:
     return next(_failures(course, verdict), None)
 
 
-def steps(course: Course, found: Failure) -> Iterator[tuple[AnyAction, ...]]:
+def steps(course: Course, found: Failure) -> Iterator[Step]:
     """Write down that the goal was given up; everything else follows from that."""
     revision = course.revision
     if revision is not None:

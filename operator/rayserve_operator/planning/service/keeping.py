@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from rayserve_operator.model.serve import ServeStatus
-from rayserve_operator.planning.actions import Annotate, Announcement, AnyAction, Create, Kind, Patch
+from rayserve_operator.planning.actions import Annotate, Announcement, AnyAction, Create, Kind, Patch, Step
 from rayserve_operator.planning.changes import compare
 from rayserve_operator.planning.cluster import autoscaling
 from rayserve_operator.planning.observed import ObservedCluster
@@ -16,7 +16,6 @@ from rayserve_operator.planning.service.roles import needs_new_cluster, stamped_
 from rayserve_operator.planning.words import few
 from rayserve_operator.render import clusters, labels, names, revisions
 
-Step = tuple[AnyAction, ...]
 _OF_A_DRAIN = (labels.RETIRED_AT, labels.QUIET_AT, labels.WARM_SINCE)
 """Notes that are untrue of a cluster that is taken up again."""
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from rayserve_operator.model.objects import Meta
 from rayserve_operator.model.problems import Problem
 from rayserve_operator.model.rayservice import RayServiceStatus
-from rayserve_operator.planning.actions import Announcement, AnyAction, Delete, Kind, Patch, Plan
+from rayserve_operator.planning.actions import Announcement, Delete, Kind, Patch, Plan, Step
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService
 from rayserve_operator.planning.service import draining, gate, giving_up, keeping, routing, submission
 from rayserve_operator.planning.service import status as service_status
@@ -29,8 +29,6 @@ RESTING = timedelta(seconds=10)
 
 _SUSPENSION_RECHECK = {Phase.BEGINNING: timedelta(), Phase.RESUMING: timedelta()}
 """That a suspension begins or is over is only a status of ours, and the answer to that wakes nobody."""
-
-Step = tuple[AnyAction, ...]
 
 
 def plan_service(observed: ObservedService, aim: Aim, now: datetime) -> Plan[RayServiceStatus]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from rayserve_operator.model.serve import ApplicationState, ServeConfig, ServeStatus
-from rayserve_operator.planning.actions import Announcement, AnyAction, SubmitServe
+from rayserve_operator.planning.actions import Announcement, AnyAction, Step, SubmitServe
 from rayserve_operator.planning.observed import ObservedCluster
 from rayserve_operator.planning.service import gate, notes
 from rayserve_operator.planning.service.course import Course
@@ -24,8 +24,6 @@ _FIRST_PAUSE, _LAST_PAUSE = timedelta(seconds=10), timedelta(minutes=5)
 """Between tries of a config that is never given up, because nothing else is there to serve."""
 _WORDS = 1000
 """Characters of Ray's words that are kept."""
-
-Step = tuple[AnyAction, ...]
 
 
 @dataclass(frozen=True, slots=True)
