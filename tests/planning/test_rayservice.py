@@ -4,7 +4,6 @@ from typing import Any
 import pytest
 
 from rayserve_operator.planning.observed import Silence
-from rayserve_operator.planning.service.draining import SPREAD_EVERY
 from rayserve_operator.planning.service.planner import RESTING, WATCHING, plan_service
 from rayserve_operator.render import labels
 
@@ -133,13 +132,13 @@ def test_traffic_moves_in_one_step_after_a_fresh_look_and_nothing_is_retired_bef
 @pytest.mark.parametrize(
     ("old", "expected", "again"),
     [
-        (cluster(routed=600), ["note retired-at on demo-a"], SPREAD_EVERY),
+        (cluster(routed=600), ["note retired-at on demo-a"], timedelta(seconds=0.5)),
         (cluster(routed=600, retired=20), [], RESTING),
         (cluster(routed=600, retired=42), [], timedelta(seconds=3)),
         (
             cluster(),
             ["confirm demo-serve-svc", "note ended-at on demo-a", "delete demo-a-head", "delete demo-a-worker"],
-            SPREAD_EVERY,
+            timedelta(seconds=0.5),
         ),
     ],
     ids=["just left", "early", "soon", "never served"],

@@ -192,7 +192,7 @@ class Passes:
         roles = assign_roles(observed, goal)
         if roles.candidate is None:
             observed = replace(observed, ghosts=self.store.ghosts(namespace, record.meta.name))
-        if draining.needs_endpoints(observed, roles) and observed.serve_service is not None:
+        if draining.needs_endpoints(roles) and observed.serve_service is not None:
             found = await self.kube.endpoints(namespace, observed.serve_service.meta.name)
             observed = replace(observed, endpoints=found)
         asked = await asyncio.gather(*(self._ask(c, roles, goal) for c in clusters))
