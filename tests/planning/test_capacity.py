@@ -121,6 +121,11 @@ def test_floors_that_are_not_what_was_written_down_count_as_none() -> None:
     assert capacity.floors_of(spoilt) == {"other": {"D": 3}}
 
 
+def test_a_deployment_of_a_fixed_size_gets_no_floor() -> None:
+    fixed = apps({"name": "app", "import_path": "app:x", "deployments": [{"name": "D", "num_replicas": 2}]})
+    assert capacity.floors_needed(parse_serve_config(fixed), report(fixed, 3), {}) == {}
+
+
 def test_floors_are_lowered_to_what_runs_and_no_new_ones_are_made() -> None:
     config = parse_serve_config(
         apps(

@@ -105,7 +105,7 @@ def test_a_cluster_of_which_nobody_knows_what_it_should_run_is_sent_nothing() ->
     ("report", "count"), [(NOTHING_DEPLOYED, 0), (answer(), 1)], ids=["Serve never ran", "Serve runs something"]
 )
 def test_a_config_without_applications_is_sent_only_to_a_serve_that_runs(report: Any, count: int) -> None:
-    empty = aim_at(service_spec(app="applications: []"))
+    empty = aim_at(service_spec(app="{applications: [], target_capacity: 50}"))
     assert len(submitted(empty, cluster(goal=empty, serve=report))) == count
 
 
@@ -172,8 +172,10 @@ def test_an_application_that_is_not_of_the_config_does_not_exhaust_it() -> None:
 # How often it is sent again. ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("times", "sent", "count"), [(3, 19.9, 0), (3, 20, 1), (9, None, 1)])
-def test_a_first_start_is_repaired_for_ever_after_a_pause(times: int, sent: float | None, count: int) -> None:
+@pytest.mark.parametrize(("times", "sent", "count"), [(1, 1, 1), (3, 19.9, 0), (3, 20, 1), (9, None, 1)])
+def test_a_first_start_is_repaired_for_ever_and_after_three_tries_with_a_pause(
+    times: int, sent: float | None, count: int
+) -> None:
     assert len(submitted(FIRST, failing(sent, notes=tries(times)))) == count
 
 
