@@ -163,7 +163,7 @@ def test_a_newcomer_says_all_that_it_lacks_of_the_capacity_of_the_other() -> Non
 
 def test_a_newcomer_that_need_not_match_takes_over_as_it_is() -> None:
     report = answer(starting=["ip-demo-a-worker"], **SHORT)
-    assert verdict(Newcomer(1, must_match=False), serve=report, notes=ON_TWO).stage is Stage.FIT
+    assert verdict(Newcomer(None), serve=report, notes=ON_TWO).stage is Stage.FIT
 
 
 def two_apps(other: str) -> ServeStatus:

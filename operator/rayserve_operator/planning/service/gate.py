@@ -38,10 +38,8 @@ class Verdict:
 class Newcomer:
     """What is asked of a cluster that is to take over, beyond what is asked of one that serves."""
 
-    endpoints: int
-    """Pods that must take traffic."""
-    must_match: bool = True
-    """Whether it is still waited for until it has as many, and every proxy that starts."""
+    endpoints: int | None
+    """Pods that must take traffic; None where it is no longer waited for to match the cluster that serves."""
 
 
 def judge(observed: ObservedCluster, config: ServeConfig, newcomer: Newcomer | None = None) -> Verdict:
@@ -132,7 +130,7 @@ def _taking_traffic(observed: ObservedCluster, report: ServeStatus) -> tuple[Pod
 
 def _shortfall(observed: ObservedCluster, report: ServeStatus, newcomer: Newcomer | None) -> list[str]:
     """What a new cluster lacks of the capacity of the one that it is to take over from, in words."""
-    if newcomer is None or not newcomer.must_match:
+    if newcomer is None or newcomer.endpoints is None:
         return []
     short = capacity.shortfall(report, capacity.floors_of(observed))
     if observed.serving_pods < newcomer.endpoints:
