@@ -85,7 +85,7 @@ def _suspend(observed: ObservedService, phase: Phase) -> Iterator[Step]:
     A cluster is suspended itself before it is deleted, so that the service is not called suspended while pods of its
     still hold resources.
     """
-    if phase in (Phase.BEGINNING, Phase.RESUMING):
+    if phase is Phase.BEGINNING:
         return
     meta = observed.service.meta
     services = [view for view in (observed.serve_service, observed.head_service) if view is not None]
