@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from rayserve_operator.planning.observed import ContainerView, ObservedCluster, 
 from rayserve_operator.planning.service import giving_up
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.goal import Aim
-from rayserve_operator.planning.service.planner import RESTING, plan_service
+from rayserve_operator.planning.service.planner import plan_service
 from rayserve_operator.render import labels
 
 from ..builders import (
@@ -30,6 +31,7 @@ from ..builders import (
     world,
 )
 
+RESTING = timedelta(seconds=10)
 FIRST = aim_at(service_spec())
 IMAGE = aim_at(service_spec(cluster_config(image="ray:2")))
 EDIT = aim_at(service_spec(app=OTHER_APP))
