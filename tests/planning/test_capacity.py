@@ -117,7 +117,7 @@ def test_only_what_has_a_floor_and_is_scaled_by_the_config_is_raised() -> None:
 
 
 def test_floors_that_are_not_what_was_written_down_count_as_none() -> None:
-    spoilt = cluster(notes={labels.FLOORS: json.dumps({"app": 3, "other": {"D": 3}})})
+    spoilt = cluster(notes={labels.FLOORS: json.dumps({"app": 3, "other": {"D": 3, "E": "many"}})})
     assert capacity.floors_of(spoilt) == {"other": {"D": 3}}
 
 

@@ -6,6 +6,7 @@ import pytest
 from rayserve_operator.model.rayservice import RayServiceStatus
 from rayserve_operator.planning.observed import ObservedCluster, RevisionView, Silence
 from rayserve_operator.planning.service.roles import assign_roles, given_up, needs_new_cluster
+from rayserve_operator.render import labels
 
 from ..builders import (
     NOTHING_DEPLOYED,
@@ -153,7 +154,8 @@ def test_a_cluster_that_does_not_say_what_its_serve_was_started_with_is_taken_as
     adopted = cluster()
     adopted.cluster.meta.annotations.pop("rayserve.ray.io/serve-options")  # type: ignore[attr-defined]
     other = aim_at(service_spec(app="{proxy_location: HeadOnly, applications: []}"))
-    assert needs_new_cluster(adopted, other.goal) == ()
+    for found in (adopted, *(cluster(notes={labels.SERVE_OPTIONS: spoilt}) for spoilt in ("{", "[]"))):
+        assert needs_new_cluster(found, other.goal) == ()
 
 
 def test_only_the_options_of_serve_that_differ_are_named() -> None:

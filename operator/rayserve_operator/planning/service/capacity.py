@@ -30,7 +30,11 @@ _MOST_OF_AUTO = 100
 def floors_of(observed: ObservedCluster) -> Floors:
     """The floors that the cluster was given."""
     noted = notes.record_of(observed.cluster.meta, labels.FLOORS)
-    return {app: floors for app, floors in noted.items() if isinstance(floors, dict)}
+    return {
+        app: {deployment: floor for deployment, floor in floors.items() if isinstance(floor, int)}
+        for app, floors in noted.items()
+        if isinstance(floors, dict)
+    }
 
 
 def on_floors(config: ServeConfig, floors: Floors) -> ServeConfig:

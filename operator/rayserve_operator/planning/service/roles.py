@@ -86,8 +86,11 @@ def is_conflict(observed: ObservedService) -> bool:
 
 def serve_options(observed: ObservedCluster) -> dict[str, Any] | None:
     """The options of Serve itself that the cluster was made for; None where it does not say (adopted clusters)."""
-    recorded = observed.cluster.meta.annotations.get(labels.SERVE_OPTIONS)
-    return None if recorded is None else dict(json.loads(recorded))
+    try:
+        recorded = json.loads(observed.cluster.meta.annotations.get(labels.SERVE_OPTIONS, ""))
+    except ValueError:
+        return None
+    return recorded if isinstance(recorded, dict) else None
 
 
 def needs_new_cluster(observed: ObservedCluster, goal: Goal) -> tuple[str, ...]:
