@@ -312,7 +312,9 @@ def test_or_the_rollout_is_given_up_where_the_user_says_so() -> None:
     over = {**NOTED, labels.WARM_SINCE: ago(120)}
     result = plan(serving(), pending(2, notes=over, aim=strict), strict)
     [step] = result.steps
-    assert json.loads(step[0].annotations[labels.FAILED])["reason"] == "WarmUpTimeout"
+    record = json.loads(step[0].annotations[labels.FAILED])
+    words = "cluster demo-b: deployment D has 2 of the 3 replicas that the serving cluster has"
+    assert (record["reason"], record["message"]) == ("WarmUpTimeout", words)
 
 
 def test_floors_stay_until_the_old_cluster_has_gone() -> None:

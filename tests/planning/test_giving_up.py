@@ -310,6 +310,11 @@ def test_an_edit_in_place_has_the_deadline_too() -> None:
     assert (given_up(edit(hanging, started=1800)) or "")[0] == "ProgressDeadlineExceeded"
 
 
+def test_an_edit_in_place_is_not_given_up_for_a_pod_of_the_serving_cluster() -> None:
+    pods = (head(serve="true"), pod(), pod("another", phase="Pending", waiting="ImagePullBackOff", age=70))
+    assert given_up(edit(cluster(routed=600, pods=pods, serve=answer(OTHER_APP, "DEPLOYING")))) is None
+
+
 def test_a_config_that_is_known_to_run_is_repaired_for_ever_and_ever_more_slowly() -> None:
     def failing(times: int, sent: float) -> Any:
         report = answer(status="DEPLOY_FAILED", sent=sent)
