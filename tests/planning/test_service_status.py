@@ -34,6 +34,7 @@ from ..builders import (
     world,
 )
 
+LATER = NOW + timedelta(minutes=1)
 FIRST = aim_at(service_spec())
 EDIT = aim_at(service_spec(app=OTHER_APP))
 IMAGE = aim_at(service_spec(cluster_config(image="ray:2")))
@@ -89,8 +90,11 @@ def test_a_service_at_rest_is_told_as_such() -> None:
 
 def test_what_stays_as_it_was_keeps_its_times() -> None:
     first = status(world(FIRST, SERVING, active=SERVING), FIRST)
-    later = plan_service(world(FIRST, SERVING, active=SERVING, status=first), FIRST, NOW + timedelta(minutes=1))
-    assert later.status == first
+    assert plan_service(world(FIRST, SERVING, active=SERVING, status=first), FIRST, LATER).status == first
+    suspended = status(world(SUSPENDED), SUSPENDED)
+    assert plan_service(world(SUSPENDED, status=suspended), SUSPENDED, LATER).status == suspended
+    refused = plan_without_goal(service_meta(), before(), PROBLEMS, NOW).status
+    assert plan_without_goal(service_meta(), refused, PROBLEMS, LATER).status == refused
 
 
 def test_a_service_without_a_cluster_is_told_to_get_one() -> None:
@@ -315,6 +319,14 @@ def test_while_ray_is_silent_the_applications_are_told_as_they_were() -> None:
     silent = cluster(routed=600, serve=Silence("frozen", NOW))
     assert copied(silent, EARLIER).application_statuses == EARLIER.application_statuses
     assert copied(silent).application_statuses == {}
+
+
+def test_what_was_told_of_a_new_cluster_is_kept_while_its_ray_is_silent() -> None:
+    silent = cluster("demo-b", IMAGE, serve=Silence("frozen", NOW))
+    earlier = before(pending_service_status=EARLIER.model_copy(update={"ray_cluster_name": "demo-b"}))
+    found = status(world(IMAGE, SERVING, silent, active=SERVING, status=earlier), IMAGE).pending_service_status
+    assert found is not None
+    assert found.application_statuses == EARLIER.application_statuses
 
 
 def test_what_another_writer_says_of_the_same_cluster_is_kept() -> None:
