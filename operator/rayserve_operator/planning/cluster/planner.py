@@ -100,7 +100,7 @@ class _Work:
             return
         if self.phase is not Phase.RUNNING:
             yield from belongings.keep(observed, self.options, self.now)
-            if self.phase in (Phase.SUSPENDING, Phase.SUSPENDED):
+            if self.phase is Phase.SUSPENDING:
                 yield tuple(_delete_all(observed.pods, "the cluster is suspended"))
             return
         outdated = recreation.outdated(observed)
