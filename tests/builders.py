@@ -216,7 +216,7 @@ def cluster(name: str = "demo-a", goal: Aim | None = None, **fields: Any) -> Obs
         fields.pop("serve", answer()),
         fields.pop("assigned", aim.goal.serve),
         fields.pop("proxy", None),
-        frozenset(fields.pop("answering", [found.meta.name for found in pods])),
+        frozenset(fields.pop("answering", [found.meta.name for found in pods if found.ready])),
         fields.pop("ongoing", None),
     )
     assert not fields, fields
@@ -229,7 +229,8 @@ def stable_services(goal: Aim, active: ObservedCluster, **changes: Any) -> tuple
     views = []
     for render in (services.stable_serve_service, services.stable_head_service):
         manifest = stamped(render(service, active.cluster))
-        manifest["metadata"] = {**manifest["metadata"], "uid": "uid-svc", "resourceVersion": "5"}
+        uid = f"uid-{manifest['metadata']['name']}"
+        manifest["metadata"] = {**manifest["metadata"], "uid": uid, "resourceVersion": "5"}
         views.append(ServiceView.parse(manifest))
     serve, stable_head = views
     if "stamp" in changes:
@@ -249,7 +250,8 @@ def revision(
     notes = {labels.ATTEMPT: str(attempt), labels.PART: goal.goal.part_digest, labels.STARTED_AT: ago(started)}
     if failed is not None:
         notes[labels.FAILED] = json.dumps({"reason": failed, "message": "why", "since": ago(1)})
-    metadata = {"name": goal.goal.revision, "uid": "uid-revision", "resourceVersion": "3", "annotations": notes}
+    name = goal.goal.revision
+    metadata = {"name": name, "uid": f"uid-{name}", "resourceVersion": "3", "annotations": notes}
     return RevisionView.parse({"metadata": metadata, "revision": number})
 
 
@@ -324,6 +326,7 @@ def announced(plan: Plan[Any]) -> list[Announcement]:
 
 
 def _words(action: AnyAction) -> str:
+    assert _names_its_object(action), action
     match action:
         case Create(kind=Kind.POD):
             return f"create a pod {action.name_prefix}"
@@ -345,3 +348,14 @@ def _words(action: AnyAction) -> str:
             return f"confirm {action.name}"
         case SubmitServe():
             return f"submit {action.config.applications['app']['import_path']} to {action.cluster}"
+
+
+def _names_its_object(action: AnyAction) -> bool:
+    """Whether an action says the kind of its object, and the uid of the one that it names, as all are made here."""
+    match action:
+        case SubmitServe():
+            return action.cluster_uid == f"uid-{action.cluster}"
+        case Annotate() | Delete() | Confirm():
+            return isinstance(action.kind, Kind) and action.uid == f"uid-{action.name}"
+        case _:
+            return isinstance(action.kind, Kind)

@@ -87,6 +87,21 @@ def test_a_changed_value_is_a_change() -> None:
             "spec.serveConfigV2:applications[1].route_prefix",
             "is / again",
         ),
+        (
+            "applications: [{import_path: 'a:b', deployments: {D: {num_replicas: 2}}}]",
+            "spec.serveConfigV2:applications[0].deployments",
+            "is not a list",
+        ),
+        (
+            "applications: [{import_path: 'a:b', deployments: [{name: D}, E]}]",
+            "spec.serveConfigV2:applications[0].deployments[1]",
+            "is not a mapping",
+        ),
+        (
+            "applications: [{import_path: 'a:b', deployments: [{num_replicas: 2}]}]",
+            "spec.serveConfigV2:applications[0].deployments[0].name",
+            "is None",
+        ),
         ("{http_options: {port: x}, applications: []}", "spec.serveConfigV2:http_options.port", "is x"),
         ("{http_options: 8000, applications: []}", "spec.serveConfigV2:http_options", "is not a mapping"),
         ("{proxy_location: Everywhere, applications: []}", "spec.serveConfigV2:proxy_location", "is Everywhere"),

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from rayserve_operator.model.raycluster import RayClusterSpec
+from rayserve_operator.model.serve import ApplicationState, DeploymentState
 from rayserve_operator.model.serve_parsing import parse_serve_config
 from rayserve_operator.planning.observed import Silence
 from rayserve_operator.planning.service import capacity
@@ -29,10 +31,18 @@ from ..builders import (
 )
 
 
+def apps(*applications: dict[str, Any]) -> str:
+    return json.dumps({"applications": applications})
+
+
 def app(**scaling: Any) -> str:
     """A config with a deployment D that Serve scales as given."""
-    deployment = {"name": "D", "autoscaling_config": scaling}
-    return json.dumps({"applications": [{"name": "app", "import_path": "app:x", "deployments": [deployment]}]})
+    scaled = {"name": "D", "autoscaling_config": scaling}
+    return apps({"name": "app", "import_path": "app:x", "deployments": [scaled]})
+
+
+def deployment(name: str, min_replicas: int = 1, **scaling: int) -> dict[str, Any]:
+    return {"name": name, "autoscaling_config": {"min_replicas": min_replicas, "max_replicas": 5, **scaling}}
 
 
 def report(text: str, running: int, status: str = "RUNNING", of_deployment: str = "HEALTHY", **fields: Any) -> Any:
@@ -40,6 +50,10 @@ def report(text: str, running: int, status: str = "RUNNING", of_deployment: str 
     replicas = [*({"state": "RUNNING"} for _ in range(running)), {"state": "STARTING"}]
     state = {"status": of_deployment, "replicas": replicas, "deployment_config": {"autoscaling_config": {}}}
     return answer(text, status, D=state, **fields)
+
+
+def state(running: int, status: str = "HEALTHY") -> DeploymentState:
+    return DeploymentState(status, "", running, is_autoscaled=True)
 
 
 def on_floors(text: str, floors: Any) -> str:
@@ -65,6 +79,10 @@ NOTED = {labels.FLOORS: json.dumps(ON_THREE)}
         ({}, 3, 0, None),
         ({"min_replicas": 1, "max_replicas": 5}, 2, 4, 4),
         ({"min_replicas": None, "max_replicas": "5"}, 3, 0, 3),
+        ({"max_replicas": 5}, 2, 0, 2),
+        ({"max_replicas": "auto"}, 200, 0, 100),
+        ({"max_replicas": "many"}, 3, 0, None),
+        ({"max_replicas": "inf"}, 3, 0, None),
     ],
 )
 def test_a_floor_is_what_runs_now_within_the_configs_own_bounds(
@@ -86,17 +104,92 @@ def test_a_floor_raises_two_numbers_and_nothing_else() -> None:
     )
 
 
+def test_only_what_has_a_floor_and_is_scaled_by_the_config_is_raised() -> None:
+    scaled, other, plain = deployment("D"), deployment("E"), {"name": "F", "num_replicas": 2}
+    raised = deployment("D", min_replicas=3, initial_replicas=3)
+    floors = {"default": {"D": 3, "F": 3}}
+    unnamed = {"import_path": "app:x"}
+    assert on_floors(apps({**unnamed, "deployments": [scaled, other, plain]}), floors) == apps(
+        {**unnamed, "deployments": [raised, other, plain]}
+    )
+    assert on_floors(apps(unnamed), floors) == apps(unnamed)
+    assert on_floors(app(min_replicas=4, max_replicas=5), {"app": {"D": 1}}) == app(min_replicas=4, max_replicas=5)
+
+
+def test_floors_that_are_not_what_was_written_down_count_as_none() -> None:
+    spoilt = cluster(notes={labels.FLOORS: json.dumps({"app": 3, "other": {"D": 3, "E": "many"}})})
+    assert capacity.floors_of(spoilt) == {"other": {"D": 3}}
+
+
+def test_a_deployment_of_a_fixed_size_gets_no_floor() -> None:
+    fixed = apps({"name": "app", "import_path": "app:x", "deployments": [{"name": "D", "num_replicas": 2}]})
+    assert capacity.floors_needed(parse_serve_config(fixed), report(fixed, 3), {}) == {}
+
+
+def test_floors_are_lowered_to_what_runs_and_no_new_ones_are_made() -> None:
+    config = parse_serve_config(
+        apps(
+            {"name": "app", "import_path": "app:x", "deployments": [deployment("D", 0), deployment("E", 0)]},
+            {"name": "other", "import_path": "app:y", "route_prefix": "/y", "deployments": [deployment("D", 0)]},
+        )
+    )
+    one_runs = report(SCALED, 1)
+    assert capacity.floors_reached(config, one_runs, {"app": {"D": 3}}) == {"app": {"D": 1}}
+    assert capacity.floors_reached(config, one_runs, {"app": {"E": 3}}) == {"app": {"E": 0}}
+    assert capacity.floors_reached(config, one_runs, {"other": {"D": 3}}) == {"other": {"D": 0}}
+
+
+def test_what_runs_nowhere_misses_its_whole_floor() -> None:
+    assert capacity.shortfall(report(SCALED, 1), {"app": {"E": 2}, "other": {"D": 2}}) == [
+        f"deployment {name} has 0 of the 2 replicas that the serving cluster has" for name in ("E", "D")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "deployments", "floors", "is_short"),
+    [
+        ("DEPLOYING", {"D": state(1, "UPDATING")}, {"D": 2}, True),
+        ("DEPLOYING", {"D": state(1, "UPDATING"), "E": state(1)}, {"D": 2, "E": 0}, True),
+        ("RUNNING", {"D": state(1, "UPDATING")}, {"D": 2}, False),
+        ("DEPLOYING", {"D": state(1)}, {"D": 0}, False),
+        ("DEPLOYING", {}, {"D": 2}, False),
+        ("DEPLOYING", {"D": state(2, "UPDATING")}, {"D": 2}, False),
+        ("DEPLOYING", {"D": state(0, "UPDATING")}, {"D": 2}, False),
+        ("DEPLOYING", {"D": state(1, "UPDATING"), "E": state(1, "UPDATING")}, {"D": 2}, False),
+    ],
+    ids=[
+        "short of a replica",
+        "another deployment is well",
+        "it is not being deployed",
+        "there is no floor",
+        "nothing is known of its deployments",
+        "it has its replicas",
+        "nothing of it runs",
+        "another deployment is not well",
+    ],
+)
+def test_an_application_is_only_short_if_nothing_but_replicas_is_missing(
+    status: str, deployments: dict[str, DeploymentState], floors: dict[str, int], is_short: bool
+) -> None:
+    found = ApplicationState(status, "", deployments, "declarative", None)
+    assert capacity.only_short(found, floors) is is_short
+
+
 def test_once_lifted_only_the_users_initial_replicas_is_left_out() -> None:
     initial = app(min_replicas=1, initial_replicas=2, max_replicas=5)
     assert capacity.floors_lifted(parse_serve_config(SCALED), ON_THREE) == {}
     assert capacity.floors_lifted(parse_serve_config(initial), ON_THREE) == {"app": {"D": 0}}
+    assert capacity.floors_lifted(parse_serve_config(initial), {"app": {"E": 3}}) == {}
     assert on_floors(initial, {"app": {"D": 0}}) == SCALED
 
 
 def test_deployments_that_their_code_scales_are_named() -> None:
     plain = json.dumps({"applications": [{"name": "app", "import_path": "app:x"}]})
     assert capacity.beyond_reach(parse_serve_config(plain), report(plain, 3)) == ("D",)
+    assert capacity.beyond_reach(parse_serve_config(plain), report(plain, 2)) == ("D",)
     assert capacity.beyond_reach(parse_serve_config(plain), report(plain, 1)) == ()
+    of_fixed_size = {"status": "HEALTHY", "replicas": [{"state": "RUNNING"}] * 3}
+    assert capacity.beyond_reach(parse_serve_config(plain), answer(plain, D=of_fixed_size)) == ()
     assert capacity.beyond_reach(parse_serve_config(SCALED), report(SCALED, 3)) == ()
 
 
@@ -154,6 +247,22 @@ def test_worker_groups_start_as_large_as_they_are_now() -> None:
     assert [replicas(live) for live in (0, 3, 9)] == [1, 3, 4]
 
 
+def test_only_pods_of_a_worker_group_count_for_its_size() -> None:
+    name, gpus = "headgroup", group("gpu", replicas=2)
+    groups = [group(name, maxReplicas=9), gpus]
+    spec = RayClusterSpec.model_validate(cluster_config(*groups, enableInTreeAutoscaling=True))
+    pods = (head(), pod("one", group=name), pod("leaves", group=name, leaving=True), pod("other", group="gpu"))
+    old = cluster(config=cluster_config(group(name)), pods=pods)
+    assert [found.replicas for found in capacity.sized(spec, old).worker_group_specs] == [1, 2]
+
+
+def test_groups_start_as_the_spec_says_where_nothing_serves_or_nothing_scales_them() -> None:
+    fixed = RayClusterSpec.model_validate(cluster_config(group(replicas=3)))
+    scaled = RayClusterSpec.model_validate(cluster_config(group(replicas=3), enableInTreeAutoscaling=True))
+    assert capacity.sized(fixed, cluster()) == fixed
+    assert capacity.sized(scaled, None) == scaled
+
+
 def test_a_new_cluster_gets_its_floors_before_its_config() -> None:
     silent = pending(0, serve=report("{applications: []}", 0))
     first = plan(serving(), silent)
@@ -203,7 +312,9 @@ def test_or_the_rollout_is_given_up_where_the_user_says_so() -> None:
     over = {**NOTED, labels.WARM_SINCE: ago(120)}
     result = plan(serving(), pending(2, notes=over, aim=strict), strict)
     [step] = result.steps
-    assert json.loads(step[0].annotations[labels.FAILED])["reason"] == "WarmUpTimeout"
+    record = json.loads(step[0].annotations[labels.FAILED])
+    words = "cluster demo-b: deployment D has 2 of the 3 replicas that the serving cluster has"
+    assert (record["reason"], record["message"]) == ("WarmUpTimeout", words)
 
 
 def test_floors_stay_until_the_old_cluster_has_gone() -> None:

@@ -1,19 +1,24 @@
 """Rollouts that fail: when they are given up, what is left then, and what is never given up."""
 
 import json
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from rayserve_operator.planning.observed import Silence
+from rayserve_operator.planning.observed import ContainerView, ObservedCluster, PodView, Silence
+from rayserve_operator.planning.service import giving_up
+from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.goal import Aim
-from rayserve_operator.planning.service.planner import RESTING, plan_service
+from rayserve_operator.planning.service.planner import plan_service
 from rayserve_operator.render import labels
 
 from ..builders import (
     NOTHING_DEPLOYED,
     NOW,
     OTHER_APP,
+    ago,
     aim_at,
     answer,
     cluster,
@@ -26,6 +31,7 @@ from ..builders import (
     world,
 )
 
+RESTING = timedelta(seconds=10)
 FIRST = aim_at(service_spec())
 IMAGE = aim_at(service_spec(cluster_config(image="ray:2")))
 EDIT = aim_at(service_spec(app=OTHER_APP))
@@ -44,6 +50,18 @@ def upgrade(pending: Any, goal: Aim = IMAGE, **of_revision: Any) -> Any:
 
 def edit(active: Any, goal: Aim = EDIT, **of_revision: Any) -> Any:
     return plan(world(goal, active, active=active, revisions=(revision(FIRST), revision(goal, 2, **of_revision))), goal)
+
+
+def with_init(found: PodView, *, waiting: str, restarts: int = 0) -> PodView:
+    """The pod with an init container that waits."""
+    status = {"name": "init", "state": {"waiting": {"reason": waiting}}, "restartCount": restarts}
+    return replace(found, init_containers=(ContainerView.parse(status),))
+
+
+def recheck(goal: Aim, *found: ObservedCluster, **fields: Any) -> float | None:
+    """Seconds after which time alone may make a failure of the goal."""
+    wait = giving_up.recheck(Course(world(goal, *found, **fields), goal.goal, NOW))
+    return None if wait is None else wait.total_seconds()
 
 
 def given_up(result: Any) -> tuple[str, str] | None:
@@ -72,11 +90,16 @@ def condition(result: Any, type_: str) -> tuple[str, str, str] | None:
         ({"pods": (head(phase="Pending", waiting="ImagePullBackOff", age=61),)}, "ImageError"),
         ({"pods": (head(phase="Pending", waiting="ImagePullBackOff", age=59),)}, None),
         ({"pods": (head(), pod(phase="Pending", waiting="InvalidImageName", age=70))}, "ImageError"),
-        ({"pods": (head(phase="Pending", waiting="CreateContainerConfigError", age=70),)}, "ImageError"),
+        ({"pods": (head(phase="Pending", waiting="ImagePullBackOff", age=60),)}, "ImageError"),
+        ({"pods": (with_init(head(phase="Pending"), waiting="ErrImagePull"),)}, "ImageError"),
+        ({"pods": (head(), pod(phase="Pending", waiting="ImagePullBackOff", age=70, leaving=True))}, None),
         ({"pods": (head(phase="Pending", waiting="ContainerCreating", age=500),)}, None),
         ({"pods": (head(waiting="CrashLoopBackOff", restarts=3, started=False),)}, "CrashLoop"),
         ({"pods": (head(waiting="CrashLoopBackOff", restarts=2, started=False),)}, None),
+        ({"pods": (head(restarts=3),)}, None),
+        ({"pods": (with_init(head(phase="Pending"), waiting="CrashLoopBackOff", restarts=3),)}, "CrashLoop"),
         ({"pods": (head(), pod(failures=3, started=False))}, "CrashLoop"),
+        ({"pods": (head(), pod(failures=3, phase="Failed"))}, "CrashLoop"),
         ({"pods": (head(), pod(failures=3))}, None),
         ({"pods": (head(), pod(failures=2, started=False))}, None),
         ({"pods": (head(phase="Pending", unschedulable="0/1 nodes"),)}, None),
@@ -85,6 +108,53 @@ def condition(result: Any, type_: str) -> tuple[str, str, str] | None:
 def test_a_new_cluster_whose_pods_cannot_run_is_given_up(fields: dict[str, Any], expected: str | None) -> None:
     found = given_up(upgrade(cluster("demo-b", IMAGE, serve=Silence("no head"), **fields)))
     assert (found and found[0]) == expected
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "ImageInspectError",
+        "RegistryUnavailable",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+    ],
+)
+def test_an_image_that_cannot_be_had_is_the_fault_of_the_rollout(reason: str) -> None:
+    pods = (head("demo-b", phase="Pending", waiting=reason, age=70),)
+    failed = upgrade(cluster("demo-b", IMAGE, serve=Silence("no head"), pods=pods))
+    assert given_up(failed) == ("ImageError", "demo-b-head, container ray")
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"crash": "no y", "restarts": 2}, "exit code 1, Error: no y"),
+        ({}, "worker and those before it ended"),
+    ],
+)
+def test_a_crash_loop_is_told_with_the_last_words_where_there_are_any(fields: dict[str, Any], words: str) -> None:
+    pods = (head(), pod(failures=3, started=False, **fields))
+    reason, message = given_up(upgrade(cluster("demo-b", IMAGE, serve=Silence("no head"), pods=pods))) or ("", "")
+    assert reason == "CrashLoop"
+    assert message.endswith(words)
+
+
+def test_that_a_goal_was_given_up_is_noted_with_the_time() -> None:
+    pods = (head("demo-b", phase="Pending", waiting="ImagePullBackOff", age=70),)
+    [[note]] = upgrade(cluster("demo-b", IMAGE, serve=Silence("no head"), pods=pods)).steps
+    record = {"reason": "ImageError", "message": "demo-b-head, container ray", "since": ago(0)}
+    assert json.loads(note.annotations[labels.FAILED]) == record
+
+
+def test_a_failure_is_noted_once_there_is_a_revision_to_note_it_on() -> None:
+    pods = (head(phase="Pending", waiting="ImagePullBackOff", age=70),)
+    pending = cluster("demo-b", IMAGE, serve=Silence("no head"), pods=pods)
+    result = plan(world(IMAGE, SERVING, pending, active=SERVING, revisions=(revision(FIRST),)), IMAGE)
+    assert in_words(result) == [f"make ControllerRevision {IMAGE.goal.revision}"]
 
 
 def test_a_new_cluster_is_given_up_at_its_deadline_with_what_it_waits_for() -> None:
@@ -109,7 +179,7 @@ def test_a_deadline_of_the_users_own_counts_and_is_awaited() -> None:
 
 
 def test_a_cluster_that_is_fit_is_not_given_up_however_late_it_is() -> None:
-    late = upgrade(cluster("demo-b", IMAGE), started=9999)
+    late = upgrade(cluster("demo-b", IMAGE, created=9999), started=9999)
     assert "point demo-serve-svc at demo-b" in in_words(late)
 
 
@@ -173,6 +243,40 @@ def test_without_any_cluster_an_earlier_failure_holds_nothing_back() -> None:
     assert made[0].startswith("make RayCluster")
 
 
+# When to look again. ------------------------------------------------------------------------------------------------
+
+
+WAITING = cluster("demo-b", IMAGE, pods=(head(phase="Pending"),), serve=Silence("no head"), created=100)
+UPGRADING: dict[str, Any] = {"active": SERVING, "revisions": (revision(FIRST), revision(IMAGE, 2, started=100))}
+
+
+def test_the_deadline_is_awaited_where_nothing_else_will_come_sooner() -> None:
+    assert recheck(IMAGE, SERVING, WAITING, **UPGRADING) == 1700
+    assert recheck(FIRST, cluster(pods=(), created=100), revisions=(revision(FIRST, started=100),)) == 1700
+
+
+def test_nothing_is_awaited_of_a_goal_that_is_reached_or_given_up_or_has_no_cluster_yet() -> None:
+    assert recheck(FIRST, cluster(created=100), revisions=(revision(FIRST, started=100),)) is None
+    failed = (revision(FIRST), revision(EDIT, 2, started=100, failed="DeployFailed"))
+    assert recheck(EDIT, *[broken := cluster(pods=())], active=broken, revisions=failed) is None
+    assert recheck(IMAGE, SERVING, **UPGRADING) is None
+
+
+def test_the_end_of_the_warm_up_is_awaited_until_it_has_come() -> None:
+    def left(since: float) -> float | None:
+        warm = cluster("demo-b", IMAGE, pods=(), created=100, notes={labels.WARM_SINCE: ago(since)})
+        return recheck(IMAGE, SERVING, warm, **UPGRADING)
+
+    assert [left(290), left(300), left(310)] == [10, 1700, 1700]
+
+
+def test_an_image_error_is_awaited_where_the_rollout_may_be_given_up_for_it() -> None:
+    pods = (head(phase="Pending", waiting="ErrImagePull", age=20), pod(age=50), pod("later", phase="Pending", age=55))
+    erring = cluster("demo-b", IMAGE, pods=pods, serve=Silence("no head"), created=100)
+    assert recheck(IMAGE, SERVING, erring, **UPGRADING) == 40
+    assert recheck(IMAGE, erring, revisions=(revision(IMAGE, started=100),)) == 1700
+
+
 # In place. ---------------------------------------------------------------------------------------------------------
 
 
@@ -204,6 +308,11 @@ def test_an_edit_in_place_has_the_deadline_too() -> None:
     )
     assert given_up(edit(hanging, started=1799)) is None
     assert (given_up(edit(hanging, started=1800)) or "")[0] == "ProgressDeadlineExceeded"
+
+
+def test_an_edit_in_place_is_not_given_up_for_a_pod_of_the_serving_cluster() -> None:
+    pods = (head(serve="true"), pod(), pod("another", phase="Pending", waiting="ImagePullBackOff", age=70))
+    assert given_up(edit(cluster(routed=600, pods=pods, serve=answer(OTHER_APP, "DEPLOYING")))) is None
 
 
 def test_a_config_that_is_known_to_run_is_repaired_for_ever_and_ever_more_slowly() -> None:

@@ -327,6 +327,8 @@ def test_a_revision_says_why_its_rollout_was_given_up(noted: str, expected: Fail
 def test_a_revision_that_says_nothing_is_the_first_attempt() -> None:
     seen = RevisionView.parse({"metadata": {"name": "a"}})
     assert (seen.number, seen.part, seen.attempt, seen.failure) == (0, None, 1, None)
+    spoilt = RevisionView.parse({"metadata": {"name": "a", "annotations": {labels.ATTEMPT: "many"}}})
+    assert spoilt.attempt == 1
 
 
 def test_a_cluster_has_the_head_that_is_alive_and_the_pods_that_serve() -> None:

@@ -1,11 +1,12 @@
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from rayserve_operator.planning.actions import Announcement, Patch
 from rayserve_operator.planning.observed import Silence
-from rayserve_operator.planning.service.draining import SPREAD_EVERY
-from rayserve_operator.planning.service.planner import RESTING, WATCHING, plan_service
+from rayserve_operator.planning.service.planner import plan_service
 from rayserve_operator.render import labels
 
 from ..builders import (
@@ -14,6 +15,7 @@ from ..builders import (
     NOW,
     OTHER_APP,
     aim_at,
+    announced,
     answer,
     cluster,
     cluster_config,
@@ -27,6 +29,7 @@ from ..builders import (
     world,
 )
 
+WATCHING, RESTING = timedelta(seconds=0.5), timedelta(seconds=10)
 FIRST = aim_at(service_spec())
 NEW_APP = aim_at(service_spec(app=OTHER_APP))
 NEW_IMAGE = aim_at(service_spec(cluster_config(image="ray:2")))
@@ -133,13 +136,13 @@ def test_traffic_moves_in_one_step_after_a_fresh_look_and_nothing_is_retired_bef
 @pytest.mark.parametrize(
     ("old", "expected", "again"),
     [
-        (cluster(routed=600), ["note retired-at on demo-a"], SPREAD_EVERY),
+        (cluster(routed=600), ["note retired-at on demo-a"], timedelta(seconds=0.5)),
         (cluster(routed=600, retired=20), [], RESTING),
         (cluster(routed=600, retired=42), [], timedelta(seconds=3)),
         (
             cluster(),
             ["confirm demo-serve-svc", "note ended-at on demo-a", "delete demo-a-head", "delete demo-a-worker"],
-            SPREAD_EVERY,
+            timedelta(seconds=0.5),
         ),
     ],
     ids=["just left", "early", "soon", "never served"],
@@ -238,3 +241,60 @@ def test_a_suspension_that_was_called_off_is_written_down_as_over_before_anythin
     over = plan(world(FIRST, status=begun.status), FIRST)
     assert (in_words(over), over.recheck_after) == ([], timedelta())
     assert words(world(FIRST, status=over.status), FIRST)[0].startswith("make RayCluster demo-")
+
+
+def test_a_suspension_leaves_what_is_not_its_own_or_is_done_already() -> None:
+    goal = aim_at(service_spec(suspend=True))
+    begun = plan(world(goal, SERVING, active=SERVING), goal).status
+    suspended = cluster(config=cluster_config(suspend=True))
+    empty: dict[str, Any] = {"pods": (), "serve": Silence("no head")}
+    found = (suspended, cluster("demo-b", **empty), cluster("demo-c", leaving=True, **empty))
+    observed = world(goal, *found, active=SERVING, status=begun, owner="somebody")
+    assert words(observed, goal) == ["delete demo-head-svc", "delete demo-b"]
+
+
+def test_a_suspension_tells_what_it_deletes_and_suspends_each_cluster() -> None:
+    goal = aim_at(service_spec(suspend=True))
+    begun = plan(world(goal, SERVING, active=SERVING), goal).status
+    empty = cluster("demo-b", pods=(), serve=Silence("no head"))
+    going = plan(world(goal, SERVING, empty, active=SERVING, status=begun), goal)
+    assert announced(going) == [
+        Announcement(f"Deleted{kind}", f"Deleted {kind} {name}: the service is suspended")
+        for kind, name in (("Service", "demo-serve-svc"), ("Service", "demo-head-svc"), ("RayCluster", "demo-b"))
+    ]
+    [patch] = [action for step in going.steps for action in step if isinstance(action, Patch)]
+    assert patch.operations == ({"op": "add", "path": "/spec/suspend", "value": True},)
+
+
+def test_a_service_that_is_on_its_way_out_is_left_to_the_garbage_collector() -> None:
+    observed = world(NEW_IMAGE, SERVING, active=SERVING, status=plan(world(FIRST), FIRST).status)
+    leaving = replace(observed.service, meta=replace(observed.service.meta, deleted_at=NOW))
+    result = plan(replace(observed, service=leaving), NEW_IMAGE)
+    assert (in_words(result), result.status, result.announcements) == ([], observed.service.status, ())
+
+
+def recheck(goal: Any, *found: Any, **fields: Any) -> timedelta:
+    wait: timedelta = plan(world(goal, *found, **fields), goal).recheck_after
+    return wait
+
+
+def test_ray_is_watched_while_its_applications_come_up() -> None:
+    broken = cluster(routed=600, serve=answer(status="DEPLOYING"))
+    assert recheck(FIRST, broken, active=broken) == WATCHING
+    coming = cluster("demo-b", NEW_IMAGE, serve=answer(status="DEPLOYING"))
+    assert recheck(NEW_IMAGE, SERVING, coming, active=SERVING, revisions=UPGRADING) == WATCHING
+
+
+def test_a_cluster_that_cannot_take_the_traffic_that_it_is_fit_for_is_watched() -> None:
+    assert recheck(FIRST, cluster(), active=cluster(), owner="somebody") == WATCHING
+
+
+def test_a_cluster_of_which_nobody_knows_what_it_should_run_is_not_watched() -> None:
+    adopted = cluster(routed=600, assigned=None, serve=answer(status="DEPLOYING"))
+    failed = (revision(FIRST), revision(NEW_IMAGE, 2, failed="ImageError"))
+    assert recheck(NEW_IMAGE, adopted, active=adopted, revisions=failed) == RESTING
+
+
+def test_a_ray_that_cannot_be_asked_is_not_watched() -> None:
+    starting = cluster(pods=(head(phase="Pending"),), serve=Silence("no head"))
+    assert recheck(FIRST, starting) > RESTING

@@ -24,6 +24,7 @@ from rayserve_operator.planning.actions import (
     Delete,
     Kind,
     Patch,
+    Step,
     SubmitServe,
 )
 from rayserve_operator.planning.service import submission
@@ -49,7 +50,7 @@ class Executor:
     _unanswered: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     """Names drawn for creates that never were answered; the next create of their kind takes one up again."""
 
-    async def carry_out(self, namespace: str, step: tuple[AnyAction, ...], tell: Tell) -> None:
+    async def carry_out(self, namespace: str, step: Step, tell: Tell) -> None:
         """Carry out the actions of one step together. All are tried; then the first failure is raised."""
         results = await asyncio.gather(*(self._one(namespace, action, tell) for action in step), return_exceptions=True)
         failures = [result for result in results if isinstance(result, BaseException)]

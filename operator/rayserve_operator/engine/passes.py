@@ -39,7 +39,7 @@ from rayserve_operator.planning.observed import (
 from rayserve_operator.planning.service import draining, gate
 from rayserve_operator.planning.service import status as service_status
 from rayserve_operator.planning.service.goal import Aim, Goal
-from rayserve_operator.planning.service.planner import can_be_asked, plan_service, plan_without_goal
+from rayserve_operator.planning.service.planner import plan_service, plan_without_goal
 from rayserve_operator.planning.service.roles import Roles, assign_roles, is_conflict
 from rayserve_operator.render import labels, names, ports
 from rayserve_operator.render.options import RenderOptions
@@ -192,7 +192,7 @@ class Passes:
         roles = assign_roles(observed, goal)
         if roles.candidate is None:
             observed = replace(observed, ghosts=self.store.ghosts(namespace, record.meta.name))
-        if draining.needs_endpoints(observed, roles) and observed.serve_service is not None:
+        if draining.needs_endpoints(roles) and observed.serve_service is not None:
             found = await self.kube.endpoints(namespace, observed.serve_service.meta.name)
             observed = replace(observed, endpoints=found)
         asked = await asyncio.gather(*(self._ask(c, roles, goal) for c in clusters))
@@ -218,7 +218,7 @@ class Passes:
         if is_leaving and draining.is_looked_at(observed, goal, self.clock.now()):
             return replace(observed, ongoing=await self._ongoing(observed))
         watched = roles.watched if roles.stamped else roles.everyone
-        if not any(observed is one for one in watched) or not can_be_asked(observed):
+        if not any(observed is one for one in watched) or not gate.can_be_asked(observed):
             return observed
         report, assigned = await asyncio.gather(self._report(observed), self._assigned(observed, goal))
         asked = replace(observed, serve=report, assigned=assigned)

@@ -212,3 +212,17 @@ def _applications(applications: list[Any]) -> Iterator[Problem]:
                 yield Problem(f"{path}.{key}", f"is {value} again", "give each application one of its own")
             else:
                 seen.add((key, value))
+        yield from _deployments(application.get("deployments"), f"{path}.deployments")
+
+
+def _deployments(deployments: Any, path: str) -> Iterator[Problem]:
+    if deployments is None:
+        return
+    if not isinstance(deployments, list):
+        yield Problem(path, "is not a list", "list the deployments, each with its name")
+        return
+    for index, deployment in enumerate(deployments):
+        if not isinstance(deployment, dict):
+            yield Problem(f"{path}[{index}]", "is not a mapping", "give it the name of a deployment")
+        elif not isinstance(deployment.get("name"), str):
+            yield Problem(f"{path}[{index}].name", f"is {deployment.get('name')}", "give a string")

@@ -135,6 +135,8 @@ class SubmitServe(Action):
 
 
 AnyAction: TypeAlias = Create | Apply | Patch | Annotate | Delete | Confirm | SubmitServe
+Step: TypeAlias = tuple[AnyAction, ...]
+"""Actions that are carried out together."""
 
 Status = TypeVar("Status")
 
@@ -143,8 +145,8 @@ Status = TypeVar("Status")
 class Plan(Generic[Status]):
     """What is to happen next to one object."""
 
-    steps: tuple[tuple[AnyAction, ...], ...] = ()
-    """Carried out one after the other, the actions within a step together; a failure ends the pass after its step."""
+    steps: tuple[Step, ...] = ()
+    """Carried out one after the other; a failure ends the pass after its step."""
     status: Status
     announcements: tuple[Announcement, ...] = ()
     """Events that stand for a change of status, told once the status is written."""

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from rayserve_operator.model.scale import hosts
-from rayserve_operator.planning.actions import Announcement, AnyAction, Apply, Delete, Kind
+from rayserve_operator.planning.actions import Announcement, Apply, Delete, Kind, Step
 from rayserve_operator.planning.cluster import budget
 from rayserve_operator.planning.drift import drifted, has_drifted, stamped
 from rayserve_operator.planning.observed import BelongingView, ObservedRayCluster, ServiceView
@@ -24,7 +24,7 @@ _MADE_ONCE = frozenset({Kind.CLAIM})
 """Kinds whose spec cannot change once they are there."""
 
 
-def keep(observed: ObservedRayCluster, options: RenderOptions, now: datetime) -> Iterator[tuple[AnyAction, ...]]:
+def keep(observed: ObservedRayCluster, options: RenderOptions, now: datetime) -> Iterator[Step]:
     """The steps that bring everything but the pods into order."""
     actions = [*_keep_services(observed), *_keep_others(observed, options, now)]
     # The API server gives a Role only where there is one.

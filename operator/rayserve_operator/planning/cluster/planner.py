@@ -11,7 +11,17 @@ from rayserve_operator.model.objects import Meta, RayCluster
 from rayserve_operator.model.problems import Problem
 from rayserve_operator.model.raycluster import RayClusterSpec, RayClusterStatus
 from rayserve_operator.model.validation import validate_cluster
-from rayserve_operator.planning.actions import Annotate, Announcement, AnyAction, Confirm, Create, Delete, Kind, Plan
+from rayserve_operator.planning.actions import (
+    Annotate,
+    Announcement,
+    AnyAction,
+    Confirm,
+    Create,
+    Delete,
+    Kind,
+    Plan,
+    Step,
+)
 from rayserve_operator.planning.cluster import (
     autoscaling,
     belongings,
@@ -32,8 +42,6 @@ from rayserve_operator.planning.words import few
 from rayserve_operator.render import auth, labels, names, pods, tls
 from rayserve_operator.render.manifests import annotated
 from rayserve_operator.render.options import RenderOptions
-
-Step = tuple[AnyAction, ...]
 
 
 def plan_cluster(
@@ -92,7 +100,7 @@ class _Work:
             return
         if self.phase is not Phase.RUNNING:
             yield from belongings.keep(observed, self.options, self.now)
-            if self.phase in (Phase.SUSPENDING, Phase.SUSPENDED):
+            if self.phase is Phase.SUSPENDING:
                 yield tuple(_delete_all(observed.pods, "the cluster is suspended"))
             return
         outdated = recreation.outdated(observed)

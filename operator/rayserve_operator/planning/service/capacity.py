@@ -30,15 +30,17 @@ _MOST_OF_AUTO = 100
 def floors_of(observed: ObservedCluster) -> Floors:
     """The floors that the cluster was given."""
     noted = notes.record_of(observed.cluster.meta, labels.FLOORS)
-    return {app: floors for app, floors in noted.items() if isinstance(floors, dict)}
+    return {
+        app: {deployment: floor for deployment, floor in floors.items() if isinstance(floor, int)}
+        for app, floors in noted.items()
+        if isinstance(floors, dict)
+    }
 
 
 def on_floors(config: ServeConfig, floors: Floors) -> ServeConfig:
     """The config that is sent while these floors hold."""
-    if not floors:
-        return config
     applications = [
-        {**app, "deployments": [_on_floor(d, floors[name].get(d.get("name", ""))) for d in app["deployments"]]}
+        {**app, "deployments": [_on_floor(d, floors[name].get(d["name"])) for d in app["deployments"]]}
         if (name := app.get("name", "default")) in floors and app.get("deployments")
         else app
         for app in config.document["applications"]
@@ -134,7 +136,7 @@ def _autoscaled(config: ServeConfig) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Each deployment whose autoscaling stands in the config, with the name of its application."""
     for name, app in config.applications.items():
         for deployment in app.get("deployments") or ():
-            if isinstance(deployment.get("autoscaling_config"), dict) and isinstance(deployment.get("name"), str):
+            if isinstance(deployment.get("autoscaling_config"), dict):
                 yield name, deployment
 
 

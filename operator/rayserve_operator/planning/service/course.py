@@ -114,7 +114,7 @@ class Course:
         if active is None or pending is None:
             return None
         if self.is_warm_up_over and not self.goal.spec.needs_parity:
-            return gate.Newcomer(endpoints=1, must_match=False)
+            return gate.Newcomer(endpoints=None)
         cluster = pending.cluster
         workers = sum(desired_pods(cluster, group) for group in cluster.spec.worker_group_specs)
         possible = workers + (0 if self.goal.spec.exclude_head_pod_from_serve_svc else 1)

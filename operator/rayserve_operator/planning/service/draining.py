@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rayserve_operator.planning.actions import Announcement, AnyAction, Confirm, Delete, Kind
-from rayserve_operator.planning.observed import ObservedCluster, ObservedService
+from rayserve_operator.planning.actions import Announcement, AnyAction, Confirm, Delete, Kind, Step
+from rayserve_operator.planning.observed import ObservedCluster
 from rayserve_operator.planning.service import notes
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.goal import Goal
@@ -29,8 +29,6 @@ SPREAD_EVERY = timedelta(seconds=0.5)
 GRACE = 1
 """Seconds that a pod is given to end, at a moment when there is nothing that it could end well."""
 
-Step = tuple[AnyAction, ...]
-
 
 def is_looked_at(cluster: ObservedCluster, goal: Goal, now: datetime) -> bool:
     """Whether it matters how many requests are under way on the cluster."""
@@ -38,25 +36,26 @@ def is_looked_at(cluster: ObservedCluster, goal: Goal, now: datetime) -> bool:
     return clock is not None and now >= clock.looks_begin and not has_ended(cluster)
 
 
-def needs_endpoints(observed: ObservedService, roles: Roles) -> bool:
+def needs_endpoints(roles: Roles) -> bool:
     """Whether it matters where the serve Service sends traffic: before the first step against a cluster."""
-    return observed.serve_service is not None and any(_takes_leave(cluster) for cluster in roles.leaving)
+    return any(_takes_leave(cluster) for cluster in roles.leaving)
 
 
 def steps(course: Course) -> Iterator[Step]:
     """The next step of every cluster that leaves."""
     for cluster in course.roles.leaving:
+        clock = _clock(cluster, course.goal)
         if has_ended(cluster):
             yield tuple(_end_pods(cluster))
             yield from _delete(course, cluster)
         elif not was_routed(cluster):
             yield from _end(course, cluster, _why_superseded(course))
-        elif _takes_leave(cluster):
+        elif clock is None:
             if _has_left_the_service(course, cluster):
                 told = Announcement("RetiredRayCluster", f"{cluster.name} takes no new traffic and is drained")
                 yield (notes.on_cluster(cluster, {labels.RETIRED_AT: course.now.isoformat()}, told),)
         else:
-            yield from _drain(course, cluster)
+            yield from _drain(course, cluster, clock)
 
 
 def recheck(course: Course) -> timedelta | None:
@@ -84,9 +83,9 @@ def progress(course: Course) -> str:
     return "; ".join(told)
 
 
-def _drain(course: Course, cluster: ObservedCluster) -> Iterator[Step]:
-    now, clock = course.now, _clock(cluster, course.goal)
-    if clock is None or now < clock.looks_begin:
+def _drain(course: Course, cluster: ObservedCluster, clock: _Clock) -> Iterator[Step]:
+    now = course.now
+    if now < clock.looks_begin:
         return
     if now >= clock.ends:
         count = "an unknown number of" if cluster.ongoing is None else cluster.ongoing

@@ -38,10 +38,8 @@ class Verdict:
 class Newcomer:
     """What is asked of a cluster that is to take over, beyond what is asked of one that serves."""
 
-    endpoints: int
-    """Pods that must take traffic."""
-    must_match: bool = True
-    """Whether it is still waited for until it has as many, and every proxy that starts."""
+    endpoints: int | None
+    """Pods that must take traffic; None where it is no longer waited for to match the cluster that serves."""
 
 
 def judge(observed: ObservedCluster, config: ServeConfig, newcomer: Newcomer | None = None) -> Verdict:
@@ -51,8 +49,7 @@ def judge(observed: ObservedCluster, config: ServeConfig, newcomer: Newcomer | N
 
 
 def _judge(observed: ObservedCluster, config: ServeConfig, newcomer: Newcomer | None) -> tuple[Stage, str]:
-    head = observed.head
-    if head is None or head.ip is None or head.ray is None or not head.ray.running:
+    if not can_be_asked(observed):
         return Stage.PROVISIONING, f": {_why_not_running(observed)}"
     if isinstance(observed.serve, Silence):
         return Stage.PROVISIONING, f": Ray does not answer yet ({observed.serve.reason})"
@@ -73,7 +70,8 @@ def _with_applications(
         words = "; ".join([*waiting.values(), *short, *_unplaced(observed)])
         return (Stage.MATCHING if is_short else Stage.WARMING), f": {words}"
     if newcomer is not None:
-        silent = [pod.meta.name for pod in taking_traffic(observed) if not answers(observed, pod)]
+        taking = (pod.meta.name for pod in _taking_traffic(observed, report))
+        silent = [name for name in taking if name not in observed.answering]
         if silent:
             return Stage.WARMING, f": the Serve proxy of {', '.join(silent)} does not take traffic yet"
     if observed.serving_pods == 0:
@@ -111,29 +109,28 @@ def applications_waiting(report: ServeStatus, config: ServeConfig) -> dict[str, 
     return waiting
 
 
-def taking_traffic(observed: ObservedCluster) -> tuple[PodView, ...]:
-    """The pods that the stable Service would select and on which Ray calls a proxy healthy."""
-    if isinstance(observed.serve, Silence):
-        return ()
-    healthy = observed.serve.healthy_proxy_ips
-    return tuple(p for p in observed.pods if p.alive and p.meta.labels.get(labels.SERVE) == "true" and p.ip in healthy)
+def can_be_asked(observed: ObservedCluster) -> bool:
+    """Whether there is a head that could answer."""
+    head = observed.head
+    return head is not None and head.ip is not None and head.ray is not None and head.ray.running
 
 
 def to_be_asked(observed: ObservedCluster) -> tuple[PodView, ...]:
     """The pods whose proxy is asked whether it answers: those that would take traffic, once all applications run."""
     if isinstance(observed.serve, Silence) or not observed.serve.all_running:
         return ()
-    return tuple(pod for pod in taking_traffic(observed) if pod.ready)
+    return tuple(pod for pod in _taking_traffic(observed, observed.serve) if pod.ready)
 
 
-def answers(observed: ObservedCluster, pod: PodView) -> bool:
-    """Whether traffic to this pod is answered, by Kubernetes' word and by our own asking."""
-    return pod.ready and pod.meta.name in observed.answering
+def _taking_traffic(observed: ObservedCluster, report: ServeStatus) -> tuple[PodView, ...]:
+    """The pods that the stable Service would select and on which Ray calls a proxy healthy."""
+    healthy = report.healthy_proxy_ips
+    return tuple(p for p in observed.pods if p.alive and p.meta.labels.get(labels.SERVE) == "true" and p.ip in healthy)
 
 
 def _shortfall(observed: ObservedCluster, report: ServeStatus, newcomer: Newcomer | None) -> list[str]:
     """What a new cluster lacks of the capacity of the one that it is to take over from, in words."""
-    if newcomer is None or not newcomer.must_match:
+    if newcomer is None or newcomer.endpoints is None:
         return []
     short = capacity.shortfall(report, capacity.floors_of(observed))
     if observed.serving_pods < newcomer.endpoints:

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 from enum import StrEnum
 
-from rayserve_operator.planning.actions import Annotate, AnyAction, Kind
+from rayserve_operator.planning.actions import Annotate, Kind, Step
 from rayserve_operator.planning.cluster.troubles import trouble_of
-from rayserve_operator.planning.observed import ContainerView, Failure, PodView, age
+from rayserve_operator.planning.observed import ContainerView, Failure, ObservedCluster, PodView, age
 from rayserve_operator.planning.service import gate, notes, submission
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.render import labels
@@ -48,10 +48,10 @@ def failure(course: Course) -> Failure | None:
     candidate, verdict = course.roles.candidate, course.verdict
     if candidate is None or verdict is None or not course.may_be_given_up or course.is_fit:
         return None
-    return next(_failures(course, verdict), None)
+    return next(_failures(course, candidate, verdict), None)
 
 
-def steps(course: Course, found: Failure) -> Iterator[tuple[AnyAction, ...]]:
+def steps(course: Course, found: Failure) -> Iterator[Step]:
     """Write down that the goal was given up; everything else follows from that."""
     revision = course.revision
     if revision is not None:
@@ -74,18 +74,15 @@ def recheck(course: Course) -> timedelta | None:
     return min((wait for wait in waits if wait > timedelta()), default=None)
 
 
-def _failures(course: Course, verdict: gate.Verdict) -> Iterator[Failure]:
-    candidate, pending = course.roles.candidate, course.roles.pending
-    config = None if candidate is None else course.config_of(candidate)
-    if candidate is not None and config is not None:
-        words = submission.exhausted(candidate, config)
-        if words is not None:
-            yield Failure(Reason.DEPLOY_FAILED, words)
-    if pending is not None:
-        for pod in pending.pods:
+def _failures(course: Course, candidate: ObservedCluster, verdict: gate.Verdict) -> Iterator[Failure]:
+    config = course.config_of(candidate)
+    words = None if config is None else submission.exhausted(candidate, config)
+    if words is not None:
+        yield Failure(Reason.DEPLOY_FAILED, words)
+    if candidate is course.roles.pending:
+        for pod in candidate.pods:
             yield from _failures_of(pod, course)
-    is_short = verdict.stage is gate.Stage.MATCHING
-    if is_short and course.is_warm_up_over and course.goal.spec.needs_parity:
+    if verdict.stage is gate.Stage.MATCHING and course.is_warm_up_over:
         yield Failure(Reason.WARM_UP_TIMEOUT, verdict.message)
     if course.is_overdue:
         seconds = course.goal.spec.progress_deadline

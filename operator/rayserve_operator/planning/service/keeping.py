@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from rayserve_operator.model.serve import ServeStatus
-from rayserve_operator.planning.actions import Annotate, Announcement, AnyAction, Create, Kind, Patch
+from rayserve_operator.planning.actions import Annotate, Announcement, AnyAction, Create, Kind, Patch, Step
 from rayserve_operator.planning.changes import compare
 from rayserve_operator.planning.cluster import autoscaling
 from rayserve_operator.planning.observed import ObservedCluster
@@ -16,7 +16,6 @@ from rayserve_operator.planning.service.roles import needs_new_cluster, stamped_
 from rayserve_operator.planning.words import few
 from rayserve_operator.render import clusters, labels, names, revisions
 
-Step = tuple[AnyAction, ...]
 _OF_A_DRAIN = (labels.RETIRED_AT, labels.QUIET_AT, labels.WARM_SINCE)
 """Notes that are untrue of a cluster that is taken up again."""
 
@@ -82,8 +81,7 @@ def keep_clusters(course: Course, *, spec_is_valid: bool) -> Iterator[AnyAction]
                 announce=Announcement("UpdatedRayCluster", changed),
             )
     if active is not None and active is not candidate:
-        noted = _notes_of_return(active) | _notes_of_floors(active, _floors_of_active(course, active))
-        yield from _annotate(active, noted)
+        yield from _annotate(active, _notes_of_return(active) | _notes_of_floors(_floors_of_active(course, active)))
 
 
 def moves_floors(actions: Iterable[AnyAction]) -> bool:
@@ -98,11 +96,11 @@ def _notes_of_candidate(course: Course, candidate: ObservedCluster) -> dict[str,
     if candidate is course.roles.pending:
         if course.verdict is not None and course.verdict.stage is gate.Stage.MATCHING and course.warm_up_ends is None:
             wanted[labels.WARM_SINCE] = course.now.isoformat()
-        wanted |= _notes_of_floors(candidate, _floors_of_pending(course, candidate))
+        wanted |= _notes_of_floors(_floors_of_pending(course, candidate))
     else:
         if course.is_fit and course.failure is None:
             wanted |= {labels.SERVED: course.goal.revision, labels.SERVE_TRIES: None}
-        wanted |= _notes_of_floors(candidate, _floors_of_active(course, candidate))
+        wanted |= _notes_of_floors(_floors_of_active(course, candidate))
     return wanted
 
 
@@ -147,9 +145,7 @@ def _floors_of_active(course: Course, active: ObservedCluster) -> Floors:
     return capacity.floors_lifted(active.assigned or course.goal.serve, noted)
 
 
-def _notes_of_floors(cluster: ObservedCluster, floors: Floors) -> dict[str, str | None]:
-    if floors == capacity.floors_of(cluster):
-        return {}
+def _notes_of_floors(floors: Floors) -> dict[str, str | None]:
     return {labels.FLOORS: notes.written(floors) if floors else None}
 
 
@@ -161,7 +157,7 @@ def _attempt(course: Course) -> int:
     """
     found, part = course.observed.revisions, course.goal.part_digest
     latest = max(found, key=lambda r: r.number, default=None)
-    if latest is not None and (latest is course.revision or latest.part == part):
+    if latest is not None and latest.part == part:
         return latest.attempt
     before = max((r.attempt for r in found if r.part == part), default=0)
     return max(before + (1 if course.roles.candidate is None else 0), 1)

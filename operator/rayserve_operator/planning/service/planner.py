@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from rayserve_operator.model.objects import Meta
 from rayserve_operator.model.problems import Problem
 from rayserve_operator.model.rayservice import RayServiceStatus
-from rayserve_operator.planning.actions import Announcement, AnyAction, Delete, Kind, Patch, Plan
+from rayserve_operator.planning.actions import Announcement, Delete, Kind, Patch, Plan, Step
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService
 from rayserve_operator.planning.service import draining, gate, giving_up, keeping, routing, submission
 from rayserve_operator.planning.service import status as service_status
@@ -29,8 +29,6 @@ RESTING = timedelta(seconds=10)
 
 _SUSPENSION_RECHECK = {Phase.BEGINNING: timedelta(), Phase.RESUMING: timedelta()}
 """That a suspension begins or is over is only a status of ours, and the answer to that wakes nobody."""
-
-Step = tuple[AnyAction, ...]
 
 
 def plan_service(observed: ObservedService, aim: Aim, now: datetime) -> Plan[RayServiceStatus]:
@@ -57,12 +55,6 @@ def plan_without_goal(
     """What happens to a RayService that never had a valid spec: it is told so, and nothing is made."""
     told = service_status.refuse(meta, status, problems, now)
     return Plan(status=told, announcements=service_status.announcements(status, told))
-
-
-def can_be_asked(cluster: ObservedCluster) -> bool:
-    """Whether there is a head that could answer."""
-    head = cluster.head
-    return head is not None and head.ip is not None and head.ray is not None and head.ray.running
 
 
 def _steps(course: Course, *, spec_is_valid: bool) -> Iterator[Step]:
@@ -93,7 +85,7 @@ def _suspend(observed: ObservedService, phase: Phase) -> Iterator[Step]:
     A cluster is suspended itself before it is deleted, so that the service is not called suspended while pods of its
     still hold resources.
     """
-    if phase in (Phase.BEGINNING, Phase.RESUMING):
+    if phase is Phase.BEGINNING:
         return
     meta = observed.service.meta
     services = [view for view in (observed.serve_service, observed.head_service) if view is not None]
@@ -123,7 +115,7 @@ def _suspend(observed: ObservedService, phase: Phase) -> Iterator[Step]:
 def _recheck(course: Course) -> timedelta | None:
     """Ray has no watch, so it is asked again; everything in Kubernetes wakes the object by itself."""
     waits = [draining.recheck(course), giving_up.recheck(course)]
-    waits += [RESTING if _is_settled(course, c) else WATCHING for c in course.roles.watched if can_be_asked(c)]
+    waits += [RESTING if _is_settled(course, c) else WATCHING for c in course.roles.watched if gate.can_be_asked(c)]
     return min((wait for wait in waits if wait is not None), default=None)
 
 

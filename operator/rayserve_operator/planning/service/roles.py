@@ -48,9 +48,8 @@ class Roles:
 
 def assign_roles(observed: ObservedService, goal: Goal) -> Roles:
     """Tell the clusters apart."""
-    stamp = stamped_cluster(observed)
-    active = _by_name(observed, stamp) if stamp is not None else None
-    stamped = observed.serve_service is not None and active is not None
+    active = _by_name(observed, stamped_cluster(observed))
+    stamped = active is not None
     if active is None:
         active = next(_fallbacks(observed), None)
     candidate = _candidate(observed, goal, active)
@@ -66,8 +65,9 @@ def revision_of(observed: ObservedService, goal: Goal) -> RevisionView | None:
 def given_up(observed: ObservedService, goal: Goal) -> Failure | None:
     """Why the goal's rollout was given up. When the goal has changed meanwhile, it begins anew."""
     revision = revision_of(observed, goal)
-    latest = max((r.number for r in observed.revisions), default=0)
-    return None if revision is None or revision.number < latest else revision.failure
+    if revision is None or any(r.number > revision.number for r in observed.revisions):
+        return None
+    return revision.failure
 
 
 def stamped_cluster(observed: ObservedService) -> str | None:
@@ -86,8 +86,11 @@ def is_conflict(observed: ObservedService) -> bool:
 
 def serve_options(observed: ObservedCluster) -> dict[str, Any] | None:
     """The options of Serve itself that the cluster was made for; None where it does not say (adopted clusters)."""
-    recorded = observed.cluster.meta.annotations.get(labels.SERVE_OPTIONS)
-    return None if recorded is None else dict(json.loads(recorded))
+    try:
+        recorded = json.loads(observed.cluster.meta.annotations.get(labels.SERVE_OPTIONS, ""))
+    except ValueError:
+        return None
+    return recorded if isinstance(recorded, dict) else None
 
 
 def needs_new_cluster(observed: ObservedCluster, goal: Goal) -> tuple[str, ...]:

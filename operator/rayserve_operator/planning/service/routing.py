@@ -6,15 +6,23 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from rayserve_operator.planning.actions import Annotate, Announcement, AnyAction, Apply, Confirm, Create, Delete, Kind
+from rayserve_operator.planning.actions import (
+    Annotate,
+    Announcement,
+    AnyAction,
+    Apply,
+    Confirm,
+    Create,
+    Delete,
+    Kind,
+    Step,
+)
 from rayserve_operator.planning.drift import drifted, is_headless, stamped
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService, ServiceView
 from rayserve_operator.planning.service import notes
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.roles import is_conflict, was_routed
 from rayserve_operator.render import labels, services
-
-Step = tuple[AnyAction, ...]
 
 
 def stamp(course: Course) -> Iterator[Step]:

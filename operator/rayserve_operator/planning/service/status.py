@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 from rayserve_operator.model.conditions import Condition, ServiceCondition
 from rayserve_operator.model.objects import Meta
@@ -220,9 +221,7 @@ def _reconciling(course: Course, stalled: Fact | None) -> Fact:
     if stalled is not None:
         return Fact(ServiceCondition.RECONCILING, False, "Stalled", stalled.message)
     if course.verdict is None:
-        is_new = course.roles.candidate is None
-        words = "a cluster is being created" if is_new else "it is not known what the cluster should run"
-        return Fact(ServiceCondition.RECONCILING, is_new, gate.Stage.PROVISIONING if is_new else "Current", words)
+        return Fact(ServiceCondition.RECONCILING, True, gate.Stage.PROVISIONING, "a cluster is being created")
     done = course.is_fit and course.roles.pending is None
     draining_words = draining.progress(course) if done else ""
     words = f"{course.verdict.message}; {draining_words}" if draining_words else course.verdict.message
@@ -274,10 +273,13 @@ def _cluster_status(
 ) -> ClusterServiceStatus | None:
     if observed is None:
         return None
-    same = before is not None and before.ray_cluster_name == observed.name
-    applications = before.application_statuses if before and same else {}
+    if before is None or before.ray_cluster_name != observed.name:
+        before = ClusterServiceStatus(ray_cluster_name=observed.name)
+    # The counts of the cluster change with every pod; the copy here leaves out what only says when.
+    status = observed.cluster.status.model_copy(update={"last_update_time": None, "state_transition_times": {}})
+    found: dict[str, Any] = {"ray_cluster_status": status}
     if isinstance(observed.serve, ServeStatus):
-        applications = {
+        found["application_statuses"] = {
             name or "default": ApplicationStatus(
                 status=application.status,
                 message=application.message or None,
@@ -288,14 +290,4 @@ def _cluster_status(
             )
             for name, application in observed.serve.applications.items()
         }
-    return ClusterServiceStatus(
-        ray_cluster_name=observed.name,
-        # The counts of the cluster change with every pod; the copy here leaves out what only says when.
-        ray_cluster_status=observed.cluster.status.model_copy(
-            update={"last_update_time": None, "state_transition_times": {}}
-        ),
-        application_statuses=applications,
-        target_capacity=before.target_capacity if before and same else None,
-        traffic_routed_percent=before.traffic_routed_percent if before and same else None,
-        last_traffic_migrated_time=before.last_traffic_migrated_time if before and same else None,
-    )
+    return before.model_copy(update=found)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from rayserve_operator.model.serve import ApplicationState, ServeConfig, ServeStatus
-from rayserve_operator.planning.actions import Announcement, AnyAction, SubmitServe
+from rayserve_operator.planning.actions import Announcement, AnyAction, Step, SubmitServe
 from rayserve_operator.planning.observed import ObservedCluster
 from rayserve_operator.planning.service import gate, notes
 from rayserve_operator.planning.service.course import Course
@@ -24,8 +24,6 @@ _FIRST_PAUSE, _LAST_PAUSE = timedelta(seconds=10), timedelta(minutes=5)
 """Between tries of a config that is never given up, because nothing else is there to serve."""
 _WORDS = 1000
 """Characters of Ray's words that are kept."""
-
-Step = tuple[AnyAction, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +70,10 @@ def steps(course: Course) -> Iterator[Step]:
 
 def _submit(course: Course, cluster: ObservedCluster) -> Iterator[AnyAction]:
     config, head, report = course.config_of(cluster), cluster.head, cluster.serve
-    if config is None or head is None or head.ip is None or not isinstance(report, ServeStatus):
+    if config is None or head is None or not isinstance(report, ServeStatus):
         return
     tries = tries_of(cluster, config)
-    is_final = cluster is course.roles.candidate and (course.may_be_given_up or course.failure is not None)
+    is_final = _is_given_up(course, cluster)
     if gate.in_sync(cluster, config):
         failed = _failed_applications(cluster, config)
         if not failed:
@@ -98,10 +96,16 @@ def _submit(course: Course, cluster: ObservedCluster) -> Iterator[AnyAction]:
     )
 
 
+def _is_given_up(course: Course, cluster: ObservedCluster) -> bool:
+    """Whether the cluster has the very config that was given up; what serves instead is repaired for ever."""
+    revision = cluster.cluster.meta.annotations.get(labels.REVISION)
+    return course.failure is not None and revision == course.goal.revision
+
+
 def _with_the_last(tries: Tries, failed: dict[str, ApplicationState]) -> Tries:
     """The tries with the failure that is seen now."""
     sent = max(state.last_deployed_time_s or 0 for state in failed.values())
-    return tries if sent and tries.sent == sent else Tries(tries.failed + 1, sent=sent)
+    return tries if tries.sent == sent else Tries(tries.failed + 1, sent=sent)
 
 
 def _is_due(tries: Tries, now: datetime, *, is_final: bool) -> bool:
@@ -127,11 +131,10 @@ def _written(config: ServeConfig, tries: Tries) -> str:
 def _failed_applications(cluster: ObservedCluster, config: ServeConfig) -> dict[str, ApplicationState]:
     if not isinstance(cluster.serve, ServeStatus):
         return {}
-    found = cluster.serve.applications
     return {
-        name: found[name]
-        for name in config.application_names
-        if name in found and found[name].status == "DEPLOY_FAILED"
+        name: state
+        for name, state in cluster.serve.applications.items()
+        if name in config.applications and state.status == "DEPLOY_FAILED"
     }
 
 

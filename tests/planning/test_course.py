@@ -1,0 +1,109 @@
+"""What the deciders of a RayService's pass share: what is aimed at, until when, and what is asked of a new cluster."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from rayserve_operator.planning.observed import ObservedCluster, RevisionView
+from rayserve_operator.planning.service.course import Course
+from rayserve_operator.planning.service.goal import Aim
+from rayserve_operator.render import labels
+
+from ..builders import (
+    NOW,
+    OTHER_APP,
+    ago,
+    aim_at,
+    cluster,
+    cluster_config,
+    group,
+    head,
+    pod,
+    revision,
+    service_spec,
+    world,
+)
+
+FIRST = aim_at(service_spec())
+EDIT = aim_at(service_spec(app=OTHER_APP))
+IMAGE = aim_at(service_spec(cluster_config(image="ray:2")))
+SERVING = cluster(routed=600)
+PENDING = cluster("demo-b", IMAGE)
+
+
+def course(goal: Aim, *found: ObservedCluster, **fields: Any) -> Course:
+    return Course(world(goal, *found, **fields), goal.goal, NOW)
+
+
+def failed(goal: Aim) -> tuple[RevisionView, ...]:
+    return (revision(goal, failed="ImageError"),)
+
+
+def test_an_earlier_failure_counts_only_where_a_cluster_serves() -> None:
+    assert course(IMAGE, PENDING, revisions=failed(IMAGE)).failure is None
+    assert course(IMAGE, SERVING, active=SERVING, revisions=failed(IMAGE)).failure is not None
+
+
+@pytest.mark.parametrize(
+    ("goal", "found", "active", "may"),
+    [
+        (IMAGE, [PENDING], None, False),
+        (IMAGE, [cluster(notes={labels.ROUTED_AT: ago(9)}), PENDING], cluster(), True),
+        (EDIT, [SERVING], SERVING, True),
+        (FIRST, [SERVING], SERVING, False),
+        (EDIT, [cluster()], cluster(), False),
+    ],
+    ids=["a first start", "a new cluster", "an edit", "what is known to run", "an edit of what was never proven"],
+)
+def test_only_where_something_is_left_may_the_goal_be_given_up(
+    goal: Aim, found: list[ObservedCluster], active: ObservedCluster | None, may: bool
+) -> None:
+    assert course(goal, *found, active=active).may_be_given_up is may
+
+
+def test_kuberays_timeout_is_no_deadline_of_later_rollouts() -> None:
+    notes = {labels.INITIALIZING_TIMEOUT: "1m"}
+    revisions = (revision(FIRST), revision(IMAGE, 2, started=100))
+    late = course(IMAGE, SERVING, active=SERVING, revisions=revisions, notes=notes)
+    assert late.deadline == NOW + timedelta(seconds=1700)
+
+
+def test_nobody_knows_what_a_cluster_should_run_that_has_no_revision_and_is_not_aimed_at() -> None:
+    adopted = cluster(routed=600, assigned=None)
+    assert course(IMAGE, adopted, PENDING, active=adopted).config_of(adopted) is None
+    given_up = course(IMAGE, adopted, active=adopted, revisions=failed(IMAGE))
+    assert (given_up.roles.candidate, given_up.verdict) == (adopted, None)
+
+
+@pytest.mark.parametrize(
+    ("serving", "replicas", "fields", "missing"),
+    [
+        (1, 9, {}, ""),
+        (2, 9, {}, ": 1 of 2 pods take traffic"),
+        (3, 9, {}, ": 1 of 2 pods take traffic"),
+        (3, 1, {}, ": 1 of 2 pods take traffic"),
+        (3, 0, {}, ""),
+        (3, 1, {"excludeHeadPodFromServeSvc": True}, ""),
+        (3, 2, {"excludeHeadPodFromServeSvc": True}, ": 1 of 2 pods take traffic"),
+    ],
+)
+def test_a_new_cluster_needs_two_pods_that_take_traffic_where_there_are_two_and_can_be(
+    serving: int, replicas: int, fields: dict[str, Any], missing: str
+) -> None:
+    goal = aim_at(service_spec(cluster_config(group(image="ray:2", replicas=replicas), image="ray:2"), **fields))
+    pods = (head(), *(pod(f"worker-{number}") for number in range(serving)))
+    active = cluster(routed=600, pods=pods)
+    pending = cluster("demo-b", goal, pods=(head("demo-b"), pod("one", "demo-b")))
+    verdict = course(goal, active, pending, active=active).verdict
+    assert verdict is not None
+    assert verdict.message == f"cluster demo-b{missing or ' serves'}"
+
+
+@pytest.mark.parametrize(("since", "message"), [(299, ": 1 of 2 pods take traffic"), (300, " serves")])
+def test_what_a_new_cluster_lacks_is_not_waited_for_after_its_warm_up(since: float, message: str) -> None:
+    pods = (head("demo-b"), pod("one", "demo-b"))
+    pending = cluster("demo-b", IMAGE, pods=pods, notes={labels.WARM_SINCE: ago(since)})
+    verdict = course(IMAGE, SERVING, pending, active=SERVING).verdict
+    assert verdict is not None
+    assert verdict.message == f"cluster demo-b{message}"

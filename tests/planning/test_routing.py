@@ -1,0 +1,108 @@
+"""How the stable Services and the heads' labels follow the traffic."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rayserve_operator.model.serve import ServeStatus
+from rayserve_operator.planning.actions import Annotate, Announcement, Apply
+from rayserve_operator.planning.observed import ObservedService, ServiceView
+from rayserve_operator.planning.service.planner import plan_service
+from rayserve_operator.render import labels
+
+from ..builders import (
+    NOW,
+    aim_at,
+    announced,
+    cluster,
+    cluster_config,
+    head,
+    in_words,
+    pod,
+    revision,
+    service_spec,
+    world,
+)
+
+FIRST = aim_at(service_spec())
+NEW_IMAGE = aim_at(service_spec(cluster_config(image="ray:2")))
+SERVING = cluster(routed=600)
+UPGRADING = (revision(FIRST), revision(NEW_IMAGE, 2))
+SWITCHED = Announcement("SwitchedTraffic", "Traffic goes to demo-b now")
+
+
+def plan(observed: ObservedService, goal: Any = FIRST) -> Any:
+    return plan_service(observed, goal, NOW)
+
+
+def headless(view: ServiceView | None) -> ServiceView:
+    assert view is not None
+    return replace(view, spec={**view.spec, "clusterIP": "None"})
+
+
+@pytest.mark.parametrize("active", [None, SERVING], ids=["a first start", "a rollout"])
+def test_a_switch_is_told_once(active: Any) -> None:
+    new = cluster("demo-b", NEW_IMAGE)
+    found = [new] if active is None else [active, new]
+    result = plan(world(NEW_IMAGE, *found, active=active, revisions=UPGRADING), NEW_IMAGE)
+    assert announced(result) == [SWITCHED]
+
+
+def test_going_back_to_a_cluster_that_has_served_this_writes_no_more_on_it_than_is_untrue() -> None:
+    old, new = cluster(routed=600, retired=20), cluster("demo-b", NEW_IMAGE, routed=60)
+    reverted = (revision(FIRST, 3), revision(NEW_IMAGE, 2))
+    assert in_words(plan(world(FIRST, old, new, active=new, revisions=reverted))) == [
+        "note not retired-at on demo-a",
+        "confirm demo-a",
+        "point demo-serve-svc at demo-a",
+        "point demo-head-svc at demo-a",
+    ]
+
+
+def test_a_service_is_only_changed_as_it_was_seen() -> None:
+    new = cluster("demo-b", NEW_IMAGE)
+    result = plan(world(NEW_IMAGE, SERVING, new, active=SERVING, revisions=UPGRADING), NEW_IMAGE)
+    applied = [a.manifest["metadata"] for step in result.steps for a in step if isinstance(a, Apply)]
+    assert [(metadata["name"], metadata["resourceVersion"]) for metadata in applied] == [
+        ("demo-serve-svc", "5"),
+        ("demo-head-svc", "5"),
+    ]
+
+
+def test_where_no_service_says_so_it_is_told_which_cluster_was_found_to_serve() -> None:
+    result = plan(world(FIRST, SERVING, active=SERVING, stamp=None))
+    assert in_words(result) == ["point demo-serve-svc at demo-a"]
+    [found] = announced(result)
+    assert (found.reason, found.type) == ("FoundActiveCluster", "Warning")
+    assert found.message == ("The serve Service did not say which cluster takes traffic; demo-a was found to be it")
+
+
+def test_traffic_does_not_move_to_a_service_of_somebody_else() -> None:
+    assert in_words(plan(world(FIRST, cluster(), active=cluster(), owner="somebody"))) == []
+
+
+def test_a_head_service_of_somebody_else_is_left_alone() -> None:
+    observed = world(FIRST, SERVING, active=SERVING, selects="elsewhere")
+    assert observed.head_service is not None
+    meta = replace(observed.head_service.meta, owner="somebody")
+    theirs = replace(observed.head_service, meta=meta, spec={})
+    assert in_words(plan(replace(observed, head_service=theirs))) == ["point demo-serve-svc at demo-a"]
+
+
+def test_a_service_that_cannot_become_what_it_should_be_is_made_anew() -> None:
+    observed = world(FIRST, SERVING, active=SERVING)
+    result = plan(replace(observed, serve_service=headless(observed.serve_service)))
+    assert in_words(result) == ["delete demo-serve-svc"]
+    words = "demo-serve-svc cannot change in place whether it has an address"
+    assert announced(result) == [Announcement("RecreatingService", words)]
+
+
+def test_the_label_of_each_head_follows_its_proxy() -> None:
+    headless_active = cluster(routed=600, pods=(pod(),))
+    new = cluster("demo-b", NEW_IMAGE, pods=(head("demo-b"),), proxy=True, serve=ServeStatus.parse({}))
+    result = plan(world(NEW_IMAGE, headless_active, new, active=headless_active, revisions=UPGRADING), NEW_IMAGE)
+    noted = {a.name: a.labels for step in result.steps for a in step if isinstance(a, Annotate) and a.labels}
+    assert noted == {"demo-b-head": {labels.SERVE: "true"}}
+    silent = plan(world(FIRST, cluster(routed=600, proxy=False), active=SERVING))
+    assert [a.labels for step in silent.steps for a in step] == [{labels.SERVE: "false"}]
