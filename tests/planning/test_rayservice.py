@@ -218,6 +218,17 @@ def test_a_head_that_is_to_take_no_traffic_takes_none() -> None:
     assert words(world(excluded, SERVING, active=SERVING), excluded) == ["note serve on demo-a-head"]
 
 
+@pytest.mark.parametrize("workers", [(), (pod("demo-a-worker", ready=False),)], ids=["none", "not ready"])
+def test_a_head_that_is_to_take_no_traffic_takes_it_until_a_worker_does(workers: tuple[Any, ...]) -> None:
+    excluded = aim_at(service_spec(excludeHeadPodFromServeSvc=True))
+    alone = cluster(routed=600, pods=(head(serve="true"), *workers))
+    assert words(world(excluded, alone, active=alone), excluded) == []
+    never_in = cluster("demo-b", excluded, pods=(head(), *workers), proxy=True)
+    assert "note serve on demo-a-head" not in words(world(excluded, never_in), excluded)
+    silent = cluster(routed=600, pods=(head(serve="true"), *workers), proxy=False)
+    assert words(world(excluded, silent, active=silent), excluded) == ["note serve on demo-a-head"]
+
+
 def test_a_suspension_gives_up_pods_then_clusters_and_is_over_when_all_are_gone() -> None:
     goal = aim_at(service_spec(suspend=True))
     begun = plan(world(goal, SERVING, active=SERVING), goal)

@@ -45,14 +45,19 @@ def steps(course: Course) -> Iterator[Step]:
 
 
 def label_heads(course: Course) -> Iterator[AnyAction]:
-    """The head takes traffic while its proxy answers; its readiness alone does not tell, unlike a worker's."""
+    """The head takes traffic while its proxy answers; its readiness alone does not tell, unlike a worker's.
+
+    One that is to be left out goes only when a worker serves, because until then it is all that does.
+    """
     for cluster in course.roles.watched:
         head = cluster.head
         if head is None:
             continue
         is_in = head.meta.labels.get(labels.SERVE) == "true"
         answers = is_in if cluster.head_proxy_answers is None else cluster.head_proxy_answers
-        belongs = answers and not course.goal.spec.exclude_head_pod_from_serve_svc
+        is_excluded = course.goal.spec.exclude_head_pod_from_serve_svc
+        is_alone = is_in and not any(pod.serving for pod in cluster.pods if pod is not head)
+        belongs = answers and (is_alone or not is_excluded)
         if belongs != is_in:
             yield Annotate(
                 kind=Kind.POD,
