@@ -13,6 +13,7 @@ from rayserve_operator.planning.service.planner import plan_service
 from rayserve_operator.render import labels
 
 from ..builders import (
+    APP,
     NOW,
     ago,
     aim_at,
@@ -232,6 +233,13 @@ def test_two_pods_must_take_traffic_where_two_do_now_if_there_can_be_two() -> No
     old = cluster("demo-a", OLD, routed=600, serve=report(SCALED, 1))
     assert stage(plan(old, one)) == ("MatchingCapacity", "cluster demo-b: 1 of 2 pods take traffic")
     assert "point demo-serve-svc at demo-b" in in_words(plan(old, two))
+
+
+def test_where_only_the_head_has_a_proxy_its_pod_is_enough() -> None:
+    aim = aim_at(service_spec(cluster_config(image="ray:2"), app=f"{{proxy_location: HeadOnly, {APP}}}"))
+    pods = (head("demo-b", serve="true"), pod("demo-b-worker", "demo-b", serve="false"))
+    old = cluster("demo-a", OLD, routed=600)
+    assert "point demo-serve-svc at demo-b" in in_words(plan(old, cluster("demo-b", aim, pods=pods), aim))
 
 
 @pytest.mark.parametrize(

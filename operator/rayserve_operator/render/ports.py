@@ -60,16 +60,20 @@ class ServeFacts:
     https: bool = False
     on_workers: bool = True
     """Whether workers with replicas run a proxy of their own."""
+    on_head_alone: bool = False
+    """Whether the head's is the only one. Where there is none at all, no traffic comes from outside either."""
 
     @classmethod
     def of(cls, cluster: RayCluster) -> Self:
         """The facts for a cluster; Ray's defaults for what is not noted."""
         options = json.loads(cluster.meta.annotations.get(labels.SERVE_OPTIONS, "{}"))
         http = options.get("http_options") or {}
+        location = options.get("proxy_location") or "EveryNode"
         return cls(
             port=int(http.get("port") or _DEFAULT[SERVE]),
             https=bool(http.get("ssl_certfile")),
-            on_workers=options.get("proxy_location", "EveryNode") == "EveryNode",
+            on_workers=location == "EveryNode",
+            on_head_alone=location == "HeadOnly",
         )
 
 

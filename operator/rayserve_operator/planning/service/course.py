@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from rayserve_operator.model.durations import parse_duration
-from rayserve_operator.model.objects import Meta
+from rayserve_operator.model.objects import Meta, RayCluster
 from rayserve_operator.model.scale import desired_pods
 from rayserve_operator.model.serve import ServeConfig
 from rayserve_operator.planning.observed import Failure, ObservedCluster, ObservedService, RevisionView
@@ -15,6 +15,7 @@ from rayserve_operator.planning.service import capacity, gate, notes
 from rayserve_operator.planning.service.goal import Goal
 from rayserve_operator.planning.service.roles import Roles, assign_roles, given_up, revision_of
 from rayserve_operator.render import labels
+from rayserve_operator.render.ports import ServeFacts
 
 _SPARE_ENDPOINTS = 2
 """Pods that take traffic, above which a new cluster is not asked for more: the loss of one is survived."""
@@ -115,10 +116,15 @@ class Course:
             return None
         if self.is_warm_up_over and not self.goal.spec.needs_parity:
             return gate.Newcomer(endpoints=1, must_match=False)
-        cluster = pending.cluster
-        workers = sum(desired_pods(cluster, group) for group in cluster.spec.worker_group_specs)
-        possible = workers + (0 if self.goal.spec.exclude_head_pod_from_serve_svc else 1)
+        possible = _possible_workers(pending.cluster) + (0 if self.goal.spec.exclude_head_pod_from_serve_svc else 1)
         return gate.Newcomer(endpoints=max(1, min(_SPARE_ENDPOINTS, active.serving_pods, possible)))
+
+
+def _possible_workers(cluster: RayCluster) -> int:
+    """Workers that may take traffic."""
+    if ServeFacts.of(cluster).on_head_alone:
+        return 0
+    return sum(desired_pods(cluster, group) for group in cluster.spec.worker_group_specs)
 
 
 def first_start_timeout(meta: Meta) -> timedelta | None:
