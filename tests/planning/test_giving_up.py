@@ -225,6 +225,15 @@ def test_a_config_that_is_known_to_run_is_repaired_for_ever_and_ever_more_slowly
         assert in_words(result) == expected, (times, sent)
 
 
+@pytest.mark.parametrize("goal", [IMAGE, EDIT], ids=["of a new cluster", "in place"])
+def test_so_it_is_after_a_rollout_was_given_up(goal: Aim) -> None:
+    again = ["note serve-tries on demo-a", "submit app:x to demo-a"]
+    broken = cluster(routed=600, serve=answer(status="DEPLOY_FAILED", sent=301), notes=tries(FIRST, 3))
+    assert in_words(edit(broken, goal, failed="DeployFailed")) == again
+    refused = cluster(routed=600, serve=answer(OTHER_APP), notes=tries(FIRST, 3, "no"))
+    assert in_words(edit(refused, goal, failed="DeployFailed")) == ["submit app:x to demo-a"]
+
+
 def test_when_all_runs_that_is_written_down_once() -> None:
     noted = {labels.REVISION: EDIT.goal.revision, **tries(EDIT, 1)}
     proven = cluster(routed=600, serve=answer(OTHER_APP), notes=noted)

@@ -74,8 +74,7 @@ def _submit(course: Course, cluster: ObservedCluster) -> Iterator[AnyAction]:
     config, head, report = course.config_of(cluster), cluster.head, cluster.serve
     if config is None or head is None or head.ip is None or not isinstance(report, ServeStatus):
         return
-    tries = tries_of(cluster, config)
-    is_final = cluster is course.roles.candidate and (course.may_be_given_up or course.failure is not None)
+    tries, is_final = tries_of(cluster, config), _may_be_final(course, cluster)
     if gate.in_sync(cluster, config):
         failed = _failed_applications(cluster, config)
         if not failed:
@@ -96,6 +95,14 @@ def _submit(course: Course, cluster: ObservedCluster) -> Iterator[AnyAction]:
         failed_before=tries.failed if tries.failed < TRIES else None,
         announce=Announcement("UpdatedServeApplications", _what_changes(cluster, config, report)),
     )
+
+
+def _may_be_final(course: Course, cluster: ObservedCluster) -> bool:
+    """Whether a config that fails is given up, or was, and not what is known to run and is repaired for ever."""
+    if cluster is not course.roles.candidate:
+        return False
+    is_what_failed = cluster.cluster.meta.annotations.get(labels.REVISION) == course.goal.revision
+    return course.may_be_given_up or (course.failure is not None and is_what_failed)
 
 
 def _with_the_last(tries: Tries, failed: dict[str, ApplicationState]) -> Tries:
