@@ -207,6 +207,14 @@ def test_or_the_rollout_is_given_up_where_the_user_says_so() -> None:
     assert json.loads(step[0].annotations[labels.FAILED])["reason"] == "WarmUpTimeout"
 
 
+def test_a_new_cluster_that_is_given_another_config_has_all_its_time_to_match_again() -> None:
+    text = SCALED.replace("app:x", "app:y")
+    aim, over = goal(text=text), {**NOTED, labels.WARM_SINCE: ago(300)}
+    assert in_words(plan(serving(), pending(1, notes=over), aim))[0] == "note revision, not warm-since on demo-b"
+    runs = in_words(plan(serving(), pending(1, text=text, notes=over), aim))
+    assert runs == ["note revision, warm-since on demo-b"]
+
+
 def test_floors_stay_until_the_old_cluster_has_gone() -> None:
     new = cluster("demo-b", NEW, routed=60, notes=NOTED, serve=report(on_floors(SCALED, ON_THREE), 3))
     leaving = cluster("demo-a", OLD, routed=600, retired=50, ongoing=1)

@@ -142,6 +142,14 @@ def test_a_config_that_ray_refuses_is_given_up_after_three_refusals_with_rays_wo
     assert given_up(upgrade(thrice)) == ("DeployFailed", "env_vars: not a string")
 
 
+@pytest.mark.parametrize("failed", [2, 3])
+def test_what_becomes_the_goal_again_is_tried_as_often_as_at_first(failed: int) -> None:
+    rolled_back = cluster(routed=600, notes=tries(EDIT, failed, "refused"))
+    revisions = (revision(FIRST), revision(EDIT, 2, failed="DeployFailed"), revision(IMAGE, 3))
+    raised, noted, *_ = in_words(plan(world(EDIT, rolled_back, active=rolled_back, revisions=revisions), EDIT))
+    assert (raised.split(":")[0], noted) == (f"patch {EDIT.goal.revision}", "note revision, not serve-tries on demo-a")
+
+
 def test_once_given_up_the_new_cluster_goes_and_the_old_one_is_not_touched() -> None:
     result = upgrade(cluster("demo-b", IMAGE), failed="ImageError")
     assert in_words(result) == [

@@ -76,6 +76,10 @@ class Course:
         """Whether the goal should have been reached by now."""
         return self.deadline is not None and self.now >= self.deadline
 
+    def is_given_the_goal(self, cluster: ObservedCluster) -> bool:
+        """Whether it is noted on the cluster that it serves the goal. Until then its notes are of another one."""
+        return cluster.cluster.meta.annotations.get(labels.REVISION) == self.goal.revision
+
     def config_of(self, cluster: ObservedCluster) -> ServeConfig | None:
         """The Serve config that the cluster is to run; None where none is known."""
         is_aimed_at = cluster is self.roles.candidate and self.failure is None
@@ -100,7 +104,8 @@ class Course:
     def warm_up_ends(self) -> datetime | None:
         """When a new cluster that works is no longer waited for to match the old one; None while it does not work."""
         pending = self.roles.pending
-        since = None if pending is None else notes.time_of(pending.cluster.meta, labels.WARM_SINCE)
+        is_noted = pending is not None and self.is_given_the_goal(pending)
+        since = notes.time_of(pending.cluster.meta, labels.WARM_SINCE) if pending is not None and is_noted else None
         return None if since is None else since + timedelta(seconds=self.goal.spec.warm_up_timeout)
 
     @property

@@ -77,7 +77,7 @@ def recheck(course: Course) -> timedelta | None:
 def _failures(course: Course, verdict: gate.Verdict) -> Iterator[Failure]:
     candidate, pending = course.roles.candidate, course.roles.pending
     config = None if candidate is None else course.config_of(candidate)
-    if candidate is not None and config is not None:
+    if candidate is not None and config is not None and course.is_given_the_goal(candidate):
         words = submission.exhausted(candidate, config)
         if words is not None:
             yield Failure(Reason.DEPLOY_FAILED, words)

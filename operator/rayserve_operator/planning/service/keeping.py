@@ -19,6 +19,8 @@ from rayserve_operator.render import clusters, labels, names, revisions
 Step = tuple[AnyAction, ...]
 _OF_A_DRAIN = (labels.RETIRED_AT, labels.QUIET_AT, labels.WARM_SINCE)
 """Notes that are untrue of a cluster that is taken up again."""
+_OF_A_GOAL = (labels.SERVE_TRIES, labels.WARM_SINCE)
+"""Notes that are untrue of a cluster that is given another goal."""
 
 
 def keep_revision(course: Course) -> Iterator[AnyAction]:
@@ -95,6 +97,8 @@ def _notes_of_candidate(course: Course, candidate: ObservedCluster) -> dict[str,
     said = course.observed.service.meta.annotations
     wanted: dict[str, str | None] = {labels.REVISION: _revision_of(course, candidate), **_notes_of_return(candidate)}
     wanted |= {key: said.get(key) for key in labels.OF_USERS}
+    if course.failure is None and not course.is_given_the_goal(candidate):
+        wanted |= dict.fromkeys(_OF_A_GOAL)
     if candidate is course.roles.pending:
         if course.verdict is not None and course.verdict.stage is gate.Stage.MATCHING and course.warm_up_ends is None:
             wanted[labels.WARM_SINCE] = course.now.isoformat()

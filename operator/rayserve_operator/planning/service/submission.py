@@ -101,8 +101,7 @@ def _may_be_final(course: Course, cluster: ObservedCluster) -> bool:
     """Whether a config that fails is given up, or was, and not what is known to run and is repaired for ever."""
     if cluster is not course.roles.candidate:
         return False
-    is_what_failed = cluster.cluster.meta.annotations.get(labels.REVISION) == course.goal.revision
-    return course.may_be_given_up or (course.failure is not None and is_what_failed)
+    return course.may_be_given_up or (course.failure is not None and course.is_given_the_goal(cluster))
 
 
 def _with_the_last(tries: Tries, failed: dict[str, ApplicationState]) -> Tries:
