@@ -249,3 +249,14 @@ def test_a_suspension_that_was_called_off_is_written_down_as_over_before_anythin
     over = plan(world(FIRST, status=begun.status), FIRST)
     assert (in_words(over), over.recheck_after) == ([], timedelta())
     assert words(world(FIRST, status=over.status), FIRST)[0].startswith("make RayCluster demo-")
+
+
+@pytest.mark.parametrize("pods", [(), (head(phase="Pending"),), (head(ended=True, started=False),)])
+def test_applications_without_a_head_are_not_called_well_because_they_were(pods: tuple[Any, ...]) -> None:
+    well = plan(world(FIRST, SERVING, active=SERVING), FIRST).status
+    headless = cluster(routed=600, pods=(*pods, pod("demo-a-worker")), serve=Silence("not asked"))
+    status = plan(world(FIRST, headless, active=headless, status=well), FIRST).status
+    [before], [after] = (
+        [(c.status, c.reason) for c in found.conditions if c.type == "ApplicationsHealthy"] for found in (well, status)
+    )
+    assert (before, after) == (("True", "AllApplicationsRunning"), ("Unknown", "RayDoesNotAnswer"))

@@ -236,7 +236,10 @@ def _healthy(course: Course) -> Fact | None:
         return None
     if not isinstance(active.serve, ServeStatus):
         silence = active.serve
-        if silence.since is None or course.now - silence.since < SILENCE_TOLERATED:
+        if silence.since is None:
+            words = f"{active.name} has no head that could be asked"
+            return Fact(ServiceCondition.APPLICATIONS_HEALTHY, None, "RayDoesNotAnswer", words)
+        if course.now - silence.since < SILENCE_TOLERATED:
             return _unchanged(ServiceCondition.APPLICATIONS_HEALTHY, course.observed.service.status.conditions)
         return Fact(ServiceCondition.APPLICATIONS_HEALTHY, None, "RayDoesNotAnswer", silence.reason)
     config = course.config_of(active)
