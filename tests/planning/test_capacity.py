@@ -77,6 +77,12 @@ def test_a_floor_is_what_runs_now_within_the_configs_own_bounds(
     assert needed == ({"app": {"D": floor}} if floor else {})
 
 
+def test_auto_has_no_bound_of_one() -> None:
+    text = app(target_ongoing_requests=3).replace('"D"', '"D", "num_replicas": "auto"')
+    assert capacity.floors_needed(parse_serve_config(text), report(text, 3), {}) == ON_THREE
+    assert '"min_replicas": 3, "initial_replicas": 3' in on_floors(text, ON_THREE)
+
+
 def test_a_floor_raises_two_numbers_and_nothing_else() -> None:
     assert on_floors(SCALED, ON_THREE) == app(min_replicas=3, max_replicas=5, initial_replicas=3)
     assert on_floors(SCALED, {}) == SCALED

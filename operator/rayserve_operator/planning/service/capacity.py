@@ -24,7 +24,7 @@ Floors: TypeAlias = Mapping[str, Mapping[str, int]]
 """Replicas by application and deployment. 0 only leaves initial_replicas out."""
 
 _MOST_OF_AUTO = 100
-"""What Ray makes of `max_replicas: auto`."""
+"""What Ray makes of `max_replicas: auto`, and of `num_replicas: auto` where nothing else is said."""
 
 
 def floors_of(observed: ObservedCluster) -> Floors:
@@ -140,12 +140,14 @@ def _autoscaled(config: ServeConfig) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def _scaled_by_config(config: ServeConfig) -> Iterator[tuple[str, str, tuple[int, int]]]:
     for app, deployment in _autoscaled(config):
-        yield app, deployment["name"], _bounds(deployment["autoscaling_config"])
+        yield app, deployment["name"], _bounds(deployment)
 
 
-def _bounds(scaling: Mapping[str, Any]) -> tuple[int, int]:
+def _bounds(deployment: Mapping[str, Any]) -> tuple[int, int]:
     """Replicas that Serve starts with, and has at most, by Ray's own defaults."""
-    most = _MOST_OF_AUTO if scaling.get("max_replicas") == "auto" else _number(scaling.get("max_replicas"), 1)
+    scaling = deployment["autoscaling_config"]
+    unsaid = _MOST_OF_AUTO if deployment.get("num_replicas") == "auto" else 1
+    most = _MOST_OF_AUTO if scaling.get("max_replicas") == "auto" else _number(scaling.get("max_replicas"), unsaid)
     return max(_least(scaling), _number(scaling.get("initial_replicas"), 0)), most
 
 
@@ -157,7 +159,7 @@ def _on_floor(deployment: Mapping[str, Any], floor: int | None) -> Mapping[str, 
     scaling = deployment.get("autoscaling_config")
     if floor is None or not isinstance(scaling, dict):
         return deployment
-    floor = min(floor, _bounds(scaling)[1])
+    floor = min(floor, _bounds(deployment)[1])
     if 0 < floor < _least(scaling):
         return deployment
     kept = {key: value for key, value in scaling.items() if key != "initial_replicas"}
