@@ -1,6 +1,7 @@
 """How a new cluster comes to the capacity of the old one before traffic goes to it."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -81,6 +82,25 @@ def test_auto_has_no_bound_of_one() -> None:
     text = app(target_ongoing_requests=3).replace('"D"', '"D", "num_replicas": "auto"')
     assert capacity.floors_needed(parse_serve_config(text), report(text, 3), {}) == ON_THREE
     assert '"min_replicas": 3, "initial_replicas": 3' in on_floors(text, ON_THREE)
+
+
+def at_half(text: str, running: int) -> tuple[str, Any]:
+    """The config at half its capacity, and what a Ray says that runs so many replicas by it."""
+    told = report(text, running)
+    return json.dumps(json.loads(text) | {"target_capacity": 50}), replace(
+        told, deployed=replace(told.deployed, target_capacity=50)
+    )
+
+
+def test_a_floor_is_a_number_of_the_config_of_which_serve_makes_its_share() -> None:
+    text, told = at_half(SCALED, 2)
+    assert capacity.floors_needed(parse_serve_config(text), told, {}) == {"app": {"D": 4}}
+    assert capacity.floors_needed(parse_serve_config(text), at_half(SCALED, 4)[1], {}) == {"app": {"D": 5}}
+    assert capacity.floors_reached(parse_serve_config(text), told, {"app": {"D": 5}}) == {"app": {"D": 4}}
+    assert capacity.shortfall(told, {"app": {"D": 4}}) == []
+    assert "2 of the 3 replicas" in capacity.shortfall(told, {"app": {"D": 5}})[0]
+    nothing = json.dumps(json.loads(SCALED) | {"target_capacity": 0})
+    assert capacity.floors_needed(parse_serve_config(nothing), told, {}) == {"app": {"D": 2}}
 
 
 def test_a_floor_raises_two_numbers_and_nothing_else() -> None:

@@ -10,6 +10,7 @@ initial_replicas: to Serve, that number in a changed config is an order to have 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
@@ -50,7 +51,7 @@ def floors_needed(config: ServeConfig, serving: ServeStatus, noted: Floors) -> F
     """The floors at which a new cluster starts with what the serving one has; those noted already are never lowered."""
     needed: dict[str, dict[str, int]] = {}
     for app, deployment, bounds in _scaled_by_config(config):
-        live = _running(serving.applications.get(app), deployment)
+        live = _in_full(_running(serving.applications.get(app), deployment), config.document.get("target_capacity"))
         floor = min(max(live, noted.get(app, {}).get(deployment, 0)), bounds[1])
         if floor > bounds[0]:
             needed.setdefault(app, {})[deployment] = floor
@@ -66,7 +67,7 @@ def floors_reached(config: ServeConfig, report: ServeStatus, floors: Floors) -> 
     for app, deployment in _autoscaled(config):
         name = deployment["name"]
         if name in floors.get(app, {}):
-            running = _running(report.applications.get(app), name)
+            running = _in_full(_running(report.applications.get(app), name), report.deployed.target_capacity)
             lowest = _least(deployment["autoscaling_config"])
             reached.setdefault(app, {})[name] = max(min(floors[app][name], running), lowest)
     return reached
@@ -85,10 +86,11 @@ def floors_lifted(config: ServeConfig, floors: Floors) -> Floors:
 def shortfall(report: ServeStatus, floors: Floors) -> list[str]:
     """What is missing to the floors, in words."""
     return [
-        f"deployment {deployment} has {running} of the {floor} replicas that the serving cluster has"
+        f"deployment {deployment} has {running} of the {wanted} replicas that the serving cluster has"
         for app, deployments in floors.items()
         for deployment, floor in deployments.items()
-        if (running := _running(report.applications.get(app), deployment)) < floor
+        if (running := _running(report.applications.get(app), deployment))
+        < (wanted := _in_part(floor, report.deployed.target_capacity))
     ]
 
 
@@ -170,6 +172,24 @@ def _on_floor(deployment: Mapping[str, Any], floor: int | None) -> Mapping[str, 
 def _running(state: ApplicationState | None, deployment: str) -> int:
     found = None if state is None else state.deployments.get(deployment)
     return 0 if found is None else found.running
+
+
+def _in_full(replicas: int, target_capacity: Any) -> int:
+    """The number in a config of which Serve makes so many replicas, at this percentage of them."""
+    percent = _percent(target_capacity)
+    return replicas if percent <= 0 else math.ceil(replicas * 100 / percent)
+
+
+def _in_part(replicas: int, target_capacity: Any) -> int:
+    """The replicas that Serve makes of a number in a config, at this percentage of them."""
+    return math.floor(replicas * _percent(target_capacity) / 100 + 0.5)
+
+
+def _percent(target_capacity: Any) -> float:
+    try:
+        return float(100 if target_capacity is None else target_capacity)
+    except (TypeError, ValueError):
+        return 100
 
 
 def _number(value: Any, default: int) -> int:
