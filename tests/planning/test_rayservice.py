@@ -260,3 +260,24 @@ def test_applications_without_a_head_are_not_called_well_because_they_were(pods:
         [(c.status, c.reason) for c in found.conditions if c.type == "ApplicationsHealthy"] for found in (well, status)
     )
     assert (before, after) == (("True", "AllApplicationsRunning"), ("Unknown", "RayDoesNotAnswer"))
+
+
+def held(**fields: Any) -> Any:
+    return aim_at(
+        service_spec(cluster_config(group(image="ray:2", minReplicas=1), image="ray:2", **fields),
+                     upgradeStrategy={"type": "None"})
+    )  # fmt: skip
+
+
+def test_what_works_in_place_is_done_beside_what_is_held_back() -> None:
+    result = plan(world(held(), SERVING, active=SERVING, revisions=(revision(FIRST), revision(held(), 2))), held())
+    assert "patch demo-a: /spec/workerGroupSpecs/0/minReplicas" in in_words(result)
+    [told] = [c for c in result.status.conditions if c.type == "Reconciling"]
+    assert (told.status, told.reason) == ("False", "Current")
+    assert "upgradeStrategy.type None holds back the change of rayClusterConfig.headGroupSpec" in told.message
+
+
+def test_but_not_the_numbers_of_another_owner() -> None:
+    autoscaled = held(enableInTreeAutoscaling=True)
+    observed = world(autoscaled, SERVING, active=SERVING, revisions=(revision(FIRST), revision(autoscaled, 2)))
+    assert [said for said in words(observed, autoscaled) if said.startswith("patch demo-a")] == []

@@ -75,7 +75,7 @@ def keep_clusters(course: Course, *, spec_is_valid: bool) -> Iterator[AnyAction]
         yield from _annotate(candidate, _notes_of_candidate(course, candidate))
         diff = compare(candidate.cluster.spec, course.goal.spec.ray_cluster_config)
         # A stored revision holds the scaling of its first day; what the cluster has now is newer.
-        if diff.operations and not diff.rebuild and spec_is_valid:
+        if diff.operations and spec_is_valid and (not diff.rebuild or _holds_the_rest(course, candidate)):
             changed = f"Changed {', '.join(diff.edited)} of {candidate.name} in place"
             yield Patch(
                 kind=Kind.RAY_CLUSTER,
@@ -155,6 +155,15 @@ def _notes_of_floors(cluster: ObservedCluster, floors: Floors) -> dict[str, str 
     if floors == capacity.floors_of(cluster):
         return {}
     return {labels.FLOORS: notes.written(floors) if floors else None}
+
+
+def _holds_the_rest(course: Course, candidate: ObservedCluster) -> bool:
+    """Whether what works in place is done beside what would take a new cluster.
+
+    Whoever turns the autoscaling on or off means other owners of the numbers, and the cluster still has the old ones.
+    """
+    config = course.goal.spec.ray_cluster_config
+    return course.goal.spec.holds_cluster and candidate.cluster.spec.autoscaling == config.autoscaling
 
 
 def _attempt(course: Course) -> int:

@@ -103,8 +103,7 @@ def needs_new_cluster(observed: ObservedCluster, goal: Goal) -> tuple[str, ...]:
 
 
 def _candidate(observed: ObservedService, goal: Goal, active: ObservedCluster | None) -> ObservedCluster | None:
-    strategy = goal.spec.upgrade_strategy
-    if active is not None and strategy is not None and strategy.type == "None":
+    if active is not None and goal.spec.holds_cluster:
         return active
     if active is not None and given_up(observed, goal) is not None:
         return active

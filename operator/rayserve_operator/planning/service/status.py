@@ -22,8 +22,9 @@ from rayserve_operator.planning.observed import ObservedCluster, ObservedService
 from rayserve_operator.planning.service import draining, gate, giving_up
 from rayserve_operator.planning.service.course import Course, first_start_timeout
 from rayserve_operator.planning.service.goal import Aim
-from rayserve_operator.planning.service.roles import Roles, is_conflict
+from rayserve_operator.planning.service.roles import Roles, is_conflict, needs_new_cluster
 from rayserve_operator.planning.suspension import Phase
+from rayserve_operator.planning.words import few
 from rayserve_operator.render import labels
 
 SILENCE_TOLERATED = timedelta(seconds=15)
@@ -224,9 +225,16 @@ def _reconciling(course: Course, stalled: Fact | None) -> Fact:
         words = "a cluster is being created" if is_new else "it is not known what the cluster should run"
         return Fact(ServiceCondition.RECONCILING, is_new, gate.Stage.PROVISIONING if is_new else "Current", words)
     done = course.is_fit and course.roles.pending is None
-    draining_words = draining.progress(course) if done else ""
-    words = f"{course.verdict.message}; {draining_words}" if draining_words else course.verdict.message
+    further = (draining.progress(course), _held_back(course)) if done else ()
+    words = "; ".join([course.verdict.message, *filter(None, further)])
     return Fact(ServiceCondition.RECONCILING, not done, "Current" if done else course.verdict.stage, words)
+
+
+def _held_back(course: Course) -> str:
+    """What of the spec is not so, because the user wants no new cluster."""
+    active = course.roles.active
+    paths = needs_new_cluster(active, course.goal) if active is not None and course.goal.spec.holds_cluster else ()
+    return f"upgradeStrategy.type None holds back the change of {few(paths)}" if paths else ""
 
 
 def _healthy(course: Course) -> Fact | None:
