@@ -8,6 +8,7 @@ import pytest
 from rayserve_operator.planning.observed import Silence
 from rayserve_operator.planning.service.goal import Aim
 from rayserve_operator.planning.service.planner import RESTING, plan_service
+from rayserve_operator.planning.service.status import blamed
 from rayserve_operator.render import labels
 
 from ..builders import (
@@ -96,6 +97,26 @@ def test_a_new_cluster_is_given_up_at_its_deadline_with_what_it_waits_for() -> N
     assert reason == "ProgressDeadlineExceeded"
     assert "1800 s" in message
     assert "fits no node: 0/1 nodes" in message
+
+
+@pytest.mark.parametrize(
+    ("words", "started", "expected"),
+    [
+        ("exceeded quota: rayclusters", 1800, "ProgressDeadlineExceeded"),
+        ("exceeded quota: rayclusters", 1799, None),
+        (None, 1800, None),
+    ],
+    ids=["overdue", "not yet", "not made for another reason"],
+)
+def test_so_is_a_rollout_for_which_no_cluster_may_be_made(
+    words: str | None, started: float, expected: str | None
+) -> None:
+    revisions = (revision(FIRST), revision(IMAGE, 2, started=started))
+    resting = plan(world(FIRST, SERVING, active=SERVING), FIRST).status
+    status = blamed(resting, words, NOW) if words else resting
+    found = given_up(plan(world(IMAGE, SERVING, active=SERVING, revisions=revisions, status=status), IMAGE))
+    assert (found and found[0]) == expected
+    assert found is None or "exceeded quota: rayclusters" in found[1]
 
 
 def test_a_deadline_of_the_users_own_counts_and_is_awaited() -> None:

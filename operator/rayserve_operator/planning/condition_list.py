@@ -18,6 +18,9 @@ DatedStatus = TypeVar("DatedStatus", RayServiceStatus, RayClusterStatus)
 UNSUPPORTED = "UnsupportedFields"
 """Reason of a spec that is valid, though not all of it has an effect."""
 
+REFUSED = "ActionRefused"
+"""Reason of what stands still because the API server or Ray refuses the next action."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fact:

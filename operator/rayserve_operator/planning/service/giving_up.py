@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from rayserve_operator.planning.actions import Annotate, AnyAction, Kind
 from rayserve_operator.planning.cluster.troubles import trouble_of
+from rayserve_operator.planning.condition_list import REFUSED
 from rayserve_operator.planning.observed import ContainerView, Failure, PodView, age
 from rayserve_operator.planning.service import gate, notes, submission
 from rayserve_operator.planning.service.course import Course
@@ -45,10 +46,12 @@ _IMAGE_ERRORS = frozenset(
 
 def failure(course: Course) -> Failure | None:
     """Why the goal is to be given up now; None while there is hope."""
-    candidate, verdict = course.roles.candidate, course.verdict
-    if candidate is None or verdict is None or not course.may_be_given_up or course.is_fit:
+    verdict = course.verdict
+    if not course.may_be_given_up or course.is_fit:
         return None
-    return next(_failures(course, verdict), None)
+    if course.roles.candidate is None:
+        return next(_refusals(course), None)
+    return None if verdict is None else next(_failures(course, verdict), None)
 
 
 def steps(course: Course, found: Failure) -> Iterator[tuple[AnyAction, ...]]:
@@ -72,6 +75,14 @@ def recheck(course: Course) -> timedelta | None:
             if _image_error(pod) is not None
         ]
     return min((wait for wait in waits if wait > timedelta()), default=None)
+
+
+def _refusals(course: Course) -> Iterator[Failure]:
+    """Where the API server takes no new cluster, only the status of the pass before tells."""
+    for condition in course.observed.service.status.conditions:
+        if course.is_overdue and condition.reason == REFUSED:
+            seconds = course.goal.spec.progress_deadline
+            yield Failure(Reason.DEADLINE_EXCEEDED, f"no cluster was made in {seconds} s: {condition.message}")
 
 
 def _failures(course: Course, verdict: gate.Verdict) -> Iterator[Failure]:

@@ -17,7 +17,7 @@ from rayserve_operator.model.rayservice import (
 from rayserve_operator.model.serve import ServeStatus
 from rayserve_operator.model.unsupported import unsupported_in_service
 from rayserve_operator.planning.actions import Announcement
-from rayserve_operator.planning.condition_list import UNSUPPORTED, Fact, acceptance, carried, dated, replaced
+from rayserve_operator.planning.condition_list import REFUSED, UNSUPPORTED, Fact, acceptance, carried, dated, replaced
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService
 from rayserve_operator.planning.service import draining, gate, giving_up
 from rayserve_operator.planning.service.course import Course, first_start_timeout
@@ -116,7 +116,7 @@ def refuse(meta: Meta, before: RayServiceStatus, problems: tuple[Problem, ...], 
 
 def blamed(status: RayServiceStatus, words: str, now: datetime) -> RayServiceStatus:
     """The status, saying that what is to happen next was refused, and why."""
-    fact = Fact(ServiceCondition.RECONCILING, True, "ActionRefused", words)
+    fact = Fact(ServiceCondition.RECONCILING, True, REFUSED, words)
     generation = status.observed_generation or 0
     return status.model_copy(update={"conditions": replaced(status.conditions, fact, generation, now)})
 
