@@ -19,6 +19,9 @@ from rayserve_operator.model.validation import validate_service
 from rayserve_operator.planning.changes import cluster_part
 from rayserve_operator.render import names
 
+_REVISED = frozenset({"rayClusterConfig", "serveConfigV2"})
+"""What of a spec its revision stands for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Goal:
@@ -61,6 +64,26 @@ class Goal:
             return cls.of(meta, RayServiceSpec.model_validate(spec))
         except ValidationError as error:
             raise InvalidSpec(parse_problems(error)) from error
+
+    @classmethod
+    def last_valid(cls, meta: Meta, stored: Mapping[str, Any], spec: Mapping[str, Any]) -> Self:
+        """The goal of a stored revision, beside a spec that is not valid as a whole.
+
+        A revision holds a spec of the day on which it was first the goal. What is no part of what it stands for, such
+        as `suspend`, may have changed since, and is taken as it is now wherever that is valid by itself.
+
+        Raises:
+            InvalidSpec: if the revision itself is not valid any more.
+        """
+        revised = {key: value for key, value in stored.items() if key in _REVISED}
+        beside = {key: value for key, value in stored.items() if key in spec and key not in _REVISED}
+        for key in spec.keys() - _REVISED:
+            try:
+                cls.parse(meta, {**revised, key: spec[key]})
+            except InvalidSpec:
+                continue
+            beside[key] = spec[key]
+        return cls.parse(meta, {**revised, **beside})
 
     @property
     def data(self) -> dict[str, Any]:
