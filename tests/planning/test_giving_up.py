@@ -119,6 +119,49 @@ def test_so_is_a_rollout_for_which_no_cluster_may_be_made(
     assert found is None or "exceeded quota: rayclusters" in found[1]
 
 
+def kept_in(image: str = "ray:1", **options: Any) -> Aim:
+    return aim_at(service_spec(cluster_config(image=image, gcsFaultToleranceOptions=options)))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "shared"),
+    [
+        ({"externalStorageNamespace": "mine"}, {"externalStorageNamespace": "mine"}, True),
+        ({"externalStorageNamespace": "mine"}, {"externalStorageNamespace": "other"}, False),
+        ({}, {}, False),
+        (
+            {"redisAddress": "a:1", "externalStorageNamespace": "mine"},
+            {"redisAddress": "b:1", "externalStorageNamespace": "mine"},
+            False,
+        ),
+        (
+            {"backend": "rocksdb", "storage": {"claimName": "c"}},
+            {"backend": "rocksdb", "storage": {"claimName": "c"}},
+            True,
+        ),
+        ({"backend": "rocksdb"}, {"backend": "rocksdb"}, False),
+    ],
+)
+def test_no_cluster_is_made_that_would_take_the_state_of_the_one_that_serves(
+    before: dict[str, Any], after: dict[str, Any], shared: bool
+) -> None:
+    old, new = kept_in(**before), kept_in("ray:2", **after)
+    serving = cluster("demo-a", old, routed=600)
+    result = plan(world(new, serving, active=serving, revisions=(revision(old), revision(new, 2))), new)
+    assert any(said.startswith("make RayCluster") for said in in_words(result)) is not shared
+    if shared:
+        noted = json.loads(result.steps[0][0].annotations[labels.FAILED])
+        assert noted["reason"] == "SharedState"
+        assert "demo-a" in noted["message"]
+
+
+def test_the_state_of_a_cluster_that_goes_is_waited_for() -> None:
+    goal = kept_in(externalStorageNamespace="mine")
+    result = plan(world(goal, cluster("demo-a", goal, leaving=True)), goal)
+    assert in_words(result) == []
+    assert "demo-a still keeps its state" in (condition(result, "Reconciling") or ("", "", ""))[2]
+
+
 def test_a_deadline_of_the_users_own_counts_and_is_awaited() -> None:
     hasty = aim_at(service_spec(cluster_config(image="ray:2"), upgradeStrategy={"progressDeadlineSeconds": 90}))
     waiting = cluster("demo-b", hasty, pods=(head(phase="Pending"),), serve=Silence("no head"))

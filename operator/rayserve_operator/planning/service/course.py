@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
 from rayserve_operator.model.durations import parse_duration
 from rayserve_operator.model.objects import Meta, RayCluster
+from rayserve_operator.model.raycluster import RayClusterStatus
 from rayserve_operator.model.scale import desired_pods
 from rayserve_operator.model.serve import ServeConfig
 from rayserve_operator.planning.observed import Failure, ObservedCluster, ObservedService, RevisionView
 from rayserve_operator.planning.service import capacity, gate, notes
 from rayserve_operator.planning.service.goal import Goal
 from rayserve_operator.planning.service.roles import Roles, assign_roles, given_up, revision_of
-from rayserve_operator.render import labels
+from rayserve_operator.render import fault_tolerance, labels
 from rayserve_operator.render.ports import ServeFacts
 
 _SPARE_ENDPOINTS = 2
@@ -85,6 +86,17 @@ class Course:
         is_aimed_at = cluster is self.roles.candidate and self.failure is None
         config = self.goal.serve if is_aimed_at else cluster.assigned
         return None if config is None else capacity.on_floors(config, capacity.floors_of(cluster))
+
+    @cached_property
+    def holder_of_state(self) -> ObservedCluster | None:
+        """The cluster that keeps its state where a new one is to, which would take it for its own.
+
+        The head of the new one would count as a new head of the old cluster, and whichever ends first wipes out both.
+        """
+        meta = replace(self.observed.service.meta, name="", uid="")
+        state = fault_tolerance.state_of(RayCluster(meta, self.goal.spec.ray_cluster_config, RayClusterStatus()))
+        holders = (c for c in self.observed.clusters if state and fault_tolerance.state_of(c.cluster) == state)
+        return next(holders, None)
 
     @cached_property
     def verdict(self) -> gate.Verdict | None:

@@ -16,7 +16,7 @@ from rayserve_operator.planning.condition_list import REFUSED
 from rayserve_operator.planning.observed import ContainerView, Failure, PodView, age
 from rayserve_operator.planning.service import gate, notes, submission
 from rayserve_operator.planning.service.course import Course
-from rayserve_operator.render import labels
+from rayserve_operator.render import fault_tolerance, labels
 
 
 class Reason(StrEnum):
@@ -30,6 +30,8 @@ class Reason(StrEnum):
     """A container ends whenever it is started."""
     WARM_UP_TIMEOUT = "WarmUpTimeout"
     """The new cluster works and never came to the capacity of the old one."""
+    SHARED_STATE = "SharedState"
+    """The new cluster would keep the state of its control store where the old one does."""
     DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
     """It took longer than it may."""
 
@@ -50,7 +52,7 @@ def failure(course: Course) -> Failure | None:
     if not course.may_be_given_up or course.is_fit:
         return None
     if course.roles.candidate is None:
-        return next(_refusals(course), None)
+        return next(_obstacles(course), None)
     return None if verdict is None else next(_failures(course, verdict), None)
 
 
@@ -77,8 +79,13 @@ def recheck(course: Course) -> timedelta | None:
     return min((wait for wait in waits if wait > timedelta()), default=None)
 
 
-def _refusals(course: Course) -> Iterator[Failure]:
-    """Where the API server takes no new cluster, only the status of the pass before tells."""
+def _obstacles(course: Course) -> Iterator[Failure]:
+    """Why no cluster is made. Where the API server takes none, only the status of the pass before tells."""
+    active, holder = course.roles.active, course.holder_of_state
+    if active is not None and active is holder:
+        state = fault_tolerance.state_of(active.cluster)
+        mend = "leave externalStorageNamespace or storage.claimName out, then each has its own, or give another"
+        yield Failure(Reason.SHARED_STATE, f"a new cluster would take the state of {active.name} ({state}); {mend}")
     for condition in course.observed.service.status.conditions:
         if course.is_overdue and condition.reason == REFUSED:
             seconds = course.goal.spec.progress_deadline

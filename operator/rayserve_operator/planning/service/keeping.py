@@ -52,6 +52,8 @@ def keep_revision(course: Course) -> Iterator[AnyAction]:
 
 def make_cluster(course: Course) -> Iterator[Step]:
     """Make a cluster for the goal, as large as the one that serves."""
+    if course.holder_of_state is not None:
+        return
     begun, goal, service = _attempt(course), course.goal, course.observed.service
     attempt, name = _free_name(course, begun)
     if course.revision is not None and attempt != begun:

@@ -202,7 +202,7 @@ def _stalled(course: Course) -> Fact | None:
         words = f"{course.failure.message}; {_what_serves(course)}; change the spec to try again"
         return Fact(ServiceCondition.STALLED, True, course.failure.reason, words)
     if course.is_first_start and course.is_overdue and not course.is_fit:
-        missing = "a cluster is being created" if course.verdict is None else course.verdict.message
+        missing = _why_none(course) if course.verdict is None else course.verdict.message
         words = f"it should serve by now, and is being repaired further: {missing}"
         return Fact(ServiceCondition.STALLED, True, giving_up.Reason.DEADLINE_EXCEEDED, words)
     return None
@@ -222,12 +222,18 @@ def _reconciling(course: Course, stalled: Fact | None) -> Fact:
         return Fact(ServiceCondition.RECONCILING, False, "Stalled", stalled.message)
     if course.verdict is None:
         is_new = course.roles.candidate is None
-        words = "a cluster is being created" if is_new else "it is not known what the cluster should run"
+        words = _why_none(course) if is_new else "it is not known what the cluster should run"
         return Fact(ServiceCondition.RECONCILING, is_new, gate.Stage.PROVISIONING if is_new else "Current", words)
     done = course.is_fit and course.roles.pending is None
     further = (draining.progress(course), _held_back(course)) if done else ()
     words = "; ".join([course.verdict.message, *filter(None, further)])
     return Fact(ServiceCondition.RECONCILING, not done, "Current" if done else course.verdict.stage, words)
+
+
+def _why_none(course: Course) -> str:
+    """Why there is no cluster yet that is as the goal wants it."""
+    holder = course.holder_of_state
+    return f"{holder.name} still keeps its state where the new one is to" if holder else "a cluster is being created"
 
 
 def _held_back(course: Course) -> str:
