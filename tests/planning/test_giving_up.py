@@ -306,6 +306,14 @@ def test_so_it_is_after_a_rollout_was_given_up(goal: Aim) -> None:
     assert in_words(edit(refused, goal, failed="DeployFailed")) == ["submit app:x to demo-a"]
 
 
+def test_going_back_to_an_earlier_config_has_all_the_time_again_however_long_ago_that_was() -> None:
+    serving = cluster(goal=EDIT, routed=9000, created=9999, serve=answer(OTHER_APP))
+    revisions = (revision(FIRST, 1, started=9999), revision(EDIT, 2, started=5000))
+    raised, *then = in_words(plan(world(FIRST, serving, active=serving, revisions=revisions), FIRST))
+    assert raised.startswith(f"patch {FIRST.goal.revision}: ")
+    assert then == ["note revision on demo-a", "submit app:x to demo-a"]
+
+
 def test_when_all_runs_that_is_written_down_once() -> None:
     noted = {labels.REVISION: EDIT.goal.revision, **tries(EDIT, 1)}
     proven = cluster(routed=600, serve=answer(OTHER_APP), notes=noted)

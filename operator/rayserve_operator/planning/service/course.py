@@ -61,11 +61,13 @@ class Course:
 
     @property
     def deadline(self) -> datetime | None:
-        """When the goal must be reached; None until its revision is written down.
+        """When the goal must be reached; None until it is written down that its revision is the goal, now or again.
 
         A cluster that is made later, because a suspension ends or the one before it was lost, has all the time again.
         """
-        started = None if self.revision is None else notes.time_of(self.revision.meta, labels.STARTED_AT)
+        latest = max((r.number for r in self.observed.revisions), default=0)
+        begun = self.revision if self.revision is not None and self.revision.number == latest else None
+        started = None if begun is None else notes.time_of(begun.meta, labels.STARTED_AT)
         made = None if self.roles.candidate is None else self.roles.candidate.cluster.meta.created
         allowed = timedelta(seconds=self.goal.spec.progress_deadline)
         if self.is_first_start:
