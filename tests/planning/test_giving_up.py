@@ -1,6 +1,7 @@
 """Rollouts that fail: when they are given up, what is left then, and what is never given up."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from ..builders import (
     answer,
     cluster,
     cluster_config,
+    group,
     head,
     in_words,
     pod,
@@ -320,6 +322,33 @@ def test_when_all_runs_that_is_written_down_once() -> None:
     assert in_words(edit(proven)) == ["note served-revision, not serve-tries on demo-a"]
     settled = {labels.REVISION: EDIT.goal.revision, labels.SERVED: EDIT.goal.revision}
     assert in_words(edit(cluster(routed=600, serve=answer(OTHER_APP), notes=settled))) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "again"),
+    [
+        ({}, False),
+        ({"rayClusterDeletionDelaySeconds": 5}, False),
+        ({"upgradeStrategy": {"progressDeadlineSeconds": 3600}}, True),
+        ({"rayClusterConfig": cluster_config(group(image="ray:2", replicas=2), image="ray:2")}, True),
+    ],
+    ids=["nothing", "what does not matter", "its deadline", "its replicas"],
+)
+def test_what_was_given_up_is_tried_again_with_other_means(changed: dict[str, Any], again: bool) -> None:
+    pending = cluster("demo-b", IMAGE, created=9999, pods=(head(phase="Pending"),), serve=Silence("no head"))
+    [step] = upgrade(pending, started=1800).steps
+    noted = step[0].annotations
+    goal = aim_at({**service_spec(cluster_config(image="ray:2")), **changed})
+    given = revision(IMAGE, 2, started=9999)
+    given = replace(given, meta=replace(given.meta, annotations={**given.meta.annotations, **noted}))
+    result = plan(world(goal, SERVING, active=SERVING, revisions=(revision(FIRST), given)), goal)
+    if not again:
+        assert in_words(result) == []
+        return
+    raised, made = in_words(result)
+    assert labels.FAILED not in result.steps[0][0].operations[-1]["value"]
+    assert (raised.split(":")[0], made.partition(" demo-")[0]) == (f"patch {goal.goal.revision}", "make RayCluster")
+    assert condition(result, "Stalled") is None
 
 
 # First starts. -----------------------------------------------------------------------------------------------------

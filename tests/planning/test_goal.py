@@ -21,6 +21,7 @@ def test_a_suspended_service_stays_so_through_an_edit_that_is_not_valid() -> Non
     goal = last_valid(suspend=True, upgradeStrategy={"drainTimeoutSeconds": 3600})
     assert goal.revision == Goal.parse(service_meta(), STORED).revision
     assert (goal.spec.suspend, goal.spec.drain_timeout) == (True, 3600)
+    assert goal.means is None
 
 
 def test_what_is_left_out_now_is_left_out() -> None:

@@ -14,7 +14,7 @@ from rayserve_operator.model.serve import ServeConfig
 from rayserve_operator.planning.observed import Failure, ObservedCluster, ObservedService, RevisionView
 from rayserve_operator.planning.service import capacity, gate, notes
 from rayserve_operator.planning.service.goal import Goal
-from rayserve_operator.planning.service.roles import Roles, assign_roles, given_up, revision_of
+from rayserve_operator.planning.service.roles import Roles, assign_roles, given_up, is_begun, revision_of
 from rayserve_operator.render import fault_tolerance, labels
 from rayserve_operator.render.ports import ServeFacts
 
@@ -45,6 +45,11 @@ class Course:
         """Why the goal was given up. A service without any cluster is not held back by an earlier failure."""
         return given_up(self.observed, self.goal) if self.roles.active is not None else None
 
+    @cached_property
+    def is_begun(self) -> bool:
+        """Whether the present attempt at the goal is written down."""
+        return is_begun(self.observed, self.goal)
+
     @property
     def is_first_start(self) -> bool:
         """Whether no cluster takes traffic yet."""
@@ -65,8 +70,7 @@ class Course:
 
         A cluster that is made later, because a suspension ends or the one before it was lost, has all the time again.
         """
-        latest = max((r.number for r in self.observed.revisions), default=0)
-        begun = self.revision if self.revision is not None and self.revision.number == latest else None
+        begun = self.revision if self.is_begun else None
         started = None if begun is None else notes.time_of(begun.meta, labels.STARTED_AT)
         made = None if self.roles.candidate is None else self.roles.candidate.cluster.meta.created
         allowed = timedelta(seconds=self.goal.spec.progress_deadline)
@@ -81,7 +85,7 @@ class Course:
 
     def is_given_the_goal(self, cluster: ObservedCluster) -> bool:
         """Whether it is noted on the cluster that it serves the goal. Until then its notes are of another one."""
-        return cluster.cluster.meta.annotations.get(labels.REVISION) == self.goal.revision
+        return self.is_begun and cluster.cluster.meta.annotations.get(labels.REVISION) == self.goal.revision
 
     def config_of(self, cluster: ObservedCluster) -> ServeConfig | None:
         """The Serve config that the cluster is to run; None where none is known."""

@@ -60,7 +60,8 @@ def steps(course: Course, found: Failure) -> Iterator[tuple[AnyAction, ...]]:
     """Write down that the goal was given up; everything else follows from that."""
     revision = course.revision
     if revision is not None:
-        record = {"reason": found.reason, "message": found.message, "since": course.now.isoformat()}
+        since = course.now.isoformat()
+        record = {"reason": found.reason, "message": found.message, "means": course.goal.means, "since": since}
         noted = {labels.FAILED: notes.written(record)}
         yield (Annotate(kind=Kind.REVISION, name=revision.meta.name, uid=revision.meta.uid, annotations=noted),)
 

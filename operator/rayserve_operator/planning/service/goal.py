@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from pydantic import ValidationError
@@ -33,6 +33,8 @@ class Goal:
     """Stands for the cluster part in names; never compared."""
     revision: str
     """Name of the ControllerRevision of this pair of cluster part and Serve config."""
+    means: Mapping[str, Any] | None = None
+    """What helps or hinders its rollout beside that: times and numbers of replicas. None where they are not known."""
 
     @classmethod
     def of(cls, meta: Meta, spec: RayServiceSpec) -> Self:
@@ -51,6 +53,7 @@ class Goal:
             serve=serve,
             part_digest=part_digest,
             revision=names.revision_name(meta.name, meta.uid, f"{part_digest}-{serve.digest}"),
+            means=_means(spec),
         )
 
     @classmethod
@@ -83,7 +86,7 @@ class Goal:
             except InvalidSpec:
                 continue
             beside[key] = spec[key]
-        return cls.parse(meta, {**revised, **beside})
+        return replace(cls.parse(meta, {**revised, **beside}), means=None)
 
     @property
     def data(self) -> dict[str, Any]:
@@ -98,6 +101,19 @@ class Aim:
     goal: Goal
     problems: tuple[Problem, ...] = ()
     """Where there are any, the goal is the last valid revision and not the spec."""
+
+
+def _means(spec: RayServiceSpec) -> dict[str, Any]:
+    groups = {
+        g.group_name: [g.replicas, g.min_replicas, g.max_replicas] for g in spec.ray_cluster_config.worker_group_specs
+    }
+    return {
+        "groups": groups,
+        "progressDeadline": spec.progress_deadline,
+        "warmUpTimeout": spec.warm_up_timeout,
+        "needsParity": spec.needs_parity,
+        "rollsBack": spec.rolls_back,
+    }
 
 
 def _digest(value: Any) -> str:

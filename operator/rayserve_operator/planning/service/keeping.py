@@ -37,7 +37,7 @@ def keep_revision(course: Course) -> Iterator[AnyAction]:
             kind=Kind.REVISION,
             manifest=revisions.controller_revision(observed.service, goal.revision, latest + 1, goal.data, noted),
         )
-    elif revision.number < latest:
+    elif not course.is_begun:
         kept = {key: value for key, value in revision.meta.annotations.items() if key != labels.FAILED}
         yield Patch(
             kind=Kind.REVISION,

@@ -63,11 +63,20 @@ def revision_of(observed: ObservedService, goal: Goal) -> RevisionView | None:
     return next((revision for revision in observed.revisions if revision.meta.name == goal.revision), None)
 
 
-def given_up(observed: ObservedService, goal: Goal) -> Failure | None:
-    """Why the goal's rollout was given up. When the goal has changed meanwhile, it begins anew."""
+def is_begun(observed: ObservedService, goal: Goal) -> bool:
+    """Whether it is written down that the goal is aimed at, now or again, and with what it is to be reached by now."""
     revision = revision_of(observed, goal)
     latest = max((r.number for r in observed.revisions), default=0)
-    return None if revision is None or revision.number < latest else revision.failure
+    if revision is None or revision.number < latest:
+        return False
+    failure = revision.failure
+    return failure is None or None in (failure.means, goal.means) or failure.means == goal.means
+
+
+def given_up(observed: ObservedService, goal: Goal) -> Failure | None:
+    """Why the goal's rollout was given up. When the spec has changed meanwhile, it begins anew."""
+    revision = revision_of(observed, goal)
+    return None if revision is None or not is_begun(observed, goal) else revision.failure
 
 
 def stamped_cluster(observed: ObservedService) -> str | None:
