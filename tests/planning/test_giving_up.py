@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from ..builders import (
     NOTHING_DEPLOYED,
     NOW,
     OTHER_APP,
+    ago,
     aim_at,
     answer,
     cluster,
@@ -69,14 +71,22 @@ def condition(result: Any, type_: str) -> tuple[str, str, str] | None:
     return next(((c.status, c.reason, c.message) for c in found), None)
 
 
+def no_image_for(seconds: float) -> dict[str, str]:
+    return {labels.NO_IMAGE_SINCE: ago(seconds)}
+
+
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"pods": (head(phase="Pending", waiting="ImagePullBackOff", age=61),)}, "ImageError"),
-        ({"pods": (head(phase="Pending", waiting="ImagePullBackOff", age=59),)}, None),
-        ({"pods": (head(), pod(phase="Pending", waiting="InvalidImageName", age=70))}, "ImageError"),
-        ({"pods": (head(phase="Pending", waiting="CreateContainerConfigError", age=70),)}, "ImageError"),
-        ({"pods": (head(phase="Pending", waiting="ContainerCreating", age=500),)}, None),
+        ({"pods": (head(phase="Pending", waiting="ImagePullBackOff"),), "notes": no_image_for(60)}, "ImageError"),
+        ({"pods": (head(phase="Pending", waiting="ImagePullBackOff"),), "notes": no_image_for(59)}, None),
+        ({"pods": (head(phase="Pending", waiting="ImagePullBackOff", age=500),)}, None),
+        ({"pods": (head(), pod(phase="Pending", waiting="InvalidImageName")), "notes": no_image_for(70)}, "ImageError"),
+        (
+            {"pods": (head(phase="Pending", waiting="CreateContainerConfigError"),), "notes": no_image_for(70)},
+            "ImageError",
+        ),
+        ({"pods": (head(phase="Pending", waiting="ContainerCreating"),), "notes": no_image_for(500)}, None),
         ({"pods": (head(waiting="CrashLoopBackOff", restarts=3, started=False),)}, "CrashLoop"),
         ({"pods": (head(waiting="CrashLoopBackOff", restarts=2, started=False),)}, None),
         ({"pods": (head(), pod(failures=3, started=False))}, "CrashLoop"),
@@ -88,6 +98,19 @@ def condition(result: Any, type_: str) -> tuple[str, str, str] | None:
 def test_a_new_cluster_whose_pods_cannot_run_is_given_up(fields: dict[str, Any], expected: str | None) -> None:
     found = given_up(upgrade(cluster("demo-b", IMAGE, serve=Silence("no head"), **fields)))
     assert (found and found[0]) == expected
+
+
+def test_a_minute_without_an_image_begins_when_it_is_seen_and_ends_when_the_image_comes() -> None:
+    def found(waiting: str, notes: dict[str, str]) -> list[str]:
+        pods = (head(phase="Pending", waiting=waiting, age=500),)
+        return in_words(upgrade(cluster("demo-b", IMAGE, pods=pods, serve=Silence("no head"), notes=notes)))
+
+    assert found("ErrImagePull", {}) == ["note no-image-since on demo-b"]
+    assert found("ImagePullBackOff", no_image_for(59)) == []
+    assert found("ContainerCreating", no_image_for(59)) == ["note not no-image-since on demo-b"]
+    pods = (head(phase="Pending", waiting="ErrImagePull"),)
+    waits = upgrade(cluster("demo-b", IMAGE, pods=pods, serve=Silence("no head"), notes=no_image_for(55)))
+    assert waits.recheck_after == timedelta(seconds=5)
 
 
 def test_a_new_cluster_is_given_up_at_its_deadline_with_what_it_waits_for() -> None:

@@ -7,13 +7,13 @@ first start is never given up; it is repaired for as long as it takes, and the s
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from rayserve_operator.planning.actions import Annotate, AnyAction, Kind
 from rayserve_operator.planning.cluster.troubles import trouble_of
 from rayserve_operator.planning.condition_list import REFUSED
-from rayserve_operator.planning.observed import ContainerView, Failure, PodView, age
+from rayserve_operator.planning.observed import ContainerView, Failure, ObservedCluster, PodView
 from rayserve_operator.planning.service import gate, notes, submission
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.render import fault_tolerance, labels
@@ -71,13 +71,20 @@ def recheck(course: Course) -> timedelta | None:
     if course.is_fit or course.failure is not None or course.roles.candidate is None:
         return None
     waits = [end - course.now for end in (course.deadline, course.warm_up_ends) if end is not None]
-    if course.roles.pending is not None and course.may_be_given_up:
-        waits += [
-            IMAGE_ERRORS_STAY - timedelta(seconds=age(pod.meta, course.now))
-            for pod in course.roles.pending.pods
-            if _image_error(pod) is not None
-        ]
+    since = _no_image_since(course)
+    if since is not None and course.may_be_given_up:
+        waits.append(since + IMAGE_ERRORS_STAY - course.now)
     return min((wait for wait in waits if wait > timedelta()), default=None)
+
+
+def lacks_an_image(cluster: ObservedCluster) -> bool:
+    """Whether a pod of the cluster cannot get an image, or a container made from it."""
+    return any(pod.alive and _image_error(pod) is not None for pod in cluster.pods)
+
+
+def _no_image_since(course: Course) -> datetime | None:
+    pending = course.roles.pending
+    return None if pending is None else notes.time_of(pending.cluster.meta, labels.NO_IMAGE_SINCE)
 
 
 def _obstacles(course: Course) -> Iterator[Failure]:
@@ -115,7 +122,8 @@ def _failures_of(pod: PodView, course: Course) -> Iterator[Failure]:
     trouble = trouble_of(pod, course.now)
     if not pod.alive and not pod.finished:
         return
-    if _image_error(pod) is not None and age(pod.meta, course.now) >= IMAGE_ERRORS_STAY.total_seconds():
+    since = _no_image_since(course)
+    if _image_error(pod) is not None and since is not None and course.now - since >= IMAGE_ERRORS_STAY:
         yield Failure(Reason.IMAGE_ERROR, trouble.words if trouble else pod.meta.name)
     elif _crashes(pod):
         yield Failure(Reason.CRASH_LOOP, trouble.words if trouble else f"{pod.meta.name} and those before it ended")

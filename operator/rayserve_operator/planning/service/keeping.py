@@ -9,7 +9,7 @@ from rayserve_operator.planning.actions import Annotate, Announcement, AnyAction
 from rayserve_operator.planning.changes import compare
 from rayserve_operator.planning.cluster import autoscaling
 from rayserve_operator.planning.observed import ObservedCluster
-from rayserve_operator.planning.service import capacity, gate, notes
+from rayserve_operator.planning.service import capacity, gate, giving_up, notes
 from rayserve_operator.planning.service.capacity import Floors
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.roles import needs_new_cluster, stamped_cluster, was_routed
@@ -104,6 +104,9 @@ def _notes_of_candidate(course: Course, candidate: ObservedCluster) -> dict[str,
     if candidate is course.roles.pending:
         if course.verdict is not None and course.verdict.stage is gate.Stage.MATCHING and course.warm_up_ends is None:
             wanted[labels.WARM_SINCE] = course.now.isoformat()
+        since = candidate.cluster.meta.annotations.get(labels.NO_IMAGE_SINCE, course.now.isoformat())
+        matters = course.may_be_given_up and giving_up.lacks_an_image(candidate)
+        wanted[labels.NO_IMAGE_SINCE] = since if matters else None
         wanted |= _notes_of_floors(candidate, _floors_of_pending(course, candidate))
     else:
         if course.is_fit and course.failure is None:
