@@ -255,6 +255,39 @@ def test_once_given_up_the_new_cluster_goes_and_the_old_one_is_not_touched() -> 
     assert (condition(result, "Reconciling") or "")[:2] == ("False", "Stalled")
 
 
+OVERTAKEN = (revision(FIRST), revision(EDIT, 2), revision(IMAGE, 3))
+
+
+def overtaken(report: Any, **notes: str) -> Any:
+    """A cluster that was sent an edit in place which nobody has seen run."""
+    noted = {labels.REVISION: EDIT.goal.revision, **notes}
+    return cluster(routed=600, serve=report, assigned=EDIT.goal.serve, notes=noted)
+
+
+def of_the_active(active: Any, **fields: Any) -> list[str]:
+    pending = cluster("demo-b", IMAGE, pods=(head(phase="Pending"),), serve=Silence("no head"))
+    observed = world(IMAGE, active, pending, active=active, revisions=fields.pop("revisions", OVERTAKEN))
+    return [said for said in in_words(plan(observed, IMAGE)) if said.startswith("note ") and said.endswith("on demo-a")]
+
+
+def test_an_edit_in_place_that_a_rollout_has_overtaken_is_known_to_run_or_taken_back() -> None:
+    assert of_the_active(overtaken(answer(OTHER_APP))) == ["note served-revision on demo-a"]
+    assert of_the_active(overtaken(answer(OTHER_APP, "DEPLOYING"))) == []
+    spoilt = overtaken(answer(OTHER_APP, "DEPLOY_FAILED"), **tries(EDIT, 2))
+    assert of_the_active(spoilt) == ["note revision on demo-a"]
+    assert of_the_active(cluster(routed=600)) == []
+
+
+def test_if_that_rollout_is_given_up_too_what_is_known_to_run_comes_back() -> None:
+    revisions = (revision(FIRST), revision(EDIT, 2), revision(IMAGE, 3, failed="ImageError"))
+    spoilt = overtaken(answer(OTHER_APP, "DEPLOY_FAILED"))
+    result = plan(world(IMAGE, spoilt, active=spoilt, revisions=revisions), IMAGE)
+    assert "note revision on demo-a" in in_words(result)
+    [noted] = [a for step in result.steps for a in step if getattr(a, "annotations", None)
+               and labels.REVISION in a.annotations]  # fmt: skip
+    assert noted.annotations[labels.REVISION] == FIRST.goal.revision
+
+
 def test_what_was_given_up_is_not_tried_again_until_another_revision_was_the_goal() -> None:
     revisions = (revision(FIRST), revision(IMAGE, 2, failed="ImageError"))
     given = plan(world(IMAGE, SERVING, active=SERVING, revisions=revisions), IMAGE)

@@ -133,6 +133,22 @@ async def test_what_was_given_up_is_tried_again_when_it_is_given_more_time(story
         story.assert_given_up("ProgressDeadlineExceeded", story.rules.wishes[0])
 
 
+@pytest.mark.parametrize("image", ["missing", "huge"])
+def test_a_bad_edit_in_place_that_a_failing_rollout_overtakes_is_taken_back(image: str) -> None:
+    @told
+    async def story_of(story: ServiceStory) -> None:
+        story.edit(spec())
+        await story.settle(QUIET)
+        story.edit(spec(code="bad"))
+        await wait(3)
+        story.edit(spec(image=image, code="bad", strategy={"progressDeadlineSeconds": 90}))
+        await story.settle(200)
+        reason = {"missing": "ImageError", "huge": "ProgressDeadlineExceeded"}[image]
+        story.assert_given_up(reason, story.rules.wishes[0])
+
+    story_of()
+
+
 @told
 async def test_an_invalid_edit_leaves_the_last_valid_revision_looked_after(story: ServiceStory) -> None:
     story.edit(spec(code="y"))

@@ -9,7 +9,7 @@ from rayserve_operator.planning.actions import Annotate, Announcement, AnyAction
 from rayserve_operator.planning.changes import compare
 from rayserve_operator.planning.cluster import autoscaling
 from rayserve_operator.planning.observed import ObservedCluster
-from rayserve_operator.planning.service import capacity, gate, giving_up, notes
+from rayserve_operator.planning.service import capacity, gate, giving_up, notes, submission
 from rayserve_operator.planning.service.capacity import Floors
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.roles import needs_new_cluster, stamped_cluster, was_routed
@@ -87,6 +87,7 @@ def keep_clusters(course: Course, *, spec_is_valid: bool) -> Iterator[AnyAction]
             )
     if active is not None and active is not candidate:
         noted = _notes_of_return(active) | _notes_of_floors(active, _floors_of_active(course, active))
+        noted |= _notes_of_overtaken(course, active)
         yield from _annotate(active, noted)
 
 
@@ -115,6 +116,19 @@ def _notes_of_candidate(course: Course, candidate: ObservedCluster) -> dict[str,
     return wanted
 
 
+def _notes_of_overtaken(course: Course, active: ObservedCluster) -> dict[str, str | None]:
+    """What comes of a Serve config that the active cluster got shortly before the goal became another cluster's."""
+    noted, config = active.cluster.meta.annotations, course.config_of(active)
+    present, served = noted.get(labels.REVISION), noted.get(labels.SERVED)
+    if config is None or present in (None, served):
+        return {}
+    if gate.judge(active, config).stage is gate.Stage.FIT:
+        return {labels.SERVED: present, labels.SERVE_TRIES: None}
+    is_spoilt = submission.exhausted(active, config) is not None
+    may_go_back = served is not None and course.goal.spec.rolls_back
+    return {labels.REVISION: served} if is_spoilt and may_go_back else {}
+
+
 def _notes_of_return(cluster: ObservedCluster) -> dict[str, str | None]:
     """What is forgotten of a drain that was begun, so that the next one is as long as any."""
     return dict.fromkeys(_OF_A_DRAIN) if labels.RETIRED_AT in cluster.cluster.meta.annotations else {}
@@ -128,13 +142,12 @@ def _annotate(cluster: ObservedCluster, wanted: dict[str, str | None]) -> Iterat
 
 
 def _revision_of(course: Course, candidate: ObservedCluster) -> str | None:
-    """The revision that the candidate serves: the goal, or what served before it where the goal was given up."""
+    """The revision that the candidate serves: the goal, or what is known to run where the goal was given up."""
     noted = candidate.cluster.meta.annotations
     if course.failure is None:
         return course.goal.revision
-    present, served = noted.get(labels.REVISION), noted.get(labels.SERVED)
-    is_rolled_back = present == course.goal.revision and served is not None and course.goal.spec.rolls_back
-    return served if is_rolled_back else present
+    served = noted.get(labels.SERVED)
+    return served if served is not None and course.goal.spec.rolls_back else noted.get(labels.REVISION)
 
 
 def _floors_of_pending(course: Course, pending: ObservedCluster) -> Floors:

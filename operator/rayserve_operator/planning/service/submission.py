@@ -99,9 +99,11 @@ def _submit(course: Course, cluster: ObservedCluster) -> Iterator[AnyAction]:
 
 def _may_be_final(course: Course, cluster: ObservedCluster) -> bool:
     """Whether a config that fails is given up, or was, and not what is known to run and is repaired for ever."""
-    if cluster is not course.roles.candidate:
-        return False
-    return course.may_be_given_up or (course.failure is not None and course.is_given_the_goal(cluster))
+    was_given_up = course.failure is not None and course.is_given_the_goal(cluster)
+    if cluster is course.roles.candidate and (course.may_be_given_up or was_given_up):
+        return True
+    noted = cluster.cluster.meta.annotations
+    return course.goal.spec.rolls_back and noted.get(labels.SERVED) not in (None, noted.get(labels.REVISION))
 
 
 def _with_the_last(tries: Tries, failed: dict[str, ApplicationState]) -> Tries:
