@@ -218,6 +218,24 @@ def test_a_head_that_is_to_take_no_traffic_takes_none() -> None:
     assert words(world(excluded, SERVING, active=SERVING), excluded) == ["note serve on demo-a-head"]
 
 
+@pytest.mark.parametrize(
+    ("report", "workers", "comes"),
+    [
+        (answer(), (pod("demo-a-worker"),), True),
+        (answer(status="DEPLOYING"), (pod("demo-a-worker"),), False),
+        (NOTHING_DEPLOYED, (pod("demo-a-worker"),), False),
+        (answer(status="DEPLOY_FAILED"), (pod("demo-a-worker"),), True),
+        (answer(status="DEPLOYING"), (pod("demo-a-worker", ready=False),), True),
+    ],
+    ids=["loaded", "loading", "not sent yet", "failed", "nobody else serves"],
+)
+def test_a_new_head_comes_in_beside_workers_that_serve_when_its_applications_are_loaded(
+    report: Any, workers: tuple[Any, ...], comes: bool
+) -> None:
+    fresh = cluster(routed=600, pods=(head(), *workers), proxy=True, serve=report)
+    assert ("note serve on demo-a-head" in words(world(FIRST, fresh, active=fresh), FIRST)) is comes
+
+
 @pytest.mark.parametrize("workers", [(), (pod("demo-a-worker", ready=False),)], ids=["none", "not ready"])
 def test_a_head_that_is_to_take_no_traffic_takes_it_until_a_worker_does(workers: tuple[Any, ...]) -> None:
     excluded = aim_at(service_spec(excludeHeadPodFromServeSvc=True))
