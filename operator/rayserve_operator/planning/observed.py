@@ -296,7 +296,7 @@ class RevisionView:
     @property
     def attempt(self) -> int:
         """The attempt at its cluster part that was begun last."""
-        return int(self.meta.annotations.get(labels.ATTEMPT, "1"))
+        return _number(self.meta.annotations.get(labels.ATTEMPT)) or 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,14 @@ being made ready to take over. All others are on their way out.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from rayserve_operator.model.serve import ServeStatus
 from rayserve_operator.planning.changes import compare
 from rayserve_operator.planning.observed import Failure, ObservedCluster, ObservedService, RevisionView
 from rayserve_operator.planning.service.goal import Goal
-from rayserve_operator.render import labels
+from rayserve_operator.render import labels, ports
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +91,11 @@ def is_conflict(observed: ObservedService) -> bool:
     return service is not None and service.meta.owner != observed.service.meta.uid
 
 
-def serve_options(observed: ObservedCluster) -> dict[str, Any] | None:
-    """The options of Serve itself that the cluster was made for; None where it does not say (adopted clusters)."""
-    recorded = observed.cluster.meta.annotations.get(labels.SERVE_OPTIONS)
-    return None if recorded is None else dict(json.loads(recorded))
-
-
 def needs_new_cluster(observed: ObservedCluster, goal: Goal) -> tuple[str, ...]:
     """Paths in the RayService's spec that this cluster cannot take in place."""
     diff = compare(observed.cluster.spec, goal.spec.ray_cluster_config)
     paths = tuple(f"rayClusterConfig.{path}" for path in diff.rebuild)
-    options = serve_options(observed)
+    options = ports.serve_options(observed.cluster)
     if options is None:
         return paths
     wanted = goal.serve.cluster_part
