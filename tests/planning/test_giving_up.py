@@ -385,10 +385,11 @@ def test_when_all_runs_that_is_written_down_once() -> None:
     [
         ({}, False),
         ({"rayClusterDeletionDelaySeconds": 5}, False),
+        ({"upgradeStrategy": {"rollback": "Manual"}}, False),
         ({"upgradeStrategy": {"progressDeadlineSeconds": 3600}}, True),
         ({"rayClusterConfig": cluster_config(group(image="ray:2", replicas=2), image="ray:2")}, True),
     ],
-    ids=["nothing", "what does not matter", "its deadline", "its replicas"],
+    ids=["nothing", "what does not matter", "what to do then", "its deadline", "its replicas"],
 )
 def test_what_was_given_up_is_tried_again_with_other_means(changed: dict[str, Any], again: bool) -> None:
     pending = cluster("demo-b", IMAGE, created=9999, pods=(head(phase="Pending"),), serve=Silence("no head"))

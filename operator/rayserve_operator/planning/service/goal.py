@@ -112,7 +112,6 @@ def _means(spec: RayServiceSpec) -> dict[str, Any]:
         "progressDeadline": spec.progress_deadline,
         "warmUpTimeout": spec.warm_up_timeout,
         "needsParity": spec.needs_parity,
-        "rollsBack": spec.rolls_back,
     }
 
 
