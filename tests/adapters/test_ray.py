@@ -1,6 +1,9 @@
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
-from rayserve_operator.adapters.ray import ongoing
+from rayserve_operator.adapters.ray import RayApi, ongoing
+from rayserve_operator.model.errors import Unavailable
 
 NODE = 'ray_node_mem_used{NodeAddress="10.0.0.1"} 5.0\n'
 PROXY = "# TYPE ray_serve_num_ongoing_http_requests gauge\n"
@@ -27,3 +30,17 @@ PROXY = "# TYPE ray_serve_num_ongoing_http_requests gauge\n"
 )
 def test_requests_under_way_are_read_from_a_pods_metrics(metrics: str, expected: int | None) -> None:
     assert ongoing(metrics) == expected
+
+
+@pytest.mark.parametrize("body", ["null", "[]", '"ok"', '{"applications": ["app"]}', "<html>", '{"proxies": {"a": 1}}'])
+async def test_what_is_no_status_of_serve_is_no_answer(body: str) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text=body)
+
+    application = web.Application()
+    application.router.add_get("/api/serve/applications/", answer)
+    ray = RayApi("test")
+    async with TestServer(application) as server:
+        with pytest.raises(Unavailable):
+            await ray.serve_status(f"{server.host}:{server.port}", None)
+    await ray.close()

@@ -286,6 +286,13 @@ async def test_rays_own_spelling_of_a_config_is_noted_on_the_cluster(executor: E
     assert patch == {"metadata": {"uid": "c", "annotations": {"rayserve.ray.io/serve-spelling": digests}}}
 
 
+async def test_a_ray_that_forgets_what_it_was_sent_has_spelled_nothing(executor: Executor, script: Script) -> None:
+    script.says("serve_status", ServeStatus.parse({"controller_info": {}, "applications": {}}))
+    with pytest.raises(Unavailable):
+        await do(executor, SUBMIT)
+    assert [verb for verb, _ in script.asked] == ["submit", "serve_status"]
+
+
 async def test_a_ray_that_is_silent_after_it_took_a_config_is_asked_again_later(
     executor: Executor, script: Script
 ) -> None:

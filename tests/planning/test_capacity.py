@@ -1,6 +1,7 @@
 """How a new cluster comes to the capacity of the old one before traffic goes to it."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from rayserve_operator.planning.service.planner import plan_service
 from rayserve_operator.render import labels
 
 from ..builders import (
+    APP,
     NOW,
     ago,
     aim_at,
@@ -92,6 +94,31 @@ def test_a_floor_is_what_runs_now_within_the_configs_own_bounds(
     earlier = {"app": {"D": noted}} if noted else {}
     needed = capacity.floors_needed(parse_serve_config(text), report(text, live), earlier)
     assert needed == ({"app": {"D": floor}} if floor else {})
+
+
+def test_auto_has_no_bound_of_one() -> None:
+    text = app(target_ongoing_requests=3).replace('"D"', '"D", "num_replicas": "auto"')
+    assert capacity.floors_needed(parse_serve_config(text), report(text, 3), {}) == ON_THREE
+    assert '"min_replicas": 3, "initial_replicas": 3' in on_floors(text, ON_THREE)
+
+
+def at_half(text: str, running: int) -> tuple[str, Any]:
+    """The config at half its capacity, and what a Ray says that runs so many replicas by it."""
+    told = report(text, running)
+    return json.dumps(json.loads(text) | {"target_capacity": 50}), replace(
+        told, deployed=replace(told.deployed, target_capacity=50)
+    )
+
+
+def test_a_floor_is_a_number_of_the_config_of_which_serve_makes_its_share() -> None:
+    text, told = at_half(SCALED, 2)
+    assert capacity.floors_needed(parse_serve_config(text), told, {}) == {"app": {"D": 4}}
+    assert capacity.floors_needed(parse_serve_config(text), at_half(SCALED, 4)[1], {}) == {"app": {"D": 5}}
+    assert capacity.floors_reached(parse_serve_config(text), told, {"app": {"D": 5}}) == {"app": {"D": 4}}
+    assert capacity.shortfall(told, {"app": {"D": 4}}) == []
+    assert "2 of the 3 replicas" in capacity.shortfall(told, {"app": {"D": 5}})[0]
+    nothing = json.dumps(json.loads(SCALED) | {"target_capacity": 0})
+    assert capacity.floors_needed(parse_serve_config(nothing), told, {}) == {"app": {"D": 2}}
 
 
 def test_a_floor_raises_two_numbers_and_nothing_else() -> None:
@@ -317,6 +344,14 @@ def test_or_the_rollout_is_given_up_where_the_user_says_so() -> None:
     assert (record["reason"], record["message"]) == ("WarmUpTimeout", words)
 
 
+def test_a_new_cluster_that_is_given_another_config_has_all_its_time_to_match_again() -> None:
+    text = SCALED.replace("app:x", "app:y")
+    aim, over = goal(text=text), {**NOTED, labels.WARM_SINCE: ago(300)}
+    assert in_words(plan(serving(), pending(1, notes=over), aim))[0] == "note revision, not warm-since on demo-b"
+    runs = in_words(plan(serving(), pending(1, text=text, notes=over), aim))
+    assert runs == ["note revision, warm-since on demo-b"]
+
+
 def test_floors_stay_until_the_old_cluster_has_gone() -> None:
     new = cluster("demo-b", NEW, routed=60, notes=NOTED, serve=report(on_floors(SCALED, ON_THREE), 3))
     leaving = cluster("demo-a", OLD, routed=600, retired=50, ongoing=1)
@@ -343,6 +378,13 @@ def test_two_pods_must_take_traffic_where_two_do_now_if_there_can_be_two() -> No
     old = cluster("demo-a", OLD, routed=600, serve=report(SCALED, 1))
     assert stage(plan(old, one)) == ("MatchingCapacity", "cluster demo-b: 1 of 2 pods take traffic")
     assert "point demo-serve-svc at demo-b" in in_words(plan(old, two))
+
+
+def test_where_only_the_head_has_a_proxy_its_pod_is_enough() -> None:
+    aim = aim_at(service_spec(cluster_config(image="ray:2"), app=f"{{proxy_location: HeadOnly, {APP}}}"))
+    pods = (head("demo-b", serve="true"), pod("demo-b-worker", "demo-b", serve="false"))
+    old = cluster("demo-a", OLD, routed=600)
+    assert "point demo-serve-svc at demo-b" in in_words(plan(old, cluster("demo-b", aim, pods=pods), aim))
 
 
 @pytest.mark.parametrize(

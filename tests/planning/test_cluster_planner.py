@@ -46,6 +46,19 @@ def test_nothing_is_made_for_a_cluster_whose_pods_were_given_up() -> None:
     assert in_words(plan(ray_cluster(cluster_config()))) != []
 
 
+@pytest.mark.parametrize(
+    ("config", "notes"),
+    [
+        (cluster_config(group(minReplicas=7, maxReplicas=2)), {}),
+        (cluster_config(), {labels.ENDED_AT: ago(1)}),
+    ],
+    ids=["its spec is not valid", "its cluster has ended"],
+)
+def test_a_pod_that_ended_and_is_not_to_be_replaced_wakes_nobody(config: Any, notes: dict[str, str]) -> None:
+    result = plan(ray_cluster(config, head(), pod(phase="Failed"), notes=notes))
+    assert (in_words(result), result.recheck_after) == ([], None)
+
+
 def test_a_suspension_says_why_the_pods_go() -> None:
     config = cluster_config(suspend=True)
     begun = plan(ray_cluster(config, head(), pod()))

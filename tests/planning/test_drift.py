@@ -30,11 +30,12 @@ CONTENT = {"spec": {"port": 80, "defaulted": True}, "data": {"key": "value"}}
     [
         (AS_APPLIED, CONTENT, False),
         ({**AS_APPLIED, "labels": {"a": "other"}}, CONTENT, True),
+        ({**AS_APPLIED, "labels": {"a": ""}}, CONTENT, True),
         ({**AS_APPLIED, "annotations": {}}, CONTENT, True),
         (AS_APPLIED, {**CONTENT, "spec": {"port": 81}}, True),
         (AS_APPLIED, {"spec": {"port": 80}}, True),
     ],
-    ids=["more", "a label", "an annotation", "the spec", "another part"],
+    ids=["more", "a label", "a label's value", "an annotation", "the spec", "another part"],
 )
 def test_an_object_has_drifted_when_a_part_of_what_is_wanted_is_missing(
     found: dict[str, Any], content: dict[str, Any], expected: bool
@@ -51,7 +52,11 @@ def test_an_object_without_labels_and_annotations_can_be_wanted() -> None:
     [
         ({"a": {"b": 1}, "c": 2}, {"a": {"b": 1}}, True),
         ({"a": {"b": 2}}, {"a": {"b": 1}}, False),
-        ({}, {"a": None}, False),
+        ({}, {"a": None, "b": "", "c": False, "d": [], "e": {}}, True),
+        ({"a": 1, "b": "10.0.0.1"}, {"a": None, "b": ""}, True),
+        ({"a": True}, {"a": False}, False),
+        ({"a": [1]}, {"a": []}, False),
+        ({}, {"a": {"b": 1}}, False),
         (None, {"a": 1}, False),
         ([{"a": 1, "b": 2}], [{"a": 1}], True),
         ([{"a": 1}, {"a": 1}], [{"a": 1}], False),

@@ -12,6 +12,7 @@ from rayserve_operator.planning.service import giving_up
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.goal import Aim
 from rayserve_operator.planning.service.planner import plan_service
+from rayserve_operator.planning.service.status import blamed
 from rayserve_operator.render import labels
 
 from ..builders import (
@@ -23,6 +24,7 @@ from ..builders import (
     answer,
     cluster,
     cluster_config,
+    group,
     head,
     in_words,
     pod,
@@ -84,16 +86,26 @@ def condition(result: Any, type_: str) -> tuple[str, str, str] | None:
     return next(((c.status, c.reason, c.message) for c in found), None)
 
 
+def no_image_for(seconds: float) -> dict[str, str]:
+    return {labels.NO_IMAGE_SINCE: ago(seconds)}
+
+
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"pods": (head(phase="Pending", waiting="ImagePullBackOff", age=61),)}, "ImageError"),
-        ({"pods": (head(phase="Pending", waiting="ImagePullBackOff", age=59),)}, None),
-        ({"pods": (head(), pod(phase="Pending", waiting="InvalidImageName", age=70))}, "ImageError"),
-        ({"pods": (head(phase="Pending", waiting="ImagePullBackOff", age=60),)}, "ImageError"),
-        ({"pods": (with_init(head(phase="Pending"), waiting="ErrImagePull"),)}, "ImageError"),
-        ({"pods": (head(), pod(phase="Pending", waiting="ImagePullBackOff", age=70, leaving=True))}, None),
-        ({"pods": (head(phase="Pending", waiting="ContainerCreating", age=500),)}, None),
+        ({"pods": (head(phase="Pending", waiting="ImagePullBackOff"),), "notes": no_image_for(60)}, "ImageError"),
+        ({"pods": (head(phase="Pending", waiting="ImagePullBackOff"),), "notes": no_image_for(59)}, None),
+        ({"pods": (head(phase="Pending", waiting="ImagePullBackOff", age=500),)}, None),
+        ({"pods": (head(), pod(phase="Pending", waiting="InvalidImageName")), "notes": no_image_for(70)}, "ImageError"),
+        (
+            {"pods": (with_init(head(phase="Pending"), waiting="ErrImagePull"),), "notes": no_image_for(70)},
+            "ImageError",
+        ),
+        (
+            {"pods": (head(), pod(phase="Pending", waiting="ErrImagePull", leaving=True)), "notes": no_image_for(70)},
+            None,
+        ),
+        ({"pods": (head(phase="Pending", waiting="ContainerCreating"),), "notes": no_image_for(500)}, None),
         ({"pods": (head(waiting="CrashLoopBackOff", restarts=3, started=False),)}, "CrashLoop"),
         ({"pods": (head(waiting="CrashLoopBackOff", restarts=2, started=False),)}, None),
         ({"pods": (head(restarts=3),)}, None),
@@ -124,8 +136,8 @@ def test_a_new_cluster_whose_pods_cannot_run_is_given_up(fields: dict[str, Any],
     ],
 )
 def test_an_image_that_cannot_be_had_is_the_fault_of_the_rollout(reason: str) -> None:
-    pods = (head("demo-b", phase="Pending", waiting=reason, age=70),)
-    failed = upgrade(cluster("demo-b", IMAGE, serve=Silence("no head"), pods=pods))
+    pods = (head("demo-b", phase="Pending", waiting=reason),)
+    failed = upgrade(cluster("demo-b", IMAGE, serve=Silence("no head"), pods=pods, notes=no_image_for(70)))
     assert given_up(failed) == ("ImageError", "demo-b-head, container ray")
 
 
@@ -144,17 +156,32 @@ def test_a_crash_loop_is_told_with_the_last_words_where_there_are_any(fields: di
 
 
 def test_that_a_goal_was_given_up_is_noted_with_the_time() -> None:
-    pods = (head("demo-b", phase="Pending", waiting="ImagePullBackOff", age=70),)
-    [[note]] = upgrade(cluster("demo-b", IMAGE, serve=Silence("no head"), pods=pods)).steps
-    record = {"reason": "ImageError", "message": "demo-b-head, container ray", "since": ago(0)}
+    pods = (head("demo-b", phase="Pending", waiting="ImagePullBackOff"),)
+    failed = upgrade(cluster("demo-b", IMAGE, serve=Silence("no head"), pods=pods, notes=no_image_for(70)))
+    [[note]] = failed.steps
+    means = IMAGE.goal.means
+    record = {"reason": "ImageError", "message": "demo-b-head, container ray", "means": means, "since": ago(0)}
     assert json.loads(note.annotations[labels.FAILED]) == record
 
 
 def test_a_failure_is_noted_once_there_is_a_revision_to_note_it_on() -> None:
-    pods = (head(phase="Pending", waiting="ImagePullBackOff", age=70),)
-    pending = cluster("demo-b", IMAGE, serve=Silence("no head"), pods=pods)
+    pods = (head(phase="Pending", waiting="ImagePullBackOff"),)
+    pending = cluster("demo-b", IMAGE, serve=Silence("no head"), pods=pods, notes=no_image_for(70))
     result = plan(world(IMAGE, SERVING, pending, active=SERVING, revisions=(revision(FIRST),)), IMAGE)
     assert in_words(result) == [f"make ControllerRevision {IMAGE.goal.revision}"]
+
+
+def test_a_minute_without_an_image_begins_when_it_is_seen_and_ends_when_the_image_comes() -> None:
+    def found(waiting: str, notes: dict[str, str]) -> list[str]:
+        pods = (head(phase="Pending", waiting=waiting, age=500),)
+        return in_words(upgrade(cluster("demo-b", IMAGE, pods=pods, serve=Silence("no head"), notes=notes)))
+
+    assert found("ErrImagePull", {}) == ["note no-image-since on demo-b"]
+    assert found("ImagePullBackOff", no_image_for(59)) == []
+    assert found("ContainerCreating", no_image_for(59)) == ["note not no-image-since on demo-b"]
+    pods = (head(phase="Pending", waiting="ErrImagePull"),)
+    waits = upgrade(cluster("demo-b", IMAGE, pods=pods, serve=Silence("no head"), notes=no_image_for(55)))
+    assert waits.recheck_after == timedelta(seconds=5)
 
 
 def test_a_new_cluster_is_given_up_at_its_deadline_with_what_it_waits_for() -> None:
@@ -166,6 +193,69 @@ def test_a_new_cluster_is_given_up_at_its_deadline_with_what_it_waits_for() -> N
     assert reason == "ProgressDeadlineExceeded"
     assert "1800 s" in message
     assert "fits no node: 0/1 nodes" in message
+
+
+@pytest.mark.parametrize(
+    ("words", "started", "expected"),
+    [
+        ("exceeded quota: rayclusters", 1800, "ProgressDeadlineExceeded"),
+        ("exceeded quota: rayclusters", 1799, None),
+        (None, 1800, None),
+    ],
+    ids=["overdue", "not yet", "not made for another reason"],
+)
+def test_so_is_a_rollout_for_which_no_cluster_may_be_made(
+    words: str | None, started: float, expected: str | None
+) -> None:
+    revisions = (revision(FIRST), revision(IMAGE, 2, started=started))
+    resting = plan(world(FIRST, SERVING, active=SERVING), FIRST).status
+    status = blamed(resting, words, NOW) if words else resting
+    found = given_up(plan(world(IMAGE, SERVING, active=SERVING, revisions=revisions, status=status), IMAGE))
+    assert (found and found[0]) == expected
+    assert found is None or "exceeded quota: rayclusters" in found[1]
+
+
+def kept_in(image: str = "ray:1", **options: Any) -> Aim:
+    return aim_at(service_spec(cluster_config(image=image, gcsFaultToleranceOptions=options)))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "shared"),
+    [
+        ({"externalStorageNamespace": "mine"}, {"externalStorageNamespace": "mine"}, True),
+        ({"externalStorageNamespace": "mine"}, {"externalStorageNamespace": "other"}, False),
+        ({}, {}, False),
+        (
+            {"redisAddress": "a:1", "externalStorageNamespace": "mine"},
+            {"redisAddress": "b:1", "externalStorageNamespace": "mine"},
+            False,
+        ),
+        (
+            {"backend": "rocksdb", "storage": {"claimName": "c"}},
+            {"backend": "rocksdb", "storage": {"claimName": "c"}},
+            True,
+        ),
+        ({"backend": "rocksdb"}, {"backend": "rocksdb"}, False),
+    ],
+)
+def test_no_cluster_is_made_that_would_take_the_state_of_the_one_that_serves(
+    before: dict[str, Any], after: dict[str, Any], shared: bool
+) -> None:
+    old, new = kept_in(**before), kept_in("ray:2", **after)
+    serving = cluster("demo-a", old, routed=600)
+    result = plan(world(new, serving, active=serving, revisions=(revision(old), revision(new, 2))), new)
+    assert any(said.startswith("make RayCluster") for said in in_words(result)) is not shared
+    if shared:
+        noted = json.loads(result.steps[0][0].annotations[labels.FAILED])
+        assert noted["reason"] == "SharedState"
+        assert "demo-a" in noted["message"]
+
+
+def test_the_state_of_a_cluster_that_goes_is_waited_for() -> None:
+    goal = kept_in(externalStorageNamespace="mine")
+    result = plan(world(goal, cluster("demo-a", goal, leaving=True)), goal)
+    assert in_words(result) == []
+    assert "demo-a still keeps its state" in (condition(result, "Reconciling") or ("", "", ""))[2]
 
 
 def test_a_deadline_of_the_users_own_counts_and_is_awaited() -> None:
@@ -212,6 +302,14 @@ def test_a_config_that_ray_refuses_is_given_up_after_three_refusals_with_rays_wo
     assert given_up(upgrade(thrice)) == ("DeployFailed", "env_vars: not a string")
 
 
+@pytest.mark.parametrize("failed", [2, 3])
+def test_what_becomes_the_goal_again_is_tried_as_often_as_at_first(failed: int) -> None:
+    rolled_back = cluster(routed=600, notes=tries(EDIT, failed, "refused"))
+    revisions = (revision(FIRST), revision(EDIT, 2, failed="DeployFailed"), revision(IMAGE, 3))
+    raised, noted, *_ = in_words(plan(world(EDIT, rolled_back, active=rolled_back, revisions=revisions), EDIT))
+    assert (raised.split(":")[0], noted) == (f"patch {EDIT.goal.revision}", "note revision, not serve-tries on demo-a")
+
+
 def test_once_given_up_the_new_cluster_goes_and_the_old_one_is_not_touched() -> None:
     result = upgrade(cluster("demo-b", IMAGE), failed="ImageError")
     assert in_words(result) == [
@@ -226,6 +324,39 @@ def test_once_given_up_the_new_cluster_goes_and_the_old_one_is_not_touched() -> 
     assert (condition(result, "Ready") or "")[0] == "True"
     assert (condition(result, "UpgradeInProgress") or "")[0] == "False"
     assert (condition(result, "Reconciling") or "")[:2] == ("False", "Stalled")
+
+
+OVERTAKEN = (revision(FIRST), revision(EDIT, 2), revision(IMAGE, 3))
+
+
+def overtaken(report: Any, **notes: str) -> Any:
+    """A cluster that was sent an edit in place which nobody has seen run."""
+    noted = {labels.REVISION: EDIT.goal.revision, **notes}
+    return cluster(routed=600, serve=report, assigned=EDIT.goal.serve, notes=noted)
+
+
+def of_the_active(active: Any, **fields: Any) -> list[str]:
+    pending = cluster("demo-b", IMAGE, pods=(head(phase="Pending"),), serve=Silence("no head"))
+    observed = world(IMAGE, active, pending, active=active, revisions=fields.pop("revisions", OVERTAKEN))
+    return [said for said in in_words(plan(observed, IMAGE)) if said.startswith("note ") and said.endswith("on demo-a")]
+
+
+def test_an_edit_in_place_that_a_rollout_has_overtaken_is_known_to_run_or_taken_back() -> None:
+    assert of_the_active(overtaken(answer(OTHER_APP))) == ["note served-revision on demo-a"]
+    assert of_the_active(overtaken(answer(OTHER_APP, "DEPLOYING"))) == []
+    spoilt = overtaken(answer(OTHER_APP, "DEPLOY_FAILED"), **tries(EDIT, 2))
+    assert of_the_active(spoilt) == ["note revision on demo-a"]
+    assert of_the_active(cluster(routed=600)) == []
+
+
+def test_if_that_rollout_is_given_up_too_what_is_known_to_run_comes_back() -> None:
+    revisions = (revision(FIRST), revision(EDIT, 2), revision(IMAGE, 3, failed="ImageError"))
+    spoilt = overtaken(answer(OTHER_APP, "DEPLOY_FAILED"))
+    result = plan(world(IMAGE, spoilt, active=spoilt, revisions=revisions), IMAGE)
+    assert "note revision on demo-a" in in_words(result)
+    [noted] = [a for step in result.steps for a in step if getattr(a, "annotations", None)
+               and labels.REVISION in a.annotations]  # fmt: skip
+    assert noted.annotations[labels.REVISION] == FIRST.goal.revision
 
 
 def test_what_was_given_up_is_not_tried_again_until_another_revision_was_the_goal() -> None:
@@ -271,8 +402,8 @@ def test_the_end_of_the_warm_up_is_awaited_until_it_has_come() -> None:
 
 
 def test_an_image_error_is_awaited_where_the_rollout_may_be_given_up_for_it() -> None:
-    pods = (head(phase="Pending", waiting="ErrImagePull", age=20), pod(age=50), pod("later", phase="Pending", age=55))
-    erring = cluster("demo-b", IMAGE, pods=pods, serve=Silence("no head"), created=100)
+    pods = (head(phase="Pending", waiting="ErrImagePull"), pod(age=50), pod("later", phase="Pending", age=55))
+    erring = cluster("demo-b", IMAGE, pods=pods, serve=Silence("no head"), created=100, notes=no_image_for(20))
     assert recheck(IMAGE, SERVING, erring, **UPGRADING) == 40
     assert recheck(IMAGE, erring, revisions=(revision(IMAGE, started=100),)) == 1700
 
@@ -334,12 +465,57 @@ def test_a_config_that_is_known_to_run_is_repaired_for_ever_and_ever_more_slowly
         assert in_words(result) == expected, (times, sent)
 
 
+@pytest.mark.parametrize("goal", [IMAGE, EDIT], ids=["of a new cluster", "in place"])
+def test_so_it_is_after_a_rollout_was_given_up(goal: Aim) -> None:
+    again = ["note serve-tries on demo-a", "submit app:x to demo-a"]
+    broken = cluster(routed=600, serve=answer(status="DEPLOY_FAILED", sent=301), notes=tries(FIRST, 3))
+    assert in_words(edit(broken, goal, failed="DeployFailed")) == again
+    refused = cluster(routed=600, serve=answer(OTHER_APP), notes=tries(FIRST, 3, "no"))
+    assert in_words(edit(refused, goal, failed="DeployFailed")) == ["submit app:x to demo-a"]
+
+
+def test_going_back_to_an_earlier_config_has_all_the_time_again_however_long_ago_that_was() -> None:
+    serving = cluster(goal=EDIT, routed=9000, created=9999, serve=answer(OTHER_APP))
+    revisions = (revision(FIRST, 1, started=9999), revision(EDIT, 2, started=5000))
+    raised, *then = in_words(plan(world(FIRST, serving, active=serving, revisions=revisions), FIRST))
+    assert raised.startswith(f"patch {FIRST.goal.revision}: ")
+    assert then == ["note revision on demo-a", "submit app:x to demo-a"]
+
+
 def test_when_all_runs_that_is_written_down_once() -> None:
     noted = {labels.REVISION: EDIT.goal.revision, **tries(EDIT, 1)}
     proven = cluster(routed=600, serve=answer(OTHER_APP), notes=noted)
     assert in_words(edit(proven)) == ["note served-revision, not serve-tries on demo-a"]
     settled = {labels.REVISION: EDIT.goal.revision, labels.SERVED: EDIT.goal.revision}
     assert in_words(edit(cluster(routed=600, serve=answer(OTHER_APP), notes=settled))) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "again"),
+    [
+        ({}, False),
+        ({"rayClusterDeletionDelaySeconds": 5}, False),
+        ({"upgradeStrategy": {"rollback": "Manual"}}, False),
+        ({"upgradeStrategy": {"progressDeadlineSeconds": 3600}}, True),
+        ({"rayClusterConfig": cluster_config(group(image="ray:2", replicas=2), image="ray:2")}, True),
+    ],
+    ids=["nothing", "what does not matter", "what to do then", "its deadline", "its replicas"],
+)
+def test_what_was_given_up_is_tried_again_with_other_means(changed: dict[str, Any], again: bool) -> None:
+    pending = cluster("demo-b", IMAGE, created=9999, pods=(head(phase="Pending"),), serve=Silence("no head"))
+    [step] = upgrade(pending, started=1800).steps
+    noted = step[0].annotations
+    goal = aim_at({**service_spec(cluster_config(image="ray:2")), **changed})
+    given = revision(IMAGE, 2, started=9999)
+    given = replace(given, meta=replace(given.meta, annotations={**given.meta.annotations, **noted}))
+    result = plan(world(goal, SERVING, active=SERVING, revisions=(revision(FIRST), given)), goal)
+    if not again:
+        assert in_words(result) == []
+        return
+    raised, made = in_words(result)
+    assert labels.FAILED not in result.steps[0][0].operations[-1]["value"]
+    assert (raised.split(":")[0], made.partition(" demo-")[0]) == (f"patch {goal.goal.revision}", "make RayCluster")
+    assert condition(result, "Stalled") is None
 
 
 # First starts. -----------------------------------------------------------------------------------------------------

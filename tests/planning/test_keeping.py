@@ -189,8 +189,9 @@ def test_a_change_in_place_is_told() -> None:
 
 def test_nothing_is_changed_in_place_where_the_cluster_is_not_as_wanted() -> None:
     config = cluster_config(group(image="ray:2", minReplicas=1), image="ray:2")
-    off = aim_at(service_spec(config, upgradeStrategy={"type": "None"}))
-    assert actions(plan(world(off, SERVING, active=SERVING), off), Patch) == []
+    failed = aim_at(service_spec(config))
+    revisions = (revision(FIRST), revision(failed, 2, failed="ImageError"))
+    assert actions(plan(world(failed, SERVING, active=SERVING, revisions=revisions), failed), Patch) == []
 
 
 def test_what_users_note_for_the_clusters_is_taken_over() -> None:
@@ -210,11 +211,11 @@ def test_a_config_that_runs_already_is_written_down_as_given_and_as_proven() -> 
     [
         (EDIT.goal.revision, FIRST.goal.revision, FIRST.goal.revision),
         (EDIT.goal.revision, None, None),
-        ("another", FIRST.goal.revision, None),
+        ("another", FIRST.goal.revision, FIRST.goal.revision),
     ],
-    ids=["it failed here", "nothing has ever been proven", "it failed elsewhere"],
+    ids=["it failed here", "nothing has ever been proven", "another one was on its way"],
 )
-def test_what_was_given_up_is_rolled_back_only_where_it_was_given(
+def test_what_was_given_up_is_rolled_back_to_what_is_known_to_run(
     present: str, served: str | None, expected: str | None
 ) -> None:
     notes = {labels.ROUTED_AT: ago(600), labels.REVISION: present, **({labels.SERVED: served} if served else {})}

@@ -221,6 +221,35 @@ def test_a_head_that_is_to_take_no_traffic_takes_none() -> None:
     assert words(world(excluded, SERVING, active=SERVING), excluded) == ["note serve on demo-a-head"]
 
 
+@pytest.mark.parametrize(
+    ("report", "workers", "comes"),
+    [
+        (answer(), (pod("demo-a-worker"),), True),
+        (answer(status="DEPLOYING"), (pod("demo-a-worker"),), False),
+        (NOTHING_DEPLOYED, (pod("demo-a-worker"),), False),
+        (answer(status="DEPLOY_FAILED"), (pod("demo-a-worker"),), True),
+        (answer(status="DEPLOYING"), (pod("demo-a-worker", ready=False),), True),
+    ],
+    ids=["loaded", "loading", "not sent yet", "failed", "nobody else serves"],
+)
+def test_a_new_head_comes_in_beside_workers_that_serve_when_its_applications_are_loaded(
+    report: Any, workers: tuple[Any, ...], comes: bool
+) -> None:
+    fresh = cluster(routed=600, pods=(head(), *workers), proxy=True, serve=report)
+    assert ("note serve on demo-a-head" in words(world(FIRST, fresh, active=fresh), FIRST)) is comes
+
+
+@pytest.mark.parametrize("workers", [(), (pod("demo-a-worker", ready=False),)], ids=["none", "not ready"])
+def test_a_head_that_is_to_take_no_traffic_takes_it_until_a_worker_does(workers: tuple[Any, ...]) -> None:
+    excluded = aim_at(service_spec(excludeHeadPodFromServeSvc=True))
+    alone = cluster(routed=600, pods=(head(serve="true"), *workers))
+    assert words(world(excluded, alone, active=alone), excluded) == []
+    never_in = cluster("demo-b", excluded, pods=(head(), *workers), proxy=True)
+    assert "note serve on demo-a-head" not in words(world(excluded, never_in), excluded)
+    silent = cluster(routed=600, pods=(head(serve="true"), *workers), proxy=False)
+    assert words(world(excluded, silent, active=silent), excluded) == ["note serve on demo-a-head"]
+
+
 def test_a_suspension_gives_up_pods_then_clusters_and_is_over_when_all_are_gone() -> None:
     goal = aim_at(service_spec(suspend=True))
     begun = plan(world(goal, SERVING, active=SERVING), goal)
@@ -298,3 +327,35 @@ def test_a_cluster_of_which_nobody_knows_what_it_should_run_is_not_watched() -> 
 def test_a_ray_that_cannot_be_asked_is_not_watched() -> None:
     starting = cluster(pods=(head(phase="Pending"),), serve=Silence("no head"))
     assert recheck(FIRST, starting) > RESTING
+
+
+@pytest.mark.parametrize("pods", [(), (head(phase="Pending"),), (head(ended=True, started=False),)])
+def test_applications_without_a_head_are_not_called_well_because_they_were(pods: tuple[Any, ...]) -> None:
+    well = plan(world(FIRST, SERVING, active=SERVING), FIRST).status
+    headless = cluster(routed=600, pods=(*pods, pod("demo-a-worker")), serve=Silence("not asked"))
+    status = plan(world(FIRST, headless, active=headless, status=well), FIRST).status
+    [before], [after] = (
+        [(c.status, c.reason) for c in found.conditions if c.type == "ApplicationsHealthy"] for found in (well, status)
+    )
+    assert (before, after) == (("True", "AllApplicationsRunning"), ("Unknown", "RayDoesNotAnswer"))
+
+
+def held(**fields: Any) -> Any:
+    return aim_at(
+        service_spec(cluster_config(group(image="ray:2", minReplicas=1), image="ray:2", **fields),
+                     upgradeStrategy={"type": "None"})
+    )  # fmt: skip
+
+
+def test_what_works_in_place_is_done_beside_what_is_held_back() -> None:
+    result = plan(world(held(), SERVING, active=SERVING, revisions=(revision(FIRST), revision(held(), 2))), held())
+    assert "patch demo-a: /spec/workerGroupSpecs/0/minReplicas" in in_words(result)
+    [told] = [c for c in result.status.conditions if c.type == "Reconciling"]
+    assert (told.status, told.reason) == ("False", "Current")
+    assert "upgradeStrategy.type None holds back the change of rayClusterConfig.headGroupSpec" in told.message
+
+
+def test_but_not_the_numbers_of_another_owner() -> None:
+    autoscaled = held(enableInTreeAutoscaling=True)
+    observed = world(autoscaled, SERVING, active=SERVING, revisions=(revision(FIRST), revision(autoscaled, 2)))
+    assert [said for said in words(observed, autoscaled) if said.startswith("patch demo-a")] == []

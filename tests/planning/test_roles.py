@@ -150,6 +150,13 @@ def test_what_only_a_new_cluster_can_change_is_named(spec: dict[str, Any], paths
     assert needs_new_cluster(OLD, aim_at(spec).goal) == paths
 
 
+@pytest.mark.parametrize("note", ["{", "[]", "7"])
+def test_a_note_of_the_options_of_serve_that_a_hand_has_spoilt_counts_as_none(note: str) -> None:
+    spoilt = cluster(notes={"rayserve.ray.io/serve-options": note})
+    other = aim_at(service_spec(app="{proxy_location: HeadOnly, applications: []}"))
+    assert needs_new_cluster(spoilt, other.goal) == ()
+
+
 def test_a_cluster_that_does_not_say_what_its_serve_was_started_with_is_taken_as_it_is() -> None:
     adopted = cluster()
     adopted.cluster.meta.annotations.pop("rayserve.ray.io/serve-options")  # type: ignore[attr-defined]

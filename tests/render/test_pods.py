@@ -51,6 +51,10 @@ class TestLabels:
         assert make_worker(labels=SERVES)["metadata"]["labels"][labels.SERVE] == "true"
         assert labels.SERVE not in make_worker()["metadata"]["labels"]
 
+    def test_a_worker_without_a_proxy_never_joins_it(self, make_worker: MakePod) -> None:
+        only_head = {labels.SERVE_OPTIONS: '{"proxy_location": "HeadOnly"}'}
+        assert make_worker(labels=SERVES, annotations=only_head)["metadata"]["labels"][labels.SERVE] == "false"
+
     def test_the_operators_defaults_come_last(self, make_worker: MakePod) -> None:
         options = RenderOptions(pod_labels={"a": "1", "b": "1"}, pod_annotations={"c": "1"})
         metadata = make_worker(options, metadata={"labels": {"b": "2"}})["metadata"]

@@ -62,6 +62,11 @@ class Wish:
         """Stands for the pair of both."""
         return self.part, self.config.digest
 
+    @property
+    def means(self) -> tuple[object, ...]:
+        """What it is to be reached by beside that."""
+        return self.spec.ray_cluster_config, self.spec.upgrade_strategy
+
 
 @dataclass
 class History:
@@ -174,7 +179,8 @@ class Rules:
 
     def wish(self, wish: Wish) -> None:
         """Take note of what the user wants from now on."""
-        self._given_up = {revision for revision in self._given_up if revision == wish.revision}
+        is_other = not self.wishes or self.wishes[-1].means != wish.means
+        self._given_up = {revision for revision in self._given_up if revision == wish.revision and not is_other}
         self.wishes.append(wish)
 
     def _is_excused(self, pod: Json) -> bool:

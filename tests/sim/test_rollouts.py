@@ -112,6 +112,44 @@ async def test_a_revert_in_the_middle_of_a_rollout_makes_no_third_cluster(story:
 
 
 @told
+async def test_a_revert_long_after_is_a_rollout_like_any_other(story: ServiceStory) -> None:
+    for code in ("x", "y"):
+        story.edit(spec(code=code))
+        await story.settle(2000)
+    story.edit(spec(code="x"))
+    await story.settle(QUIET)
+    story.assert_reached()
+
+
+@told
+async def test_what_was_given_up_is_tried_again_when_it_is_given_more_time(story: ServiceStory) -> None:
+    story.edit(spec())
+    await story.settle(QUIET)
+    for seconds in (60, 120):
+        story.edit(spec(image="huge", strategy={"progressDeadlineSeconds": seconds}))
+        await wait(10)
+        assert len(story.clusters) == 2
+        await story.settle(200)
+        story.assert_given_up("ProgressDeadlineExceeded", story.rules.wishes[0])
+
+
+@pytest.mark.parametrize("image", ["missing", "huge"])
+def test_a_bad_edit_in_place_that_a_failing_rollout_overtakes_is_taken_back(image: str) -> None:
+    @told
+    async def story_of(story: ServiceStory) -> None:
+        story.edit(spec())
+        await story.settle(QUIET)
+        story.edit(spec(code="bad"))
+        await wait(3)
+        story.edit(spec(image=image, code="bad", strategy={"progressDeadlineSeconds": 90}))
+        await story.settle(200)
+        reason = {"missing": "ImageError", "huge": "ProgressDeadlineExceeded"}[image]
+        story.assert_given_up(reason, story.rules.wishes[0])
+
+    story_of()
+
+
+@told
 async def test_an_invalid_edit_leaves_the_last_valid_revision_looked_after(story: ServiceStory) -> None:
     story.edit(spec(code="y"))
     await story.settle(QUIET)

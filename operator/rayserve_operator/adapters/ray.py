@@ -54,9 +54,11 @@ class RayApi:
                 if response.status != 200:  # noqa: PLR2004
                     raise Unavailable(f"Ray answered {response.status} to GET {APPLICATIONS}")
                 answer: dict[str, Any] = await response.json(content_type=None)
+                return ServeStatus.parse(answer)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise Unavailable(f"what answered in the place of Ray's dashboard is not it: {describe(error)}") from error
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise Unavailable(f"no answer from Ray's dashboard: {describe(error)}") from error
-        return ServeStatus.parse(answer)
 
     async def submit(self, address: str, config: ServeConfig, token: str | None) -> None:
         """PUT a Serve config.

@@ -12,7 +12,7 @@ from typing import Any, assert_never
 from rayserve_operator.engine.ports import Kube, Manifest, Ray
 from rayserve_operator.engine.store import WATCHED, Store
 from rayserve_operator.engine.tokens import Tokens
-from rayserve_operator.model.errors import AlreadyExists, NotFound, OutcomeUnknown, Refused, Superseded
+from rayserve_operator.model.errors import AlreadyExists, NotFound, OutcomeUnknown, Refused, Superseded, Unavailable
 from rayserve_operator.model.objects import Meta
 from rayserve_operator.planning.actions import (
     Annotate,
@@ -170,6 +170,10 @@ class Executor:
         deployed = (await self.ray.serve_status(action.address, token)).deployed
         if not action.config.differences(deployed):
             return
+        forgotten = sorted(action.config.applications.keys() - deployed.apps.keys())
+        if forgotten:
+            # So says a Serve that is shutting down, and takes whatever it is sent. It is no spelling of the config.
+            raise Unavailable(f"Ray took the Serve config and knows nothing of {', '.join(forgotten)}")
         await self._note(namespace, action, {labels.SERVE_SPELLING: f"{action.config.digest}:{deployed.digest}"})
 
     async def _note(self, namespace: str, action: SubmitServe, noted: Mapping[str, str]) -> None:

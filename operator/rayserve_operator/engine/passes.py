@@ -172,7 +172,8 @@ class Passes:
             if not revisions:
                 raise
             stored = await self.kube.get(Kind.REVISION, record.meta.namespace, revisions[-1].meta.name)
-            aim = Aim(Goal.parse(record.meta, stored["data"]["spec"]), tuple(invalid.problems))
+            goal = Goal.last_valid(record.meta, stored["data"]["spec"], record.spec)
+            aim = Aim(goal, tuple(invalid.problems))
         self._aims[record.meta.uid] = (record.meta.generation, aim)
         return aim
 

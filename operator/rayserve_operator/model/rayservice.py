@@ -112,6 +112,11 @@ class RayServiceSpec(Model):
         return self._strategy.on_warm_up_timeout == "Rollback"
 
     @property
+    def holds_cluster(self) -> bool:
+        """Whether the cluster stays as it is, but for what changes in place."""
+        return self._strategy.type == "None"
+
+    @property
     def rolls_back(self) -> bool:
         """Whether a Serve config that fails on the running cluster is replaced by the last good one."""
         return self._strategy.rollback != "Manual"

@@ -18,6 +18,9 @@ DatedStatus = TypeVar("DatedStatus", RayServiceStatus, RayClusterStatus)
 UNSUPPORTED = "UnsupportedFields"
 """Reason of a spec that is valid, though not all of it has an effect."""
 
+REFUSED = "ActionRefused"
+"""Reason of what stands still because the API server or Ray refuses the next action."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fact:
@@ -66,7 +69,17 @@ def replaced(conditions: Iterable[Condition], fact: Fact, generation: int, now: 
 
 def dated(status: DatedStatus, before: DatedStatus, now: datetime) -> DatedStatus:
     """The status with the time of its change: the old one unless anything else differs."""
-    return status if status == before else status.model_copy(update={"last_update_time": timestamp(now)})
+    conditions = [_since(condition, before.conditions) for condition in status.conditions]
+    same = status.model_copy(update={"conditions": conditions, "last_update_time": before.last_update_time})
+    return same if same == before else same.model_copy(update={"last_update_time": timestamp(now)})
+
+
+def _since(condition: Condition, before: Iterable[Condition]) -> Condition:
+    """The condition with its time of before where its status is that of before, whatever it was on the way."""
+    for old in before:
+        if (old.type, old.status) == (condition.type, condition.status):
+            return condition.model_copy(update={"last_transition_time": old.last_transition_time})
+    return condition
 
 
 def timestamp(now: datetime) -> str:

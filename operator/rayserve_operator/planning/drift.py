@@ -33,8 +33,8 @@ def has_drifted(meta: Meta, content: Mapping[str, Any], wanted: Mapping[str, Any
     metadata = wanted["metadata"]
     return not (
         holds(content, {key: wanted[key] for key in wanted.keys() - {"apiVersion", "kind", "metadata"}})
-        and holds(meta.labels, metadata.get("labels", {}))
-        and holds(meta.annotations, metadata.get("annotations", {}))
+        and metadata.get("labels", {}).items() <= meta.labels.items()
+        and metadata.get("annotations", {}).items() <= meta.annotations.items()
     )
 
 
@@ -44,9 +44,17 @@ def is_headless(spec: Mapping[str, Any]) -> bool:
 
 
 def holds(live: Any, wanted: Any) -> bool:
-    """Whether everything wanted is there; more may be."""
+    """Whether everything wanted is there; more may be.
+
+    The API server keeps no empty values (`false`, 0, an empty list), and chooses something in the place of some. So one
+    asks for nothing where there is nothing, and an empty word never does.
+    """
     if isinstance(wanted, Mapping):
-        return isinstance(live, Mapping) and all(key in live and holds(live[key], wanted[key]) for key in wanted)
+        return isinstance(live, Mapping) and all(
+            holds(live[key], value) if key in live else not value for key, value in wanted.items()
+        )
+    if wanted is None or wanted == "":
+        return True
     if isinstance(wanted, list):
         return isinstance(live, list) and len(live) == len(wanted) and all(map(holds, live, wanted))
     return bool(live == wanted)

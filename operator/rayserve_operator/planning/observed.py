@@ -258,14 +258,16 @@ class Failure:
     reason: str
     """One word, as a condition's reason."""
     message: str
+    means: Mapping[str, Any] | None = None
+    """What the goal was to be reached by; None where that is not noted."""
 
     @classmethod
     def parse(cls, noted: str | None) -> Self | None:
         """Read the note on a ControllerRevision; None where there is none, or none that can be read."""
         try:
             record = json.loads(noted or "{}")
-            return cls(str(record["reason"]), str(record["message"]))
-        except (ValueError, TypeError, KeyError):
+            return cls(str(record["reason"]), str(record["message"]), record.get("means"))
+        except (ValueError, TypeError, KeyError, AttributeError):
             return None
 
 

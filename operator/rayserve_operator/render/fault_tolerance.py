@@ -42,6 +42,15 @@ def storage_namespace(cluster: RayCluster) -> str | None:
     return options.external_storage_namespace or annotated or cluster.meta.uid
 
 
+def state_of(cluster: RayCluster) -> str | None:
+    """Where the state is kept, in words that are the same for two clusters that would read each other's."""
+    options = cluster.spec.gcs_fault_tolerance_options
+    if options is not None and uses_rocksdb(cluster):
+        return f"claim {names.gcs_claim_name(cluster.meta.name, options)}"
+    namespace = storage_namespace(cluster)
+    return None if namespace is None else f"{(options and options.redis_address) or 'Redis'}, namespace {namespace}"
+
+
 def start_params(node: Node) -> dict[str, str]:
     """Flags of `ray start` that read the Redis credentials from the environment."""
     return {

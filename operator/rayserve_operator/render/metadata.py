@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from rayserve_operator.model.objects import RayCluster
 from rayserve_operator.render import fault_tolerance, gang, labels
 from rayserve_operator.render.node import Node, runs_service
-from rayserve_operator.render.ports import Group
+from rayserve_operator.render.ports import Group, ServeFacts
 from rayserve_operator.render.start_command import keeps_command
 
 
@@ -18,8 +18,9 @@ def pod_labels(node: Node) -> dict[str, str]:
         **gang.pod_labels(node),
     }
     if runs_service(node.cluster):
-        # A head takes traffic only when the operator has seen its proxy answer.
-        fixed[labels.SERVE] = "false" if node.is_head else "true"
+        # A head takes traffic only when the operator has seen its proxy answer, a worker only where it can have one.
+        takes_none = node.is_head or ServeFacts.of(node.cluster).on_head_alone
+        fixed[labels.SERVE] = "false" if takes_none else "true"
     return {**node.options.pod_labels, **labels.APP, **_labels_of_user(node.group), **fixed}
 
 

@@ -60,17 +60,30 @@ class ServeFacts:
     https: bool = False
     on_workers: bool = True
     """Whether workers with replicas run a proxy of their own."""
+    on_head_alone: bool = False
+    """Whether the head's is the only one. Where there is none at all, no traffic comes from outside either."""
 
     @classmethod
     def of(cls, cluster: RayCluster) -> Self:
         """The facts for a cluster; Ray's defaults for what is not noted."""
-        options = json.loads(cluster.meta.annotations.get(labels.SERVE_OPTIONS, "{}"))
+        options = serve_options(cluster) or {}
         http = options.get("http_options") or {}
+        location = options.get("proxy_location") or "EveryNode"
         return cls(
             port=int(http.get("port") or _DEFAULT[SERVE]),
             https=bool(http.get("ssl_certfile")),
-            on_workers=options.get("proxy_location", "EveryNode") == "EveryNode",
+            on_workers=location == "EveryNode",
+            on_head_alone=location == "HeadOnly",
         )
+
+
+def serve_options(cluster: RayCluster) -> dict[str, Any] | None:
+    """The options of Serve itself that the cluster was made for; None where it does not say, or nobody can read it."""
+    try:
+        noted = json.loads(cluster.meta.annotations.get(labels.SERVE_OPTIONS, "null"))
+    except ValueError:
+        return None
+    return noted if isinstance(noted, dict) else None
 
 
 def declared_ports(group: Group) -> list[Mapping[str, Any]]:

@@ -187,9 +187,10 @@ def _delete(pod: PodView, reason: str, why: str) -> Delete:
 
 def _recheck(observed: ObservedRayCluster, now: datetime, lost_after: timedelta) -> timedelta | None:
     """When time alone may change something; everything else wakes the object."""
-    ended = [pod for pod in observed.pods if pod.finished and not pod.meta.deleting]
+    left = (replacement.time_left(pod, now) for pod in observed.pods if pod.finished and not pod.meta.deleting)
     waits = [
-        *(max(replacement.time_left(pod, now), timedelta()) for pod in ended),
+        # One that is due and stays is not to be replaced, because the cluster has ended or its spec is not valid.
+        *(wait for wait in left if wait > timedelta()),
         nodes.recheck(observed, now, lost_after),
         budget.recheck(observed, now),
         troubles.recheck(observed.pods, now),

@@ -10,6 +10,7 @@ initial_replicas: to Serve, that number in a changed config is an order to have 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
@@ -24,7 +25,7 @@ Floors: TypeAlias = Mapping[str, Mapping[str, int]]
 """Replicas by application and deployment. 0 only leaves initial_replicas out."""
 
 _MOST_OF_AUTO = 100
-"""What Ray makes of `max_replicas: auto`."""
+"""What Ray makes of `max_replicas: auto`, and of `num_replicas: auto` where nothing else is said."""
 
 
 def floors_of(observed: ObservedCluster) -> Floors:
@@ -52,7 +53,7 @@ def floors_needed(config: ServeConfig, serving: ServeStatus, noted: Floors) -> F
     """The floors at which a new cluster starts with what the serving one has; those noted already are never lowered."""
     needed: dict[str, dict[str, int]] = {}
     for app, deployment, bounds in _scaled_by_config(config):
-        live = _running(serving.applications.get(app), deployment)
+        live = _in_full(_running(serving.applications.get(app), deployment), config.document.get("target_capacity"))
         floor = min(max(live, noted.get(app, {}).get(deployment, 0)), bounds[1])
         if floor > bounds[0]:
             needed.setdefault(app, {})[deployment] = floor
@@ -68,7 +69,7 @@ def floors_reached(config: ServeConfig, report: ServeStatus, floors: Floors) -> 
     for app, deployment in _autoscaled(config):
         name = deployment["name"]
         if name in floors.get(app, {}):
-            running = _running(report.applications.get(app), name)
+            running = _in_full(_running(report.applications.get(app), name), report.deployed.target_capacity)
             lowest = _least(deployment["autoscaling_config"])
             reached.setdefault(app, {})[name] = max(min(floors[app][name], running), lowest)
     return reached
@@ -87,10 +88,11 @@ def floors_lifted(config: ServeConfig, floors: Floors) -> Floors:
 def shortfall(report: ServeStatus, floors: Floors) -> list[str]:
     """What is missing to the floors, in words."""
     return [
-        f"deployment {deployment} has {running} of the {floor} replicas that the serving cluster has"
+        f"deployment {deployment} has {running} of the {wanted} replicas that the serving cluster has"
         for app, deployments in floors.items()
         for deployment, floor in deployments.items()
-        if (running := _running(report.applications.get(app), deployment)) < floor
+        if (running := _running(report.applications.get(app), deployment))
+        < (wanted := _in_part(floor, report.deployed.target_capacity))
     ]
 
 
@@ -142,12 +144,14 @@ def _autoscaled(config: ServeConfig) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def _scaled_by_config(config: ServeConfig) -> Iterator[tuple[str, str, tuple[int, int]]]:
     for app, deployment in _autoscaled(config):
-        yield app, deployment["name"], _bounds(deployment["autoscaling_config"])
+        yield app, deployment["name"], _bounds(deployment)
 
 
-def _bounds(scaling: Mapping[str, Any]) -> tuple[int, int]:
+def _bounds(deployment: Mapping[str, Any]) -> tuple[int, int]:
     """Replicas that Serve starts with, and has at most, by Ray's own defaults."""
-    most = _MOST_OF_AUTO if scaling.get("max_replicas") == "auto" else _number(scaling.get("max_replicas"), 1)
+    scaling = deployment["autoscaling_config"]
+    unsaid = _MOST_OF_AUTO if deployment.get("num_replicas") == "auto" else 1
+    most = _MOST_OF_AUTO if scaling.get("max_replicas") == "auto" else _number(scaling.get("max_replicas"), unsaid)
     return max(_least(scaling), _number(scaling.get("initial_replicas"), 0)), most
 
 
@@ -159,7 +163,7 @@ def _on_floor(deployment: Mapping[str, Any], floor: int | None) -> Mapping[str, 
     scaling = deployment.get("autoscaling_config")
     if floor is None or not isinstance(scaling, dict):
         return deployment
-    floor = min(floor, _bounds(scaling)[1])
+    floor = min(floor, _bounds(deployment)[1])
     if 0 < floor < _least(scaling):
         return deployment
     kept = {key: value for key, value in scaling.items() if key != "initial_replicas"}
@@ -170,6 +174,24 @@ def _on_floor(deployment: Mapping[str, Any], floor: int | None) -> Mapping[str, 
 def _running(state: ApplicationState | None, deployment: str) -> int:
     found = None if state is None else state.deployments.get(deployment)
     return 0 if found is None else found.running
+
+
+def _in_full(replicas: int, target_capacity: Any) -> int:
+    """The number in a config of which Serve makes so many replicas, at this percentage of them."""
+    percent = _percent(target_capacity)
+    return replicas if percent <= 0 else math.ceil(replicas * 100 / percent)
+
+
+def _in_part(replicas: int, target_capacity: Any) -> int:
+    """The replicas that Serve makes of a number in a config, at this percentage of them."""
+    return math.floor(replicas * _percent(target_capacity) / 100 + 0.5)
+
+
+def _percent(target_capacity: Any) -> float:
+    try:
+        return float(100 if target_capacity is None else target_capacity)
+    except (TypeError, ValueError):
+        return 100
 
 
 def _number(value: Any, default: int) -> int:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
 from rayserve_operator.model.durations import parse_duration
-from rayserve_operator.model.objects import Meta
+from rayserve_operator.model.objects import Meta, RayCluster
+from rayserve_operator.model.raycluster import RayClusterStatus
 from rayserve_operator.model.scale import desired_pods
 from rayserve_operator.model.serve import ServeConfig
 from rayserve_operator.planning.observed import Failure, ObservedCluster, ObservedService, RevisionView
 from rayserve_operator.planning.service import capacity, gate, notes
 from rayserve_operator.planning.service.goal import Goal
-from rayserve_operator.planning.service.roles import Roles, assign_roles, given_up, revision_of
-from rayserve_operator.render import labels
+from rayserve_operator.planning.service.roles import Roles, assign_roles, given_up, is_begun, revision_of
+from rayserve_operator.render import fault_tolerance, labels
+from rayserve_operator.render.ports import ServeFacts
 
 _SPARE_ENDPOINTS = 2
 """Pods that take traffic, above which a new cluster is not asked for more: the loss of one is survived."""
@@ -43,6 +45,11 @@ class Course:
         """Why the goal was given up. A service without any cluster is not held back by an earlier failure."""
         return given_up(self.observed, self.goal) if self.roles.active is not None else None
 
+    @cached_property
+    def is_begun(self) -> bool:
+        """Whether the present attempt at the goal is written down."""
+        return is_begun(self.observed, self.goal)
+
     @property
     def is_first_start(self) -> bool:
         """Whether no cluster takes traffic yet."""
@@ -59,11 +66,12 @@ class Course:
 
     @property
     def deadline(self) -> datetime | None:
-        """When the goal must be reached; None until its revision is written down.
+        """When the goal must be reached; None until it is written down that its revision is the goal, now or again.
 
         A cluster that is made later, because a suspension ends or the one before it was lost, has all the time again.
         """
-        started = None if self.revision is None else notes.time_of(self.revision.meta, labels.STARTED_AT)
+        begun = self.revision if self.is_begun else None
+        started = None if begun is None else notes.time_of(begun.meta, labels.STARTED_AT)
         made = None if self.roles.candidate is None else self.roles.candidate.cluster.meta.created
         allowed = timedelta(seconds=self.goal.spec.progress_deadline)
         if self.is_first_start:
@@ -75,11 +83,26 @@ class Course:
         """Whether the goal should have been reached by now."""
         return self.deadline is not None and self.now >= self.deadline
 
+    def is_given_the_goal(self, cluster: ObservedCluster) -> bool:
+        """Whether it is noted on the cluster that it serves the goal. Until then its notes are of another one."""
+        return self.is_begun and cluster.cluster.meta.annotations.get(labels.REVISION) == self.goal.revision
+
     def config_of(self, cluster: ObservedCluster) -> ServeConfig | None:
         """The Serve config that the cluster is to run; None where none is known."""
         is_aimed_at = cluster is self.roles.candidate and self.failure is None
         config = self.goal.serve if is_aimed_at else cluster.assigned
         return None if config is None else capacity.on_floors(config, capacity.floors_of(cluster))
+
+    @cached_property
+    def holder_of_state(self) -> ObservedCluster | None:
+        """The cluster that keeps its state where a new one is to, which would take it for its own.
+
+        The head of the new one would count as a new head of the old cluster, and whichever ends first wipes out both.
+        """
+        meta = replace(self.observed.service.meta, name="", uid="")
+        state = fault_tolerance.state_of(RayCluster(meta, self.goal.spec.ray_cluster_config, RayClusterStatus()))
+        holders = (c for c in self.observed.clusters if state and fault_tolerance.state_of(c.cluster) == state)
+        return next(holders, None)
 
     @cached_property
     def verdict(self) -> gate.Verdict | None:
@@ -99,7 +122,8 @@ class Course:
     def warm_up_ends(self) -> datetime | None:
         """When a new cluster that works is no longer waited for to match the old one; None while it does not work."""
         pending = self.roles.pending
-        since = None if pending is None else notes.time_of(pending.cluster.meta, labels.WARM_SINCE)
+        is_noted = pending is not None and self.is_given_the_goal(pending)
+        since = notes.time_of(pending.cluster.meta, labels.WARM_SINCE) if pending is not None and is_noted else None
         return None if since is None else since + timedelta(seconds=self.goal.spec.warm_up_timeout)
 
     @property
@@ -115,10 +139,15 @@ class Course:
             return None
         if self.is_warm_up_over and not self.goal.spec.needs_parity:
             return gate.Newcomer(endpoints=None)
-        cluster = pending.cluster
-        workers = sum(desired_pods(cluster, group) for group in cluster.spec.worker_group_specs)
-        possible = workers + (0 if self.goal.spec.exclude_head_pod_from_serve_svc else 1)
+        possible = _possible_workers(pending.cluster) + (0 if self.goal.spec.exclude_head_pod_from_serve_svc else 1)
         return gate.Newcomer(endpoints=max(1, min(_SPARE_ENDPOINTS, active.serving_pods, possible)))
+
+
+def _possible_workers(cluster: RayCluster) -> int:
+    """Workers that may take traffic."""
+    if ServeFacts.of(cluster).on_head_alone:
+        return 0
+    return sum(desired_pods(cluster, group) for group in cluster.spec.worker_group_specs)
 
 
 def first_start_timeout(meta: Meta) -> timedelta | None:

@@ -7,15 +7,16 @@ first start is never given up; it is repaired for as long as it takes, and the s
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from rayserve_operator.planning.actions import Annotate, Kind, Step
 from rayserve_operator.planning.cluster.troubles import trouble_of
-from rayserve_operator.planning.observed import ContainerView, Failure, ObservedCluster, PodView, age
+from rayserve_operator.planning.condition_list import REFUSED
+from rayserve_operator.planning.observed import ContainerView, Failure, ObservedCluster, PodView
 from rayserve_operator.planning.service import gate, notes, submission
 from rayserve_operator.planning.service.course import Course
-from rayserve_operator.render import labels
+from rayserve_operator.render import fault_tolerance, labels
 
 
 class Reason(StrEnum):
@@ -29,6 +30,8 @@ class Reason(StrEnum):
     """A container ends whenever it is started."""
     WARM_UP_TIMEOUT = "WarmUpTimeout"
     """The new cluster works and never came to the capacity of the old one."""
+    SHARED_STATE = "SharedState"
+    """The new cluster would keep the state of its control store where the old one does."""
     DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
     """It took longer than it may."""
 
@@ -46,16 +49,19 @@ _IMAGE_ERRORS = frozenset(
 def failure(course: Course) -> Failure | None:
     """Why the goal is to be given up now; None while there is hope."""
     candidate, verdict = course.roles.candidate, course.verdict
-    if candidate is None or verdict is None or not course.may_be_given_up or course.is_fit:
+    if not course.may_be_given_up or course.is_fit:
         return None
-    return next(_failures(course, candidate, verdict), None)
+    if candidate is None:
+        return next(_obstacles(course), None)
+    return None if verdict is None else next(_failures(course, candidate, verdict), None)
 
 
 def steps(course: Course, found: Failure) -> Iterator[Step]:
     """Write down that the goal was given up; everything else follows from that."""
     revision = course.revision
     if revision is not None:
-        record = {"reason": found.reason, "message": found.message, "since": course.now.isoformat()}
+        since = course.now.isoformat()
+        record = {"reason": found.reason, "message": found.message, "means": course.goal.means, "since": since}
         noted = {labels.FAILED: notes.written(record)}
         yield (Annotate(kind=Kind.REVISION, name=revision.meta.name, uid=revision.meta.uid, annotations=noted),)
 
@@ -65,20 +71,41 @@ def recheck(course: Course) -> timedelta | None:
     if course.is_fit or course.failure is not None or course.roles.candidate is None:
         return None
     waits = [end - course.now for end in (course.deadline, course.warm_up_ends) if end is not None]
-    if course.roles.pending is not None and course.may_be_given_up:
-        waits += [
-            IMAGE_ERRORS_STAY - timedelta(seconds=age(pod.meta, course.now))
-            for pod in course.roles.pending.pods
-            if _image_error(pod) is not None
-        ]
+    since = _no_image_since(course)
+    if since is not None and course.may_be_given_up:
+        waits.append(since + IMAGE_ERRORS_STAY - course.now)
     return min((wait for wait in waits if wait > timedelta()), default=None)
+
+
+def lacks_an_image(cluster: ObservedCluster) -> bool:
+    """Whether a pod of the cluster cannot get an image, or a container made from it."""
+    return any(pod.alive and _image_error(pod) is not None for pod in cluster.pods)
+
+
+def _no_image_since(course: Course) -> datetime | None:
+    pending = course.roles.pending
+    return None if pending is None else notes.time_of(pending.cluster.meta, labels.NO_IMAGE_SINCE)
+
+
+def _obstacles(course: Course) -> Iterator[Failure]:
+    """Why no cluster is made. Where the API server takes none, only the status of the pass before tells."""
+    active, holder = course.roles.active, course.holder_of_state
+    if active is not None and active is holder:
+        state = fault_tolerance.state_of(active.cluster)
+        mend = "leave externalStorageNamespace or storage.claimName out, then each has its own, or give another"
+        yield Failure(Reason.SHARED_STATE, f"a new cluster would take the state of {active.name} ({state}); {mend}")
+    for condition in course.observed.service.status.conditions:
+        if course.is_overdue and condition.reason == REFUSED:
+            seconds = course.goal.spec.progress_deadline
+            yield Failure(Reason.DEADLINE_EXCEEDED, f"no cluster was made in {seconds} s: {condition.message}")
 
 
 def _failures(course: Course, candidate: ObservedCluster, verdict: gate.Verdict) -> Iterator[Failure]:
     config = course.config_of(candidate)
-    words = None if config is None else submission.exhausted(candidate, config)
-    if words is not None:
-        yield Failure(Reason.DEPLOY_FAILED, words)
+    if config is not None and course.is_given_the_goal(candidate):
+        words = submission.exhausted(candidate, config)
+        if words is not None:
+            yield Failure(Reason.DEPLOY_FAILED, words)
     if candidate is course.roles.pending:
         for pod in candidate.pods:
             yield from _failures_of(pod, course)
@@ -93,7 +120,8 @@ def _failures_of(pod: PodView, course: Course) -> Iterator[Failure]:
     trouble = trouble_of(pod, course.now)
     if not pod.alive and not pod.finished:
         return
-    if _image_error(pod) is not None and age(pod.meta, course.now) >= IMAGE_ERRORS_STAY.total_seconds():
+    since = _no_image_since(course)
+    if _image_error(pod) is not None and since is not None and course.now - since >= IMAGE_ERRORS_STAY:
         yield Failure(Reason.IMAGE_ERROR, trouble.words if trouble else pod.meta.name)
     elif _crashes(pod):
         yield Failure(Reason.CRASH_LOOP, trouble.words if trouble else f"{pod.meta.name} and those before it ended")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from pydantic import ValidationError
@@ -19,6 +19,9 @@ from rayserve_operator.model.validation import validate_service
 from rayserve_operator.planning.changes import cluster_part
 from rayserve_operator.render import names
 
+_REVISED = frozenset({"rayClusterConfig", "serveConfigV2"})
+"""What of a spec its revision stands for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Goal:
@@ -30,6 +33,8 @@ class Goal:
     """Stands for the cluster part in names; never compared."""
     revision: str
     """Name of the ControllerRevision of this pair of cluster part and Serve config."""
+    means: Mapping[str, Any] | None = None
+    """What helps or hinders its rollout beside that: times and numbers of replicas. None where they are not known."""
 
     @classmethod
     def of(cls, meta: Meta, spec: RayServiceSpec) -> Self:
@@ -48,6 +53,7 @@ class Goal:
             serve=serve,
             part_digest=part_digest,
             revision=names.revision_name(meta.name, meta.uid, f"{part_digest}-{serve.digest}"),
+            means=_means(spec),
         )
 
     @classmethod
@@ -62,6 +68,26 @@ class Goal:
         except ValidationError as error:
             raise InvalidSpec(parse_problems(error)) from error
 
+    @classmethod
+    def last_valid(cls, meta: Meta, stored: Mapping[str, Any], spec: Mapping[str, Any]) -> Self:
+        """The goal of a stored revision, beside a spec that is not valid as a whole.
+
+        A revision holds a spec of the day on which it was first the goal. What is no part of what it stands for, such
+        as `suspend`, may have changed since, and is taken as it is now wherever that is valid by itself.
+
+        Raises:
+            InvalidSpec: if the revision itself is not valid any more.
+        """
+        revised = {key: value for key, value in stored.items() if key in _REVISED}
+        beside = {key: value for key, value in stored.items() if key in spec and key not in _REVISED}
+        for key in spec.keys() - _REVISED:
+            try:
+                cls.parse(meta, {**revised, key: spec[key]})
+            except InvalidSpec:
+                continue
+            beside[key] = spec[key]
+        return replace(cls.parse(meta, {**revised, **beside}), means=None)
+
     @property
     def data(self) -> dict[str, Any]:
         """What a ControllerRevision holds of it."""
@@ -75,6 +101,18 @@ class Aim:
     goal: Goal
     problems: tuple[Problem, ...] = ()
     """Where there are any, the goal is the last valid revision and not the spec."""
+
+
+def _means(spec: RayServiceSpec) -> dict[str, Any]:
+    groups = {
+        g.group_name: [g.replicas, g.min_replicas, g.max_replicas] for g in spec.ray_cluster_config.worker_group_specs
+    }
+    return {
+        "groups": groups,
+        "progressDeadline": spec.progress_deadline,
+        "warmUpTimeout": spec.warm_up_timeout,
+        "needsParity": spec.needs_parity,
+    }
 
 
 def _digest(value: Any) -> str:

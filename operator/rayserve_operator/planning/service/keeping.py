@@ -9,7 +9,7 @@ from rayserve_operator.planning.actions import Annotate, Announcement, AnyAction
 from rayserve_operator.planning.changes import compare
 from rayserve_operator.planning.cluster import autoscaling
 from rayserve_operator.planning.observed import ObservedCluster
-from rayserve_operator.planning.service import capacity, gate, notes
+from rayserve_operator.planning.service import capacity, gate, giving_up, notes, submission
 from rayserve_operator.planning.service.capacity import Floors
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.roles import needs_new_cluster, stamped_cluster, was_routed
@@ -18,6 +18,8 @@ from rayserve_operator.render import clusters, labels, names, revisions
 
 _OF_A_DRAIN = (labels.RETIRED_AT, labels.QUIET_AT, labels.WARM_SINCE)
 """Notes that are untrue of a cluster that is taken up again."""
+_OF_A_GOAL = (labels.SERVE_TRIES, labels.WARM_SINCE)
+"""Notes that are untrue of a cluster that is given another goal."""
 
 
 def keep_revision(course: Course) -> Iterator[AnyAction]:
@@ -34,7 +36,7 @@ def keep_revision(course: Course) -> Iterator[AnyAction]:
             kind=Kind.REVISION,
             manifest=revisions.controller_revision(observed.service, goal.revision, latest + 1, goal.data, noted),
         )
-    elif revision.number < latest:
+    elif not course.is_begun:
         kept = {key: value for key, value in revision.meta.annotations.items() if key != labels.FAILED}
         yield Patch(
             kind=Kind.REVISION,
@@ -49,6 +51,8 @@ def keep_revision(course: Course) -> Iterator[AnyAction]:
 
 def make_cluster(course: Course) -> Iterator[Step]:
     """Make a cluster for the goal, as large as the one that serves."""
+    if course.holder_of_state is not None:
+        return
     begun, goal, service = _attempt(course), course.goal, course.observed.service
     attempt, name = _free_name(course, begun)
     if course.revision is not None and attempt != begun:
@@ -72,7 +76,7 @@ def keep_clusters(course: Course, *, spec_is_valid: bool) -> Iterator[AnyAction]
         yield from _annotate(candidate, _notes_of_candidate(course, candidate))
         diff = compare(candidate.cluster.spec, course.goal.spec.ray_cluster_config)
         # A stored revision holds the scaling of its first day; what the cluster has now is newer.
-        if diff.operations and not diff.rebuild and spec_is_valid:
+        if diff.operations and spec_is_valid and (not diff.rebuild or _holds_the_rest(course, candidate)):
             changed = f"Changed {', '.join(diff.edited)} of {candidate.name} in place"
             yield Patch(
                 kind=Kind.RAY_CLUSTER,
@@ -81,7 +85,9 @@ def keep_clusters(course: Course, *, spec_is_valid: bool) -> Iterator[AnyAction]
                 announce=Announcement("UpdatedRayCluster", changed),
             )
     if active is not None and active is not candidate:
-        yield from _annotate(active, _notes_of_return(active) | _notes_of_floors(_floors_of_active(course, active)))
+        noted = _notes_of_return(active) | _notes_of_floors(_floors_of_active(course, active))
+        noted |= _notes_of_overtaken(course, active)
+        yield from _annotate(active, noted)
 
 
 def moves_floors(actions: Iterable[AnyAction]) -> bool:
@@ -93,15 +99,33 @@ def _notes_of_candidate(course: Course, candidate: ObservedCluster) -> dict[str,
     said = course.observed.service.meta.annotations
     wanted: dict[str, str | None] = {labels.REVISION: _revision_of(course, candidate), **_notes_of_return(candidate)}
     wanted |= {key: said.get(key) for key in labels.OF_USERS}
+    if course.failure is None and not course.is_given_the_goal(candidate):
+        wanted |= dict.fromkeys(_OF_A_GOAL)
     if candidate is course.roles.pending:
         if course.verdict is not None and course.verdict.stage is gate.Stage.MATCHING and course.warm_up_ends is None:
             wanted[labels.WARM_SINCE] = course.now.isoformat()
+        since = candidate.cluster.meta.annotations.get(labels.NO_IMAGE_SINCE, course.now.isoformat())
+        matters = course.may_be_given_up and giving_up.lacks_an_image(candidate)
+        wanted[labels.NO_IMAGE_SINCE] = since if matters else None
         wanted |= _notes_of_floors(_floors_of_pending(course, candidate))
     else:
         if course.is_fit and course.failure is None:
             wanted |= {labels.SERVED: course.goal.revision, labels.SERVE_TRIES: None}
         wanted |= _notes_of_floors(_floors_of_active(course, candidate))
     return wanted
+
+
+def _notes_of_overtaken(course: Course, active: ObservedCluster) -> dict[str, str | None]:
+    """What comes of a Serve config that the active cluster got shortly before the goal became another cluster's."""
+    noted, config = active.cluster.meta.annotations, course.config_of(active)
+    present, served = noted.get(labels.REVISION), noted.get(labels.SERVED)
+    if config is None or present in (None, served):
+        return {}
+    if gate.judge(active, config).stage is gate.Stage.FIT:
+        return {labels.SERVED: present, labels.SERVE_TRIES: None}
+    is_spoilt = submission.exhausted(active, config) is not None
+    may_go_back = served is not None and course.goal.spec.rolls_back
+    return {labels.REVISION: served} if is_spoilt and may_go_back else {}
 
 
 def _notes_of_return(cluster: ObservedCluster) -> dict[str, str | None]:
@@ -117,13 +141,12 @@ def _annotate(cluster: ObservedCluster, wanted: dict[str, str | None]) -> Iterat
 
 
 def _revision_of(course: Course, candidate: ObservedCluster) -> str | None:
-    """The revision that the candidate serves: the goal, or what served before it where the goal was given up."""
+    """The revision that the candidate serves: the goal, or what is known to run where the goal was given up."""
     noted = candidate.cluster.meta.annotations
     if course.failure is None:
         return course.goal.revision
-    present, served = noted.get(labels.REVISION), noted.get(labels.SERVED)
-    is_rolled_back = present == course.goal.revision and served is not None and course.goal.spec.rolls_back
-    return served if is_rolled_back else present
+    served = noted.get(labels.SERVED)
+    return served if served is not None and course.goal.spec.rolls_back else noted.get(labels.REVISION)
 
 
 def _floors_of_pending(course: Course, pending: ObservedCluster) -> Floors:
@@ -147,6 +170,15 @@ def _floors_of_active(course: Course, active: ObservedCluster) -> Floors:
 
 def _notes_of_floors(floors: Floors) -> dict[str, str | None]:
     return {labels.FLOORS: notes.written(floors) if floors else None}
+
+
+def _holds_the_rest(course: Course, candidate: ObservedCluster) -> bool:
+    """Whether what works in place is done beside what would take a new cluster.
+
+    Whoever turns the autoscaling on or off means other owners of the numbers, and the cluster still has the old ones.
+    """
+    config = course.goal.spec.ray_cluster_config
+    return course.goal.spec.holds_cluster and candidate.cluster.spec.autoscaling == config.autoscaling
 
 
 def _attempt(course: Course) -> int:

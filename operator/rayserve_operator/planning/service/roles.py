@@ -7,16 +7,14 @@ being made ready to take over. All others are on their way out.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from rayserve_operator.model.serve import ServeStatus
 from rayserve_operator.planning.changes import compare
 from rayserve_operator.planning.observed import Failure, ObservedCluster, ObservedService, RevisionView
 from rayserve_operator.planning.service.goal import Goal
-from rayserve_operator.render import labels
+from rayserve_operator.render import labels, ports
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +60,19 @@ def revision_of(observed: ObservedService, goal: Goal) -> RevisionView | None:
     return next((revision for revision in observed.revisions if revision.meta.name == goal.revision), None)
 
 
-def given_up(observed: ObservedService, goal: Goal) -> Failure | None:
-    """Why the goal's rollout was given up. When the goal has changed meanwhile, it begins anew."""
+def is_begun(observed: ObservedService, goal: Goal) -> bool:
+    """Whether it is written down that the goal is aimed at, now or again, and with what it is to be reached by now."""
     revision = revision_of(observed, goal)
     if revision is None or any(r.number > revision.number for r in observed.revisions):
-        return None
-    return revision.failure
+        return False
+    failure = revision.failure
+    return failure is None or None in (failure.means, goal.means) or failure.means == goal.means
+
+
+def given_up(observed: ObservedService, goal: Goal) -> Failure | None:
+    """Why the goal's rollout was given up. When the spec has changed meanwhile, it begins anew."""
+    revision = revision_of(observed, goal)
+    return None if revision is None or not is_begun(observed, goal) else revision.failure
 
 
 def stamped_cluster(observed: ObservedService) -> str | None:
@@ -84,20 +89,11 @@ def is_conflict(observed: ObservedService) -> bool:
     return service is not None and service.meta.owner != observed.service.meta.uid
 
 
-def serve_options(observed: ObservedCluster) -> dict[str, Any] | None:
-    """The options of Serve itself that the cluster was made for; None where it does not say (adopted clusters)."""
-    try:
-        recorded = json.loads(observed.cluster.meta.annotations.get(labels.SERVE_OPTIONS, ""))
-    except ValueError:
-        return None
-    return recorded if isinstance(recorded, dict) else None
-
-
 def needs_new_cluster(observed: ObservedCluster, goal: Goal) -> tuple[str, ...]:
     """Paths in the RayService's spec that this cluster cannot take in place."""
     diff = compare(observed.cluster.spec, goal.spec.ray_cluster_config)
     paths = tuple(f"rayClusterConfig.{path}" for path in diff.rebuild)
-    options = serve_options(observed)
+    options = ports.serve_options(observed.cluster)
     if options is None:
         return paths
     wanted = goal.serve.cluster_part
@@ -106,8 +102,7 @@ def needs_new_cluster(observed: ObservedCluster, goal: Goal) -> tuple[str, ...]:
 
 
 def _candidate(observed: ObservedService, goal: Goal, active: ObservedCluster | None) -> ObservedCluster | None:
-    strategy = goal.spec.upgrade_strategy
-    if active is not None and strategy is not None and strategy.type == "None":
+    if active is not None and goal.spec.holds_cluster:
         return active
     if active is not None and given_up(observed, goal) is not None:
         return active

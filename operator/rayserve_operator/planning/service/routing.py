@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from rayserve_operator.model.serve import ServeStatus
 from rayserve_operator.planning.actions import (
     Annotate,
     Announcement,
@@ -23,6 +24,8 @@ from rayserve_operator.planning.service import notes
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.roles import is_conflict, was_routed
 from rayserve_operator.render import labels, services
+
+_LOADING = frozenset({"NOT_STARTED", "DEPLOYING"})
 
 
 def stamp(course: Course) -> Iterator[Step]:
@@ -53,14 +56,21 @@ def steps(course: Course) -> Iterator[Step]:
 
 
 def label_heads(course: Course) -> Iterator[AnyAction]:
-    """The head takes traffic while its proxy answers; its readiness alone does not tell, unlike a worker's."""
+    """The head takes traffic while its proxy answers; its readiness alone does not tell, unlike a worker's.
+
+    One that is to be left out goes only when a worker serves, because until then it is all that does. A new one comes
+    in beside workers that serve when its applications are loaded: its proxy answers well before it has any replicas.
+    """
     for cluster in course.roles.watched:
         head = cluster.head
         if head is None:
             continue
         is_in = head.meta.labels.get(labels.SERVE) == "true"
         answers = is_in if cluster.head_proxy_answers is None else cluster.head_proxy_answers
-        belongs = answers and not course.goal.spec.exclude_head_pod_from_serve_svc
+        is_excluded = course.goal.spec.exclude_head_pod_from_serve_svc
+        others_serve = any(pod.serving for pod in cluster.pods if pod is not head)
+        may_come = is_in or not others_serve or not _loads(course, cluster)
+        belongs = answers and may_come and (not is_excluded or (is_in and not others_serve))
         if belongs != is_in:
             yield Annotate(
                 kind=Kind.POD,
@@ -68,6 +78,15 @@ def label_heads(course: Course) -> Iterator[AnyAction]:
                 uid=head.meta.uid,
                 labels={labels.SERVE: "true" if belongs else "false"},
             )
+
+
+def _loads(course: Course, cluster: ObservedCluster) -> bool:
+    """Whether an application is still on its way, and has not failed."""
+    config = course.config_of(cluster)
+    if config is None or not isinstance(cluster.serve, ServeStatus):
+        return False
+    found = cluster.serve.applications
+    return any(name not in found or found[name].status in _LOADING for name in config.application_names)
 
 
 def _mark_routed(cluster: ObservedCluster, now: datetime, proven: str | None = None) -> Iterator[AnyAction]:

@@ -18,13 +18,14 @@ from rayserve_operator.model.rayservice import (
 from rayserve_operator.model.serve import ServeStatus
 from rayserve_operator.model.unsupported import unsupported_in_service
 from rayserve_operator.planning.actions import Announcement
-from rayserve_operator.planning.condition_list import UNSUPPORTED, Fact, acceptance, carried, dated, replaced
+from rayserve_operator.planning.condition_list import REFUSED, UNSUPPORTED, Fact, acceptance, carried, dated, replaced
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService
 from rayserve_operator.planning.service import draining, gate, giving_up
 from rayserve_operator.planning.service.course import Course, first_start_timeout
 from rayserve_operator.planning.service.goal import Aim
-from rayserve_operator.planning.service.roles import Roles, is_conflict
+from rayserve_operator.planning.service.roles import Roles, is_conflict, needs_new_cluster
 from rayserve_operator.planning.suspension import Phase
+from rayserve_operator.planning.words import few
 from rayserve_operator.render import labels
 
 SILENCE_TOLERATED = timedelta(seconds=15)
@@ -116,7 +117,7 @@ def refuse(meta: Meta, before: RayServiceStatus, problems: tuple[Problem, ...], 
 
 def blamed(status: RayServiceStatus, words: str, now: datetime) -> RayServiceStatus:
     """The status, saying that what is to happen next was refused, and why."""
-    fact = Fact(ServiceCondition.RECONCILING, True, "ActionRefused", words)
+    fact = Fact(ServiceCondition.RECONCILING, True, REFUSED, words)
     generation = status.observed_generation or 0
     return status.model_copy(update={"conditions": replaced(status.conditions, fact, generation, now)})
 
@@ -202,7 +203,7 @@ def _stalled(course: Course) -> Fact | None:
         words = f"{course.failure.message}; {_what_serves(course)}; change the spec to try again"
         return Fact(ServiceCondition.STALLED, True, course.failure.reason, words)
     if course.is_first_start and course.is_overdue and not course.is_fit:
-        missing = "a cluster is being created" if course.verdict is None else course.verdict.message
+        missing = _why_none(course) if course.verdict is None else course.verdict.message
         words = f"it should serve by now, and is being repaired further: {missing}"
         return Fact(ServiceCondition.STALLED, True, giving_up.Reason.DEADLINE_EXCEEDED, words)
     return None
@@ -221,11 +222,24 @@ def _reconciling(course: Course, stalled: Fact | None) -> Fact:
     if stalled is not None:
         return Fact(ServiceCondition.RECONCILING, False, "Stalled", stalled.message)
     if course.verdict is None:
-        return Fact(ServiceCondition.RECONCILING, True, gate.Stage.PROVISIONING, "a cluster is being created")
+        return Fact(ServiceCondition.RECONCILING, True, gate.Stage.PROVISIONING, _why_none(course))
     done = course.is_fit and course.roles.pending is None
-    draining_words = draining.progress(course) if done else ""
-    words = f"{course.verdict.message}; {draining_words}" if draining_words else course.verdict.message
+    further = (draining.progress(course), _held_back(course)) if done else ()
+    words = "; ".join([course.verdict.message, *filter(None, further)])
     return Fact(ServiceCondition.RECONCILING, not done, "Current" if done else course.verdict.stage, words)
+
+
+def _why_none(course: Course) -> str:
+    """Why there is no cluster yet that is as the goal wants it."""
+    holder = course.holder_of_state
+    return f"{holder.name} still keeps its state where the new one is to" if holder else "a cluster is being created"
+
+
+def _held_back(course: Course) -> str:
+    """What of the spec is not so, because the user wants no new cluster."""
+    active = course.roles.active
+    paths = needs_new_cluster(active, course.goal) if active is not None and course.goal.spec.holds_cluster else ()
+    return f"upgradeStrategy.type None holds back the change of {few(paths)}" if paths else ""
 
 
 def _healthy(course: Course) -> Fact | None:
@@ -235,7 +249,10 @@ def _healthy(course: Course) -> Fact | None:
         return None
     if not isinstance(active.serve, ServeStatus):
         silence = active.serve
-        if silence.since is None or course.now - silence.since < SILENCE_TOLERATED:
+        if silence.since is None:
+            words = f"{active.name} has no head that could be asked"
+            return Fact(ServiceCondition.APPLICATIONS_HEALTHY, None, "RayDoesNotAnswer", words)
+        if course.now - silence.since < SILENCE_TOLERATED:
             return _unchanged(ServiceCondition.APPLICATIONS_HEALTHY, course.observed.service.status.conditions)
         return Fact(ServiceCondition.APPLICATIONS_HEALTHY, None, "RayDoesNotAnswer", silence.reason)
     config = course.config_of(active)

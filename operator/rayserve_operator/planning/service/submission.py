@@ -72,8 +72,7 @@ def _submit(course: Course, cluster: ObservedCluster) -> Iterator[AnyAction]:
     config, head, report = course.config_of(cluster), cluster.head, cluster.serve
     if config is None or head is None or not isinstance(report, ServeStatus):
         return
-    tries = tries_of(cluster, config)
-    is_final = _is_given_up(course, cluster)
+    tries, is_final = tries_of(cluster, config), _may_be_final(course, cluster)
     if gate.in_sync(cluster, config):
         failed = _failed_applications(cluster, config)
         if not failed:
@@ -96,10 +95,13 @@ def _submit(course: Course, cluster: ObservedCluster) -> Iterator[AnyAction]:
     )
 
 
-def _is_given_up(course: Course, cluster: ObservedCluster) -> bool:
-    """Whether the cluster has the very config that was given up; what serves instead is repaired for ever."""
-    revision = cluster.cluster.meta.annotations.get(labels.REVISION)
-    return course.failure is not None and revision == course.goal.revision
+def _may_be_final(course: Course, cluster: ObservedCluster) -> bool:
+    """Whether a config that fails is given up, or was, and not what is known to run and is repaired for ever."""
+    was_given_up = course.failure is not None and course.is_given_the_goal(cluster)
+    if cluster is course.roles.candidate and (course.may_be_given_up or was_given_up):
+        return True
+    noted = cluster.cluster.meta.annotations
+    return course.goal.spec.rolls_back and noted.get(labels.SERVED) not in (None, noted.get(labels.REVISION))
 
 
 def _with_the_last(tries: Tries, failed: dict[str, ApplicationState]) -> Tries:
