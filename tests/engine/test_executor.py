@@ -80,11 +80,9 @@ class Script:
     async def merge(self, kind: Kind, namespace: str, name: str, patch: Json) -> Any:
         return self._answer("merge", patch, manifest(name, "u", version=9))
 
-    async def delete(
-        self, kind: Kind, namespace: str, name: str, uid: str, *, version: str | None, grace: int | None
-    ) -> Any:
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str, *, grace: int | None) -> Any:
         self.graces.append(grace)
-        return self._answer("delete", (name, uid, version))
+        return self._answer("delete", (name, uid))
 
     async def submit(self, address: str, config: ServeConfig, token: str | None) -> None:
         self._answer("submit", address)
@@ -236,10 +234,10 @@ async def test_what_is_deleted_at_once_is_forgotten_for_good(
 ) -> None:
     store.put(Kind.POD, manifest("p", "u"))
     script.says("delete", answer)
-    await do(executor, Delete(kind=Kind.POD, name="p", uid="u", version="1"))
+    await do(executor, Delete(kind=Kind.POD, name="p", uid="u"))
     store.put(Kind.POD, manifest("p", "u", version=5))
     assert store.pods_of("default", "demo-a") == []
-    assert script.asked == [("delete", ("p", "u", "1"))]
+    assert script.asked == [("delete", ("p", "u"))]
 
 
 async def test_a_pod_that_takes_its_time_to_end_is_seen_leaving(

@@ -23,7 +23,7 @@ def test_an_action_asks_for_nothing_that_is_not_said() -> None:
     config = parse_serve_config(APP)
     submitted = SubmitServe(cluster="a", cluster_uid="u", address="a:1", secret=None, config=config)
     assert submitted.failed_before == 0
-    assert (deleted.version, deleted.grace, confirmed.version) == (None, None, None)
+    assert (deleted.grace, confirmed.version) == (None, None)
 
 
 def test_a_plan_that_says_nothing_does_nothing() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from rayserve_operator.planning.actions import Confirm, Delete, Kind
 from rayserve_operator.planning.observed import ObservedCluster
-from rayserve_operator.planning.service.draining import is_looked_at, needs_endpoints
+from rayserve_operator.planning.service.draining import is_looked_at, needs_endpoints, to_be_asked
 from rayserve_operator.planning.service.planner import plan_service
 from rayserve_operator.planning.service.roles import assign_roles
 from rayserve_operator.render import labels
@@ -155,9 +155,11 @@ def test_its_pods_are_given_a_second_to_end() -> None:
     assert [a.grace for a in deletions if isinstance(a, Delete) and a.kind is Kind.POD] == [1, 1]
 
 
-def test_it_is_deleted_only_if_it_and_the_service_are_as_they_were_seen() -> None:
+def test_it_is_deleted_only_if_the_service_is_as_it_was_seen() -> None:
     actions = [a for step in plan(cluster(routed=900, retired=60, ended=1, pods=())).steps for a in step]
-    assert [(type(a), a.version) for a in actions] == [(Confirm, "5"), (Delete, "7")]
+    confirmed, deleted = actions
+    assert (type(confirmed), confirmed.version) == (Confirm, "5")
+    assert (type(deleted), deleted.uid) == (Delete, "uid-demo-a")
 
 
 def test_a_cluster_that_never_served_ends_though_there_is_no_service_yet() -> None:
@@ -210,3 +212,8 @@ def test_nothing_is_done_against_it_where_nobody_knows_where_traffic_goes() -> N
     assert in_words(plan_service(unread, SECOND, NOW)) == []
     others = world(SECOND, cluster(routed=900), active=ACTIVE, owner="somebody", revisions=REVISIONS)
     assert not [done for done in in_words(plan_service(others, SECOND, NOW)) if "demo-a" in done]
+
+
+def test_requests_are_counted_on_every_pod_in_which_ray_runs() -> None:
+    pods = (pod(), pod("leaves", leaving=True), pod("unplaced", phase="Pending"), pod("ended", ended=True))
+    assert [found.meta.name for found in to_be_asked(cluster(pods=pods))] == ["worker", "leaves"]

@@ -192,7 +192,13 @@ def test_an_application_that_is_missing_from_rays_spelling_is_waited_for() -> No
 
 
 def asked(pods: Iterable[PodView], serve: ServeStatus | Silence) -> list[str]:
-    return [found.meta.name for found in to_be_asked(cluster(pods=tuple(pods), serve=serve))]
+    return [found.meta.name for found in to_be_asked(cluster(pods=tuple(pods), serve=serve), parse_serve_config(APP))]
+
+
+def test_an_application_that_somebody_has_deployed_by_hand_keeps_nobody_from_asking() -> None:
+    report = answer(proxies=["ip-worker"])
+    by_hand = replace(report.applications["app"], status="DEPLOY_FAILED", source="imperative")
+    assert asked([pod()], replace(report, applications={**report.applications, "other": by_hand})) == ["worker"]
 
 
 def test_the_ready_pods_that_would_take_traffic_are_asked_once_all_applications_run() -> None:

@@ -198,12 +198,11 @@ class Client:
         name: str,
         uid: str,
         *,
-        version: str | None = None,
         grace: int | None = None,
     ) -> Manifest | None:
         def effect() -> None:
             found = self._found(kind, name)
-            if uid_of(found) != uid or (version and found["metadata"]["resourceVersion"] != version):
+            if uid_of(found) != uid:
                 raise Superseded(f"{kind} {name} is not as it was")
 
         return await self._write("delete", kind, name, effect, grace)

@@ -239,15 +239,13 @@ class KubeApi:
         name: str,
         uid: str,
         *,
-        version: str | None = None,
         grace: int | None = None,
     ) -> Manifest | None:
         """Delete the object with this uid, dependents in the background; a pod is given `grace` seconds to end.
 
         Returns what is left of it while it terminates, or None once it is gone. Raises NotFound and Superseded.
         """
-        preconditions = {"uid": uid, **({"resourceVersion": version} if version else {})}
-        body: dict[str, Any] = {"propagationPolicy": "Background", "preconditions": preconditions}
+        body: dict[str, Any] = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
         if grace is not None:
             body["gracePeriodSeconds"] = grace
         answer = await self._request("DELETE", _path(kind, namespace, name), body=body)

@@ -134,9 +134,7 @@ class Executor:
 
     async def _delete(self, namespace: str, action: Delete) -> None:
         try:
-            left = await self.kube.delete(
-                action.kind, namespace, action.name, action.uid, version=action.version, grace=action.grace
-            )
+            left = await self.kube.delete(action.kind, namespace, action.name, action.uid, grace=action.grace)
         except NotFound:
             left = None
         if action.kind not in WATCHED:

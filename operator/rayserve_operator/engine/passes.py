@@ -224,12 +224,12 @@ class Passes:
         report, assigned = await asyncio.gather(self._report(observed), self._assigned(observed, goal))
         asked = replace(observed, serve=report, assigned=assigned)
         head_answers = await self._head_proxy(asked, report)
-        answering = await self._answering(asked) if observed is roles.pending else frozenset[str]()
+        answering = await self._answering(asked, goal) if observed is roles.pending else frozenset[str]()
         return replace(asked, head_proxy_answers=head_answers, answering=answering)
 
-    async def _answering(self, observed: ObservedCluster) -> frozenset[str]:
+    async def _answering(self, observed: ObservedCluster, goal: Goal) -> frozenset[str]:
         """Which pods would answer traffic, asked ourselves once everything else says so."""
-        pods = gate.to_be_asked(observed)
+        pods = gate.to_be_asked(observed, goal.serve)
         answers = await asyncio.gather(*(self._proxy_answers(observed, pod) for pod in pods))
         return frozenset(pod.meta.name for pod, answer in zip(pods, answers, strict=True) if answer)
 
@@ -239,7 +239,7 @@ class Passes:
 
     async def _ongoing(self, observed: ObservedCluster) -> int | None:
         """Requests under way on all its pods; one pod that does not tell makes it unknown."""
-        asked = [(pod, ports.metrics_port(_group_of(observed, pod))) for pod in observed.pods if pod.alive]
+        asked = [(pod, ports.metrics_port(_group_of(observed, pod))) for pod in draining.to_be_asked(observed)]
         found = await asyncio.gather(*(self.ray.ongoing_requests(pod.ip or "", port) for pod, port in asked))
         known = [count for count in found if count is not None]
         return sum(known) if len(known) == len(found) else None

@@ -50,14 +50,7 @@ class Kube(Protocol):
         """Names of the pods that the Service's EndpointSlices send traffic to."""
 
     async def delete(
-        self,
-        kind: Kind,
-        namespace: str,
-        name: str,
-        uid: str,
-        *,
-        version: str | None = None,
-        grace: int | None = None,
+        self, kind: Kind, namespace: str, name: str, uid: str, *, grace: int | None = None
     ) -> Manifest | None:
         """Delete the object with this uid, dependents in the background; a pod is given `grace` seconds to end.
 

@@ -95,12 +95,11 @@ class Annotate(Action):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delete(Action):
-    """Delete the object with this uid (and, where given, at this version), its dependents in the background."""
+    """Delete the object with this uid, its dependents in the background."""
 
     kind: Kind
     name: str
     uid: str
-    version: str | None = None
     grace: int | None = None
     """Seconds that a pod is given to end; None leaves it to the pod."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rayserve_operator.planning.actions import Announcement, AnyAction, Confirm, Delete, Kind, Step
-from rayserve_operator.planning.observed import ObservedCluster
+from rayserve_operator.planning.observed import ObservedCluster, PodView
 from rayserve_operator.planning.service import notes
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.goal import Goal
@@ -56,6 +56,11 @@ def steps(course: Course) -> Iterator[Step]:
                 yield (notes.on_cluster(cluster, {labels.RETIRED_AT: course.now.isoformat()}, told),)
         else:
             yield from _drain(course, cluster, clock)
+
+
+def to_be_asked(observed: ObservedCluster) -> tuple[PodView, ...]:
+    """The pods that may have requests under way: all in which Ray runs, be they on their way out."""
+    return tuple(pod for pod in observed.pods if pod.ray is not None and pod.ray.running)
 
 
 def recheck(course: Course) -> timedelta | None:
@@ -113,11 +118,14 @@ def _end_pods(cluster: ObservedCluster) -> Iterator[AnyAction]:
 
 
 def _delete(course: Course, cluster: ObservedCluster) -> Iterator[Step]:
-    """Delete a cluster that the serve Service, read afresh, still does not name."""
+    """Delete a cluster that has ended, and that the serve Service, read afresh, still does not name.
+
+    Its own version is no condition: nothing takes it up again, and its status changes with every pod that goes.
+    """
     meta = cluster.cluster.meta
     yield from _confirm(course)
     told = Announcement("DeletedRayCluster", f"Deleted {meta.name}")
-    yield (Delete(kind=Kind.RAY_CLUSTER, name=meta.name, uid=meta.uid, version=meta.version, announce=told),)
+    yield (Delete(kind=Kind.RAY_CLUSTER, name=meta.name, uid=meta.uid, announce=told),)
 
 
 def _confirm(course: Course) -> Iterator[Step]:

@@ -115,9 +115,12 @@ def can_be_asked(observed: ObservedCluster) -> bool:
     return head is not None and head.ip is not None and head.ray is not None and head.ray.running
 
 
-def to_be_asked(observed: ObservedCluster) -> tuple[PodView, ...]:
-    """The pods whose proxy is asked whether it answers: those that would take traffic, once all applications run."""
-    if isinstance(observed.serve, Silence) or not observed.serve.all_running:
+def to_be_asked(observed: ObservedCluster, config: ServeConfig) -> tuple[PodView, ...]:
+    """The pods whose proxy is asked whether it answers: those that would take traffic, once this config runs.
+
+    Applications that somebody has deployed beside the config are not waited for.
+    """
+    if isinstance(observed.serve, Silence) or applications_waiting(observed.serve, config):
         return ()
     return tuple(pod for pod in _taking_traffic(observed, observed.serve) if pod.ready)
 
