@@ -238,14 +238,22 @@ def test_rays_autoscaler_keeps_its_replicas() -> None:
 
 
 def test_a_new_group_is_appended_and_a_removed_one_stays_empty() -> None:
-    diff = compare(cluster(group("old"), group("kept")), cluster(group("new"), group("kept")))
-    assert diff.rebuild == ()
-    *removed, added = [operation for operation in diff.operations if operation["op"] != "test"]
-    assert removed == [
+    less = compare(cluster(group("old"), group("kept")), cluster(group("kept")))
+    assert less.rebuild == ()
+    assert [operation for operation in less.operations if operation["op"] != "test"] == [
         {"op": "add", "path": f"/spec/workerGroupSpecs/0/{field}", "value": 0}
         for field in ("replicas", "minReplicas", "maxReplicas")
     ]
+    more = compare(cluster(group("kept")), cluster(group("new"), group("kept")))
+    assert more.rebuild == ()
+    [added] = more.operations
     assert (added["op"], added["path"], added["value"]["groupName"]) == ("add", "/spec/workerGroupSpecs/-", "new")
+
+
+def test_groups_that_go_as_others_come_take_a_new_cluster() -> None:
+    kept, empty = group("kept"), group("emptied", replicas=0, minReplicas=0, maxReplicas=0)
+    assert compare(cluster(group("cpu"), kept), cluster(group("cpu2"), kept)).rebuild == ("workerGroupSpecs[cpu]",)
+    assert compare(cluster(empty, kept), cluster(group("new"), kept)).rebuild == ()
 
 
 @pytest.mark.parametrize("replicas", [0, 2])

@@ -79,6 +79,17 @@ def _rebuilding(base: RayClusterSpec, goal: RayClusterSpec) -> Iterator[str]:
     yield from _paths(before["head"], after["head"], "headGroupSpec")
     for name in before["groups"].keys() & after["groups"].keys():
         yield from _paths(before["groups"][name], after["groups"][name], f"workerGroupSpecs[{name}]")
+    yield from _exchanged(base, goal)
+
+
+def _exchanged(base: RayClusterSpec, goal: RayClusterSpec) -> Iterator[str]:
+    """Groups that go as others come, or one by another name: in place, the old would not wait for the new to serve."""
+    wanted = {group.group_name for group in goal.worker_group_specs}
+    present = {group.group_name for group in base.worker_group_specs}
+    if wanted - present:
+        for group in base.worker_group_specs:
+            if group.group_name not in wanted and group.max_replicas != 0:
+                yield f"workerGroupSpecs[{group.group_name}]"
 
 
 _Edit: TypeAlias = tuple[str, tuple[Mapping[str, Any], ...]]
