@@ -14,6 +14,14 @@ KEY = Key(Kind.RAY_SERVICE, "default", "demo")
 OTHER = Key(Kind.RAY_SERVICE, "default", "other")
 
 
+@pytest.fixture
+async def delays(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses before passes that begin by themselves; none of them ever does."""
+    found: list[float] = []
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_later", lambda delay, *_: found.append(delay))
+    return found
+
+
 async def settle() -> None:
     for _ in range(20):
         await asyncio.get_running_loop().run_in_executor(None, int)
@@ -90,14 +98,11 @@ async def test_held_it_keeps_what_was_woken() -> None:
 
 
 @pytest.mark.parametrize("error", [Unavailable("no answer"), RuntimeError("a bug")])
-async def test_a_failure_is_tried_again_later_and_later(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failure_is_tried_again_later_and_later(error: Exception, delays: list[float]) -> None:
     async def look(key: Key) -> None:
         raise error
 
     loop = Loop(look)
-    delays: list[float] = []
-    running = asyncio.get_running_loop()
-    monkeypatch.setattr(running, "call_later", lambda delay, *_: delays.append(delay))
     loop.open()
     for _ in range(8):
         loop.wake(KEY)
@@ -106,14 +111,11 @@ async def test_a_failure_is_tried_again_later_and_later(error: Exception, monkey
     assert max(delays) < 60
 
 
-async def test_two_writers_that_undo_each_other_get_further_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_two_writers_that_undo_each_other_get_further_apart(delays: list[float]) -> None:
     async def look(key: Key) -> timedelta:
         return timedelta()
 
     loop = Loop(look)
-    delays: list[float] = []
-    running = asyncio.get_running_loop()
-    monkeypatch.setattr(running, "call_later", lambda delay, *_: delays.append(delay))
     loop.open()
     for _ in range(RUSH + 10):
         loop.wake(KEY)
@@ -122,14 +124,11 @@ async def test_two_writers_that_undo_each_other_get_further_apart(monkeypatch: p
     assert 0 < delays[RUSH] < delays[RUSH + 5]
 
 
-async def test_a_users_edit_is_followed_at_once_however_much_there_was_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_users_edit_is_followed_at_once_however_much_there_was_to_do(delays: list[float]) -> None:
     async def look(key: Key) -> timedelta:
         return timedelta()
 
     loop = Loop(look)
-    delays: list[float] = []
-    running = asyncio.get_running_loop()
-    monkeypatch.setattr(running, "call_later", lambda delay, *_: delays.append(delay))
     loop.open()
     for _ in range(RUSH + 1):
         loop.wake(KEY)

@@ -295,7 +295,7 @@ class KubeApi:
         )
 
 
-async def current_namespace() -> str:
+def current_namespace() -> str:
     """The namespace of the current context of the user's kubeconfig; `default` where it names none.
 
     Raises:

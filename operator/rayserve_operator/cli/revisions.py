@@ -69,6 +69,14 @@ def revisions_of(
     return [_revision(service, one, own, active, one is found[-1]) for one in found]
 
 
+def goal_of(service: Manifest, spec: Mapping[str, Any]) -> Goal | None:
+    """The goal that a spec of the RayService is; None where it is not valid to this version."""
+    try:
+        return Goal.parse(Meta.parse(service), spec)
+    except InvalidSpec:
+        return None
+
+
 def changes(revisions: Sequence[Revision]) -> list[edits.Edit | None]:
     """What each revision changed of the one before it; None where that cannot be told."""
     pairs = zip([None, *revisions], revisions, strict=False)
@@ -80,15 +88,11 @@ def _revision(
 ) -> Revision:
     view = RevisionView.parse(manifest)
     running = [cluster.name for cluster in clusters if cluster.annotations.get(labels.REVISION) == view.meta.name]
-    try:
-        goal = Goal.parse(Meta.parse(service), manifest["data"]["spec"])
-    except InvalidSpec:
-        goal = None
     return Revision(
         number=view.number,
         name=view.meta.name,
         started=notes.time_of(view.meta, labels.STARTED_AT),
-        goal=goal,
+        goal=goal_of(service, manifest["data"]["spec"]),
         state=_state(view, running, active, is_goal),
         failure=view.failure,
         clusters=tuple(running),

@@ -113,7 +113,7 @@ def _with_cluster(namespace: str | None, work: Callable[[KubeApi, str], Awaitabl
     """Do something with a connection to the API server; what goes wrong is told, and ends the command."""
 
     async def connected() -> T:
-        within = namespace or await current_namespace()
+        within = namespace or current_namespace()
         kube = await KubeApi.connect([within], USER_AGENT)
         try:
             return await work(kube, within)

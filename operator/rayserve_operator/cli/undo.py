@@ -9,14 +9,9 @@ from typing import Any
 
 import yaml
 
-from rayserve_operator.cli.revisions import Revision, State
-from rayserve_operator.model.objects import Meta
-from rayserve_operator.model.problems import InvalidSpec
+from rayserve_operator.cli.revisions import Revision, State, goal_of
 from rayserve_operator.planning import edits
-from rayserve_operator.planning.service.goal import Goal
-
-_FIELDS = ("rayClusterConfig", "serveConfigV2")
-"""What a revision is made of; all other fields of the spec stay as they are."""
+from rayserve_operator.planning.service.goal import REVISED, Goal
 
 
 class CannotUndo(Exception):
@@ -39,15 +34,17 @@ class Undo:
 def plan_undo(service: Mapping[str, Any], revisions: Sequence[Revision], number: int | None = None) -> Undo:
     """What leads back to a revision: to this number, or else to the last one before the present that did not fail.
 
+    All of the spec that is no part of a revision stays as it is.
+
     Raises:
         CannotUndo: there is no such revision, or none that can be gone back to.
     """
     target, goal = _target(revisions, number)
-    present = _present(service)
+    present = goal_of(service, service["spec"])
     spec, then = service["spec"], goal.data["spec"]
-    wanted = {field: then[field] for field in _FIELDS if field in then}
+    wanted = {field: then[field] for field in REVISED if field in then}
     added = [{"op": "add", "path": f"/spec/{field}", "value": value} for field, value in wanted.items()]
-    removed = [{"op": "remove", "path": f"/spec/{field}"} for field in _FIELDS if field in spec and field not in wanted]
+    removed = [{"op": "remove", "path": f"/spec/{field}"} for field in REVISED if field in spec and field not in wanted]
     guard = {"op": "test", "path": "/metadata/resourceVersion", "value": service["metadata"]["resourceVersion"]}
     # What is written out in full only to say the default is no difference to show.
     now = spec if present is None else present.data["spec"]
@@ -55,7 +52,7 @@ def plan_undo(service: Mapping[str, Any], revisions: Sequence[Revision], number:
         to=target,
         edit=None if present is None else edits.between(present, goal),
         operations=(guard, *added, *removed),
-        diff=_diff({field: now[field] for field in _FIELDS if field in now}, wanted),
+        diff=_diff({field: now[field] for field in REVISED if field in now}, wanted),
     )
 
 
@@ -77,13 +74,6 @@ def _target(revisions: Sequence[Revision], number: int | None) -> tuple[Revision
     if found.goal is None:
         raise CannotUndo(f"revision {found.number} cannot be read by this version of rayserve")
     return found, found.goal
-
-
-def _present(service: Mapping[str, Any]) -> Goal | None:
-    try:
-        return Goal.parse(Meta.parse(service), service["spec"])
-    except InvalidSpec:
-        return None
 
 
 def _diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:

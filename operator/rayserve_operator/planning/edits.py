@@ -28,15 +28,10 @@ class Edit:
 
 def between(before: Goal, after: Goal) -> Edit:
     """The edit that leads from one goal to another."""
-    diff = compare(before.spec.ray_cluster_config, after.spec.ray_cluster_config)
-    was, is_now = before.serve.cluster_part, after.serve.cluster_part
-    options = sorted(key for key in was.keys() | is_now.keys() if was.get(key) != is_now.get(key))
+    base = before.spec.ray_cluster_config
     deployed = DeployedConfig(before.serve.applications, before.serve.document.get("target_capacity"))
     return Edit(
-        rebuilding=(
-            *(f"rayClusterConfig.{path}" for path in diff.rebuild),
-            *(f"serveConfigV2:{key}" for key in options),
-        ),
-        patched=tuple(f"rayClusterConfig.{path}" for path in diff.edited),
+        rebuilding=after.beyond(base, before.serve.cluster_part),
+        patched=tuple(f"rayClusterConfig.{path}" for path in compare(base, after.spec.ray_cluster_config).edited),
         submitted=tuple(f"serveConfigV2:{path}" for path in after.serve.differences(deployed)),
     )

@@ -12,14 +12,15 @@ from pydantic import ValidationError
 
 from rayserve_operator.model.objects import Meta
 from rayserve_operator.model.problems import InvalidSpec, Problem, parse_problems
+from rayserve_operator.model.raycluster import RayClusterSpec
 from rayserve_operator.model.rayservice import RayServiceSpec
 from rayserve_operator.model.serve import ServeConfig
 from rayserve_operator.model.serve_parsing import parse_serve_config
 from rayserve_operator.model.validation import validate_service
-from rayserve_operator.planning.changes import cluster_part
+from rayserve_operator.planning.changes import cluster_part, compare
 from rayserve_operator.render import names
 
-_REVISED = frozenset({"rayClusterConfig", "serveConfigV2"})
+REVISED = ("rayClusterConfig", "serveConfigV2")
 """What of a spec its revision stands for."""
 
 
@@ -78,15 +79,29 @@ class Goal:
         Raises:
             InvalidSpec: if the revision itself is not valid any more.
         """
-        revised = {key: value for key, value in stored.items() if key in _REVISED}
-        beside = {key: value for key, value in stored.items() if key in spec and key not in _REVISED}
-        for key in spec.keys() - _REVISED:
+        revised = {key: value for key, value in stored.items() if key in REVISED}
+        beside = {key: value for key, value in stored.items() if key in spec and key not in REVISED}
+        for key in spec.keys() - set(REVISED):
             try:
                 cls.parse(meta, {**revised, key: spec[key]})
             except InvalidSpec:
                 continue
             beside[key] = spec[key]
         return replace(cls.parse(meta, {**revised, **beside}), means=None)
+
+    def beyond(self, base: RayClusterSpec, options: Mapping[str, Any] | None) -> tuple[str, ...]:
+        """Paths in the RayService's spec that a cluster cannot take in place.
+
+        Args:
+            base: the cluster's spec.
+            options: the options of Serve itself that it was made for; None where that is not known.
+        """
+        paths = tuple(f"rayClusterConfig.{path}" for path in compare(base, self.spec.ray_cluster_config).rebuild)
+        if options is None:
+            return paths
+        wanted = self.serve.cluster_part
+        changed = sorted(key for key in options.keys() | wanted.keys() if options.get(key) != wanted.get(key))
+        return (*paths, *(f"serveConfigV2:{key}" for key in changed))
 
     @property
     def data(self) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rayserve_operator.model.serve import ServeStatus
-from rayserve_operator.planning.changes import compare
 from rayserve_operator.planning.observed import Failure, ObservedCluster, ObservedService, RevisionView
 from rayserve_operator.planning.service.goal import Goal
 from rayserve_operator.render import labels, ports
@@ -91,14 +90,7 @@ def is_conflict(observed: ObservedService) -> bool:
 
 def needs_new_cluster(observed: ObservedCluster, goal: Goal) -> tuple[str, ...]:
     """Paths in the RayService's spec that this cluster cannot take in place."""
-    diff = compare(observed.cluster.spec, goal.spec.ray_cluster_config)
-    paths = tuple(f"rayClusterConfig.{path}" for path in diff.rebuild)
-    options = ports.serve_options(observed.cluster)
-    if options is None:
-        return paths
-    wanted = goal.serve.cluster_part
-    changed = sorted(key for key in options.keys() | wanted.keys() if options.get(key) != wanted.get(key))
-    return (*paths, *(f"serveConfigV2:{key}" for key in changed))
+    return goal.beyond(observed.cluster.spec, ports.serve_options(observed.cluster))
 
 
 def _candidate(observed: ObservedService, goal: Goal, active: ObservedCluster | None) -> ObservedCluster | None:
