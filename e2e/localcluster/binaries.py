@@ -203,28 +203,23 @@ def _build_main(go: Go, name: str, folder: Path, out: Path) -> None:
 
 
 def _build_helm(go: Go, out: Path) -> None:
-    go_mod = (
-        "module localcluster/helm\ngo 1.25.0\n"
-        "tool helm.sh/helm/v3/cmd/helm\n"
-        f"require helm.sh/helm/v3 v{HELM}\n"
-    )
-    folder = _module_dir("helm", go_mod, {})
-    version = f"-X helm.sh/helm/v3/internal/version.version=v{HELM}"
-    go.run(
-        [*_BUILD, f"-ldflags=-s -w {version}", "-o", f"{out}/", "tool"],
-        "helm",
-        folder,
-    )
+    flags = f"-s -w -X helm.sh/helm/v3/internal/version.version=v{HELM}"
+    _build_tool(go, out, "helm", "helm.sh/helm/v3", HELM, flags)
 
 
 def _build_kwok(go: Go, out: Path) -> None:
+    _build_tool(go, out, "kwok", "sigs.k8s.io/kwok", KWOK, "-s -w")
+
+
+def _build_tool(go: Go, out: Path, name: str, module: str, version: str, ldflags: str) -> None:
+    """Build the program ``cmd/NAME`` of a published module, in a module of its own."""
     go_mod = (
-        "module localcluster/kwok\ngo 1.25.0\n"
-        "tool sigs.k8s.io/kwok/cmd/kwok\n"
-        f"require sigs.k8s.io/kwok v{KWOK}\n"
+        f"module localcluster/{name}\ngo 1.25.0\n"
+        f"tool {module}/cmd/{name}\n"
+        f"require {module} v{version}\n"
     )
-    folder = _module_dir("kwok", go_mod, {})
-    go.run([*_BUILD, "-ldflags=-s -w", "-o", f"{out}/", "tool"], "kwok", folder)
+    folder = _module_dir(name, go_mod, {})
+    go.run([*_BUILD, f"-ldflags={ldflags}", "-o", f"{out}/", "tool"], name, folder)
 
 
 def groups() -> list[Group]:
