@@ -24,6 +24,7 @@ from rayserve_operator.planning.actions import (
     Kind,
     Patch,
     Plan,
+    Strand,
     SubmitServe,
 )
 from rayserve_operator.planning.cluster.planner import plan_cluster
@@ -315,9 +316,10 @@ def cluster_plan(config: Mapping[str, Any], *pods: PodView, **fields: Any) -> Pl
 # Plans in words. ---------------------------------------------------------------------------------------------------
 
 
-def in_words(plan: Plan[Any]) -> list[str]:
-    """The plan's actions, one after the other, each in a few words."""
-    return [_words(action) for step in plan.steps for action in step]
+def in_words(found: Plan[Any] | Strand) -> list[str]:
+    """The actions of a plan or a strand, one after the other, each in a few words."""
+    steps = found.steps if isinstance(found, Plan) else found
+    return [_words(action) for step in steps for action in step]
 
 
 def announced(plan: Plan[Any]) -> list[Announcement]:

@@ -74,7 +74,7 @@ def test_a_suspension_deletes_no_pod_twice_and_keeps_what_is_beside_the_pods() -
     pods = (head(leaving=True), pod("a"), pod("b"), pod("c", ready=False, age=30))
     begun = plan(ray_cluster(config, *pods)).status
     going = plan(ray_cluster(config, *pods, status=begun, of_service=True))
-    assert in_words(going) == ["make PodDisruptionBudget demo-a-workers", "delete a", "delete b", "delete c"]
+    assert in_words(going) == ["delete a", "delete b", "delete c", "make PodDisruptionBudget demo-a-workers"]
 
 
 def test_a_cluster_that_is_recreated_says_what_changed() -> None:
@@ -188,3 +188,18 @@ def test_it_is_looked_at_again_when_the_first_thing_changes_by_itself() -> None:
     assert recheck(crashed) == 295
     assert recheck(refilling, crashed, belongings=(budget,)) == min(sinks, 295)
     assert recheck(pod(phase="Failed", failures=2, age=1, leaving=True)) is None
+
+
+def test_a_cluster_starts_although_its_ingress_is_refused() -> None:
+    config = cluster_config()
+    config["headGroupSpec"]["enableIngress"] = True
+    pods, beside = plan(ray_cluster(config)).strands
+    assert [type(action) for step in pods for action in step].count(Create) == 2
+    assert in_words(beside) == ["make Ingress demo-a-head-ingress"]
+
+
+def test_pods_go_with_a_suspension_although_something_beside_them_is_refused() -> None:
+    config = cluster_config(group(replicas=3), suspend=True)
+    observed = ray_cluster(config, head(), pod("a"), pod("b"))
+    going = plan(replace(observed, cluster=replace(observed.cluster, status=plan(observed).status)))
+    assert in_words(going.strands[0]) == ["delete demo-a-head", "delete a", "delete b"]

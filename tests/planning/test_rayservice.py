@@ -166,9 +166,9 @@ def test_a_revert_takes_the_old_cluster_up_again() -> None:
 def test_a_superseded_cluster_goes_at_once() -> None:
     third = aim_at(service_spec(cluster_config(image="ray:3")))
     observed = world(third, SERVING, NEXT, active=SERVING, revisions=(*UPGRADING, revision(third, 3)))
-    made, *rest = words(observed, third)
+    *ended, made = words(observed, third)
+    assert ended == ["confirm demo-serve-svc", "note ended-at on demo-b", "delete demo-b-head", "delete demo-b-worker"]
     assert made.startswith("make RayCluster")
-    assert rest == ["confirm demo-serve-svc", "note ended-at on demo-b", "delete demo-b-head", "delete demo-b-worker"]
 
 
 def test_a_hand_that_points_the_service_elsewhere_is_undone() -> None:
@@ -359,3 +359,24 @@ def test_but_not_the_numbers_of_another_owner() -> None:
     autoscaled = held(enableInTreeAutoscaling=True)
     observed = world(autoscaled, SERVING, active=SERVING, revisions=(revision(FIRST), revision(autoscaled, 2)))
     assert [said for said in words(observed, autoscaled) if said.startswith("patch demo-a")] == []
+
+
+def test_what_is_refused_holds_back_only_what_needs_it() -> None:
+    third = aim_at(service_spec(cluster_config(image="ray:3")))
+    revisions = (*UPGRADING, revision(third, 3))
+    drifted = cluster(routed=600, serve=NOTHING_DEPLOYED, proxy=False)
+    observed = world(third, drifted, NEXT, active=drifted, selects="elsewhere", revisions=revisions)
+    strands = [in_words(strand) for strand in plan(observed, third).strands]
+    heads, traffic, ended, made, submitted = strands
+    assert (heads, traffic) == (["note serve on demo-a-head"], ["point demo-serve-svc at demo-a"])
+    assert ended[:2] == ["confirm demo-serve-svc", "note ended-at on demo-b"]
+    assert made[0].startswith("make RayCluster")
+    assert submitted == ["submit app:x to demo-a"]
+
+
+def test_nothing_is_done_for_a_goal_that_cannot_be_written_down() -> None:
+    drifted = cluster(routed=600, serve=NOTHING_DEPLOYED)
+    observed = world(NEW_APP, drifted, active=drifted, revisions=(revision(FIRST),))
+    [pursuit] = plan(observed, NEW_APP).strands
+    assert in_words(pursuit)[0] == f"make ControllerRevision {NEW_APP.goal.revision}"
+    assert in_words(pursuit)[-1] == "submit app:y to demo-a"

@@ -95,6 +95,8 @@ class Network:
     """Until when the API server is not reached."""
     silent_until: float = 0.0
     """Until when no Ray answers."""
+    forbidden: str | None = None
+    """A verb and a kind, and maybe a name, that the API server refuses as long as this is set."""
     mute_until: float = 0.0
     """Until when no pod's metrics tell of requests."""
     sent: int = 0
@@ -335,6 +337,8 @@ class Client:
                 return perform()
             if world.seconds < network.cut_off_until:
                 raise OutcomeUnknown(words)
+            if network.forbidden is not None and words.startswith(network.forbidden):
+                raise Refused(f"{words} is forbidden")
             return self._befallen(words, perform, late, OutcomeUnknown)
 
         return await self._travel(arrive)

@@ -20,6 +20,7 @@ from .manifests import name_of
 from .rayservice import ServiceStory, spec
 from .rollouts import ROLLOUTS, UNDER_WAY, roll_out, states
 from .rules import DELAY, SERVE_SERVICE
+from .serve import as_written
 from .virtual_time import run, wait
 
 SAMPLE = None if os.environ.get("EVERY_WRITE") else int(os.environ.get("SIMULATIONS") or 2)
@@ -221,6 +222,25 @@ async def test_while_rays_control_plane_hangs_traffic_stays_where_it_is(story: S
     assert story.world.endpoints(SERVE_SERVICE) == pods == story.world.serving_pods(old)
     assert story.condition("Ready") == "True"
     await story.settle(UNDER_WAY)
+    story.assert_reached()
+
+
+@told
+async def test_while_no_cluster_can_be_made_the_one_that_serves_is_looked_after(story: ServiceStory) -> None:
+    story.edit(spec(code="x"))
+    await story.settle(QUIET)
+    [cluster], [served] = story.clusters, story.rules.wishes
+    story.network.forbidden = "create RayCluster"
+    story.edit(spec(image="b", code="y"))
+    await wait(QUIET)
+    await story.perform("point elsewhere", 1)
+    await story.perform("lose the head", 0)
+    await wait(QUIET)
+    assert "is forbidden" in (story.condition("Reconciling", "message") or "")
+    assert story.world.endpoints(SERVE_SERVICE) == story.world.serving_pods(cluster) != frozenset()
+    assert as_written(story.world.runs(cluster) or {}) == as_written(served.config.applications)
+    story.network.forbidden = None
+    await story.settle()
     story.assert_reached()
 
 

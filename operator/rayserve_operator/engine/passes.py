@@ -21,7 +21,7 @@ from rayserve_operator.model.raycluster import KUBERAY_OPERATOR, OUR_OPERATOR, R
 from rayserve_operator.model.rayservice import RayServiceStatus
 from rayserve_operator.model.serve import ServeConfig, ServeStatus
 from rayserve_operator.model.serve_parsing import parse_serve_config
-from rayserve_operator.planning.actions import Announcement, Kind, Plan
+from rayserve_operator.planning.actions import Announcement, Kind, Plan, Strand
 from rayserve_operator.planning.cluster import nodes
 from rayserve_operator.planning.cluster import status as cluster_status
 from rayserve_operator.planning.cluster.planner import plan_cluster, refuse_cluster
@@ -133,22 +133,31 @@ class Passes:
     ) -> timedelta | None:
         """Carry the plan out; write the status if that is all there was to do, or if it failed."""
         tell = partial(self.recorder.tell, kind, meta)
+        refusals: list[Refused] = []
         try:
-            for step in plan.steps:
-                await self.executor.carry_out(meta.namespace, step, tell)
-        except Refused as refusal:
-            words = str(refusal)
-            tell(Announcement("ActionRefused", words, "Warning"))
-            await self._report_status(kind, meta, before, blame(plan, before, words, self.clock.now()), tell)
-            raise
+            for strand in plan.strands:
+                await self._carry_out(meta.namespace, strand, tell, refusals)
+            if refusals:
+                raise refusals[0]
         except OperatorError:
+            if refusals:
+                words = "; ".join(map(str, refusals))
+                tell(Announcement("ActionRefused", words, "Warning"))
+                plan = blame(plan, before, words, self.clock.now())
             await self._report_status(kind, meta, before, plan, tell)
             raise
-        if plan.steps:
+        if plan.strands:
             # What was done may allow the next thing at once, and nothing else may wake the object for it.
             return timedelta()
         await self._report_status(kind, meta, before, plan, tell)
         return plan.recheck_after
+
+    async def _carry_out(self, namespace: str, strand: Strand, tell: Tell, refusals: list[Refused]) -> None:
+        try:
+            for step in strand:
+                await self.executor.carry_out(namespace, step, tell)
+        except Refused as refusal:
+            refusals.append(refusal)
 
     async def _report_status(
         self, kind: Kind, meta: Meta, before: RayServiceStatus | RayClusterStatus, plan: Plan[Any], tell: Tell

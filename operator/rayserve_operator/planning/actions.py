@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from itertools import chain
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from rayserve_operator.model.serve import ServeConfig
@@ -136,6 +137,8 @@ class SubmitServe(Action):
 AnyAction: TypeAlias = Create | Apply | Patch | Annotate | Delete | Confirm | SubmitServe
 Step: TypeAlias = tuple[AnyAction, ...]
 """Actions that are carried out together."""
+Strand: TypeAlias = tuple[Step, ...]
+"""Steps that each need those before them."""
 
 Status = TypeVar("Status")
 
@@ -144,10 +147,22 @@ Status = TypeVar("Status")
 class Plan(Generic[Status]):
     """What is to happen next to one object."""
 
-    steps: tuple[Step, ...] = ()
-    """Carried out one after the other; a failure ends the pass after its step."""
+    strands: tuple[Strand, ...] = ()
+    """Carried out one after the other. A refusal ends its strand alone, because it may last; any other failure ends
+    the pass after its step."""
     status: Status
     announcements: tuple[Announcement, ...] = ()
     """Events that stand for a change of status, told once the status is written."""
     recheck_after: timedelta | None = None
     """When to look again although nothing woke the object; None where every change wakes it."""
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Every step, in its order."""
+        return tuple(chain.from_iterable(self.strands))
+
+
+def strands(found: Iterable[Iterable[Step]]) -> tuple[Strand, ...]:
+    """Strands without what is empty in them."""
+    kept = (tuple(step for step in strand if step) for strand in found)
+    return tuple(strand for strand in kept if strand)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from rayserve_operator.model.scale import hosts
 from rayserve_operator.planning.actions import Announcement, Apply, Delete, Kind, Step
@@ -20,17 +20,27 @@ from rayserve_operator.render.options import RenderOptions
 
 _REMOVABLE = frozenset({Kind.NETWORK_POLICY, Kind.INGRESS, Kind.BUDGET, Kind.POD_GROUP, Kind.VOLCANO_POD_GROUP})
 _ROLES = (labels.HEAD, labels.WORKER)
+_BESIDE = frozenset({Kind.INGRESS, Kind.BUDGET})
+"""Kinds without which a cluster works as well."""
 _MADE_ONCE = frozenset({Kind.CLAIM})
 """Kinds whose spec cannot change once they are there."""
 
 
-def keep(observed: ObservedRayCluster, options: RenderOptions, now: datetime) -> Iterator[Step]:
-    """The steps that bring everything but the pods into order."""
-    actions = [*_keep_services(observed), *_keep_others(observed, options, now)]
+class Keeping(NamedTuple):
+    """What brings everything but the pods into order."""
+
+    needed: tuple[Step, ...]
+    """What no pod may start without."""
+    beside: Step
+
+
+def keep(observed: ObservedRayCluster, options: RenderOptions, now: datetime) -> Keeping:
+    """Compare what there is with what there is to be."""
+    actions = (*_keep_services(observed), *_keep_others(observed, options, now))
+    beside = tuple(action for action in actions if isinstance(action, Delete) or action.kind in _BESIDE)
     # The API server gives a Role only where there is one.
-    bindings = [action for action in actions if action.kind is Kind.ROLE_BINDING]
-    yield tuple(action for action in actions if action not in bindings)
-    yield tuple(bindings)
+    bindings = tuple(action for action in actions if action.kind is Kind.ROLE_BINDING)
+    return Keeping((tuple(action for action in actions if action not in (*beside, *bindings)), bindings), beside)
 
 
 def _keep_others(observed: ObservedRayCluster, options: RenderOptions, now: datetime) -> Iterator[Apply | Delete]:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from rayserve_operator.model.objects import RayCluster
 from rayserve_operator.model.raycluster import RayClusterStatus
-from rayserve_operator.planning.actions import Announcement, AnyAction, Apply, Delete, Kind, Patch, Plan
+from rayserve_operator.planning.actions import Announcement, AnyAction, Apply, Delete, Kind, Patch, Plan, strands
 from rayserve_operator.planning.observed import BelongingView, ObservedRayCluster
 from rayserve_operator.render import labels, redis_cleanup
 from rayserve_operator.render.options import RenderOptions
@@ -26,8 +26,8 @@ def plan(observed: ObservedRayCluster, options: RenderOptions, now: datetime) ->
     cluster = observed.cluster
     if labels.REDIS_FINALIZER not in cluster.meta.finalizers:
         return Plan(status=cluster.status)
-    steps = tuple(step for step in (tuple(_step(observed, options, now)),) if step)
-    return Plan(steps=steps, status=cluster.status, recheck_after=max(_deadline(cluster) - now, timedelta()))
+    left = max(_deadline(cluster) - now, timedelta())
+    return Plan(strands=strands([(tuple(_step(observed, options, now)),)]), status=cluster.status, recheck_after=left)
 
 
 def guard(cluster: RayCluster, options: RenderOptions) -> Patch | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -21,6 +21,7 @@ from rayserve_operator.planning.actions import (
     Kind,
     Plan,
     Step,
+    strands,
 )
 from rayserve_operator.planning.cluster import (
     autoscaling,
@@ -67,7 +68,7 @@ def plan_cluster(
     care = heads.care(observed, now, lost_after)
     work = _Work(observed, given.spec, phase, care, options, now)
     return Plan(
-        steps=() if problems else tuple(step for step in work.steps() if step),
+        strands=() if problems else strands(work.strands()),
         status=cluster_status.project(observed, phase, care, problems, now),
         announcements=_announcements(cluster.status, tuple(problems)),
         recheck_after=_recheck(observed, now, lost_after),
@@ -94,30 +95,33 @@ class _Work:
     options: RenderOptions
     now: datetime
 
-    def steps(self) -> Iterator[Step]:
+    def strands(self) -> Iterator[Iterable[Step]]:
+        """What is to be done, in strands of which each goes on when another is refused."""
         observed = self.observed
+        outdated = recreation.outdated(observed)
         if labels.ENDED_AT in observed.cluster.meta.annotations:
             return
-        if self.phase is not Phase.RUNNING:
-            yield from belongings.keep(observed, self.options, self.now)
-            if self.phase is Phase.SUSPENDING:
-                yield tuple(_delete_all(observed.pods, "the cluster is suspended"))
-            return
-        outdated = recreation.outdated(observed)
-        if outdated:
+        if self.phase is Phase.SUSPENDING:
+            yield (tuple(_delete_all(observed.pods, "the cluster is suspended")),)
+        elif self.phase is Phase.RUNNING and outdated:
             # The head goes last: it remembers what the others were made from.
             why = f"the cluster is recreated, because {few(outdated)} changed"
-            yield tuple(_delete_all(observed.workers, why))
-            yield tuple(_delete_all(observed.heads, why))
+            yield (tuple(_delete_all(observed.workers, why)), tuple(_delete_all(observed.heads, why)))
             return
+        kept = belongings.keep(observed, self.options, self.now)
+        yield self._keep_pods(kept.needed) if self.phase is Phase.RUNNING else kept.needed
+        yield (kept.beside,)
+
+    def _keep_pods(self, needed: Iterable[Step]) -> Iterator[Step]:
+        """The pods, after what they need."""
         head, members = tuple(self._keep_head()), tuple(self._keep_workers())
         if any(isinstance(action, Create) for action in (*head, *members)):
             # A cluster that went while its watch was cut would get pods for ever, for the garbage collector to take.
-            meta = observed.cluster.meta
+            meta = self.observed.cluster.meta
             yield (Confirm(kind=Kind.RAY_CLUSTER, name=meta.name, uid=meta.uid),)
         if self.care.wanted:
             yield tuple(self._before_the_head())
-        yield from belongings.keep(observed, self.options, self.now)
+        yield from needed
         # Where there is room for a few pods only, one of them is the head.
         yield head
         yield members

@@ -69,21 +69,27 @@ def make_cluster(course: Course) -> Iterator[Step]:
     )
 
 
-def keep_clusters(course: Course, *, spec_is_valid: bool) -> Iterator[AnyAction]:
-    """Bring what can change in place to the candidate, and write down how far the clusters have come."""
+def change_in_place(course: Course, candidate: ObservedCluster) -> Iterator[AnyAction]:
+    """Bring what can change in place to the candidate.
+
+    Not for a spec that was stored: a revision holds the scaling of its first day, and what the cluster has is newer.
+    """
+    diff = compare(candidate.cluster.spec, course.goal.spec.ray_cluster_config)
+    if diff.operations and (not diff.rebuild or _holds_the_rest(course, candidate)):
+        changed = f"Changed {', '.join(diff.edited)} of {candidate.name} in place"
+        yield Patch(
+            kind=Kind.RAY_CLUSTER,
+            name=candidate.name,
+            operations=diff.operations,
+            announce=Announcement("UpdatedRayCluster", changed),
+        )
+
+
+def keep_notes(course: Course) -> Iterator[AnyAction]:
+    """Write down how far the clusters have come."""
     active, candidate = course.roles.active, course.roles.candidate
     if candidate is not None:
         yield from _annotate(candidate, _notes_of_candidate(course, candidate))
-        diff = compare(candidate.cluster.spec, course.goal.spec.ray_cluster_config)
-        # A stored revision holds the scaling of its first day; what the cluster has now is newer.
-        if diff.operations and spec_is_valid and (not diff.rebuild or _holds_the_rest(course, candidate)):
-            changed = f"Changed {', '.join(diff.edited)} of {candidate.name} in place"
-            yield Patch(
-                kind=Kind.RAY_CLUSTER,
-                name=candidate.name,
-                operations=diff.operations,
-                announce=Announcement("UpdatedRayCluster", changed),
-            )
     if active is not None and active is not candidate:
         noted = _notes_of_return(active) | _notes_of_floors(_floors_of_active(course, active))
         noted |= _notes_of_overtaken(course, active)

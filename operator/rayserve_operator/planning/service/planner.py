@@ -8,13 +8,14 @@ stamp has been seen and Kubernetes sends traffic where it should.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from itertools import chain
 
 from rayserve_operator.model.objects import Meta
 from rayserve_operator.model.problems import Problem
 from rayserve_operator.model.rayservice import RayServiceStatus
-from rayserve_operator.planning.actions import Announcement, Delete, Kind, Patch, Plan, Step
+from rayserve_operator.planning.actions import Announcement, Delete, Kind, Patch, Plan, Step, strands
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService
 from rayserve_operator.planning.service import draining, gate, giving_up, keeping, routing, submission
 from rayserve_operator.planning.service import status as service_status
@@ -40,9 +41,9 @@ def plan_service(observed: ObservedService, aim: Aim, now: datetime) -> Plan[Ray
     phase = phase_of_service(observed)
     status = service_status.project(course, aim, phase)
     runs = phase is Phase.RUNNING
-    steps = _steps(course, spec_is_valid=not aim.problems) if runs else _suspend(observed, phase)
+    work = _work(course, spec_is_valid=not aim.problems) if runs else (_suspend(observed, phase),)
     return Plan(
-        steps=tuple(step for step in steps if step),
+        strands=strands(work),
         status=status,
         announcements=service_status.announcements(service.status, status),
         recheck_after=_recheck(course) if runs else _SUSPENSION_RECHECK.get(phase),
@@ -57,26 +58,40 @@ def plan_without_goal(
     return Plan(status=told, announcements=service_status.announcements(status, told))
 
 
-def _steps(course: Course, *, spec_is_valid: bool) -> Iterator[Step]:
+def _work(course: Course, *, spec_is_valid: bool) -> Iterator[Iterable[Step]]:
+    """What is to be done, in strands of which each goes on when another is refused."""
     if not course.roles.stamped:
         # Nothing else is done in such a pass: the guess must be seen to hold first.
-        yield from routing.stamp(course)
+        yield routing.stamp(course)
         return
-    yield tuple(keeping.keep_revision(course))
+    yield (tuple(routing.label_heads(course)),)
+    yield routing.keep(course)
+    yield draining.steps(course)
+    yield from _after(tuple(keeping.keep_revision(course)), _pursue(course, spec_is_valid=spec_is_valid))
+
+
+def _pursue(course: Course, *, spec_is_valid: bool) -> Iterator[Iterable[Step]]:
+    """What is done for the goal, or with what is left of one that is given up."""
     failure = giving_up.failure(course)
     if failure is not None:
-        yield from giving_up.steps(course, failure)
+        yield giving_up.steps(course, failure)
         return
     if course.roles.candidate is None:
-        yield from keeping.make_cluster(course)
-    kept = tuple(keeping.keep_clusters(course, spec_is_valid=spec_is_valid))
-    yield kept
-    yield tuple(routing.label_heads(course))
-    yield from routing.steps(course)
-    yield from draining.steps(course)
-    if not keeping.moves_floors(kept):
-        # Last, because a Ray that refuses its config ends the pass.
-        yield from submission.steps(course)
+        yield keeping.make_cluster(course)
+    elif spec_is_valid:
+        yield (tuple(keeping.change_in_place(course, course.roles.candidate)),)
+    noted = tuple(keeping.keep_notes(course))
+    # Ray is sent its config last, because one that does not answer ends the pass.
+    submitted = () if keeping.moves_floors(noted) else submission.steps(course)
+    yield from _after(noted, (routing.switch(course), submitted))
+
+
+def _after(step: Step, others: Iterable[Iterable[Step]]) -> Iterator[Iterable[Step]]:
+    """Strands that need a step first, but, once it is done, nothing of each other."""
+    if step:
+        yield (step, *chain.from_iterable(others))
+    else:
+        yield from others
 
 
 def _suspend(observed: ObservedService, phase: Phase) -> Iterator[Step]:

@@ -42,17 +42,27 @@ def stamp(course: Course) -> Iterator[Step]:
     yield tuple(_route(course.observed, active, found))
 
 
-def steps(course: Course) -> Iterator[Step]:
-    """Keep traffic where it is, or move it to the new cluster once that is fit."""
-    pending, active = course.roles.pending, course.roles.active
-    if pending is not None and course.is_fit and not is_conflict(course.observed):
-        meta = pending.cluster.meta
-        yield tuple(_mark_routed(pending, course.now, course.goal.revision))
+def keep(course: Course) -> Iterator[Step]:
+    """Keep traffic where it is."""
+    active = course.roles.active
+    if active is not None and _successor(course) is None:
+        yield tuple(_route(course.observed, active))
+
+
+def switch(course: Course) -> Iterator[Step]:
+    """Move traffic to the new cluster once that is fit."""
+    successor = _successor(course)
+    if successor is not None:
+        meta = successor.cluster.meta
+        yield tuple(_mark_routed(successor, course.now, course.goal.revision))
         yield (Confirm(kind=Kind.RAY_CLUSTER, name=meta.name, uid=meta.uid),)
         switched = Announcement("SwitchedTraffic", f"Traffic goes to {meta.name} now")
-        yield tuple(_route(course.observed, pending, switched))
-    elif active is not None:
-        yield tuple(_route(course.observed, active))
+        yield tuple(_route(course.observed, successor, switched))
+
+
+def _successor(course: Course) -> ObservedCluster | None:
+    """The cluster that traffic moves to now."""
+    return course.roles.pending if course.is_fit and not is_conflict(course.observed) else None
 
 
 def label_heads(course: Course) -> Iterator[AnyAction]:
