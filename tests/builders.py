@@ -86,9 +86,9 @@ def aim_at(spec: Mapping[str, Any]) -> Aim:
 
 
 def pod(name: str = "worker", cluster: str = "demo-a", **fields: Any) -> PodView:
-    """A pod that runs and is ready, but for what is given: role, group, phase, started, ready, serve, age, leaving,
-    ended (all its containers have), waiting (a reason), since (seconds that Ray runs), restarts and the words of the
-    last crash, node, cut_off, failures, replica, index, host, notes."""
+    """A pod that runs and is ready, but for what is given: role, group, phase, started, ready, serve, traffic (whether
+    it takes a share of it), age, leaving, ended (all its containers have), waiting (a reason), since (seconds that Ray
+    runs), restarts and the words of the last crash, node, cut_off, failures, replica, index, host, notes."""
     role, phase = fields.pop("role", labels.WORKER), fields.pop("phase", "Running")
     started, age = fields.pop("started", phase == "Running"), fields.pop("age", 100.0)
     cut_off, waiting = fields.pop("cut_off", False), fields.pop("waiting", None)
@@ -106,6 +106,7 @@ def pod(name: str = "worker", cluster: str = "demo-a", **fields: Any) -> PodView
             labels.GROUP: fields.pop("group", labels.HEAD_GROUP if role == labels.HEAD else "cpu"),
             labels.SERVE: fields.pop("serve", "false" if role == labels.HEAD else "true"),
             labels.IDENTIFIER: f"{cluster}-{role}",
+            **({labels.TRAFFIC: NAME} if fields.pop("traffic", False) else {}),
             **{label: str(fields.pop(key)) for label, key in placed.items() if key in fields},
         },
         "annotations": {labels.FAILURES: str(fields.pop("failures", 0)), **fields.pop("notes", {})},
@@ -228,8 +229,12 @@ def stable_services(goal: Aim, active: ObservedCluster, **changes: Any) -> tuple
     """The serve and the head Service as they are once traffic goes to the cluster."""
     service = RayService(service_meta(), goal.goal.spec, RayServiceStatus())
     views = []
-    for render in (services.stable_serve_service, services.stable_head_service):
-        manifest = stamped(render(service, active.cluster))
+    is_shared = changes.get("shared", False)
+    for made in (
+        services.stable_serve_service(service, active.cluster, is_shared=is_shared),
+        services.stable_head_service(service, active.cluster),
+    ):
+        manifest = stamped(made)
         uid = f"uid-{manifest['metadata']['name']}"
         manifest["metadata"] = {**manifest["metadata"], "uid": uid, "resourceVersion": "5"}
         views.append(ServiceView.parse(manifest))
@@ -334,7 +339,8 @@ def _words(action: AnyAction) -> str:
             return f"create a pod {action.name_prefix}"
         case Create(kind=Kind.SERVICE) | Apply(kind=Kind.SERVICE):
             metadata, selector = action.manifest["metadata"], action.manifest["spec"]["selector"]
-            return f"point {metadata['name']} at {selector[labels.CLUSTER]}"
+            target = selector.get(labels.CLUSTER) or f"the shares of {metadata['annotations'][labels.ACTIVE_CLUSTER]}"
+            return f"point {metadata['name']} at {target}"
         case Create() | Apply():
             return f"make {action.kind} {action.manifest['metadata']['name']}"
         case Patch():

@@ -26,6 +26,7 @@ class FakeKube:
 
     service: dict[str, Any] = field(default_factory=lambda: ray_service(OTHER_CODE, generation=1))
     patched: bool = False
+    merged: list[tuple[Kind, str, Mapping[str, Any]]] = field(default_factory=list)
     told: list[list[dict[str, Any]]] = field(default_factory=list)
     """Conditions, as they come one after the other."""
 
@@ -46,6 +47,9 @@ class FakeKube:
     async def patch(self, kind: Kind, namespace: str, name: str, operations: Sequence[Mapping[str, Any]]) -> None:
         self.patched = True
         self.service = jsonpatch.apply_patch(self.service, [dict(one) for one in operations])
+
+    async def merge(self, kind: Kind, namespace: str, name: str, patch: Mapping[str, Any]) -> None:
+        self.merged.append((kind, name, patch))
 
     async def states(self, kind: Kind, namespace: str, name: str) -> AsyncIterator[Mapping[str, Any]]:
         for status in self.told:
@@ -112,6 +116,23 @@ def test_undo_can_be_insisted_on(kube: FakeKube) -> None:
     kube.service["metadata"]["labels"] = {"kustomize.toolkit.fluxcd.io/name": "apps"}
     assert rayserve("undo", "demo", "--force").exit_code == 0
     assert kube.patched
+
+
+def test_a_command_is_written_down_on_the_cluster_that_is_to_take_over(kube: FakeKube) -> None:
+    kube.service["status"] = {"pendingServiceStatus": {"rayClusterName": "demo-b"}}
+    done = rayserve("pause", "demo")
+    assert done.stdout == "demo: demo-b keeps the share of the traffic that it has\n"
+    rayserve("promote", "demo", "--full")
+    notes = [{"rayserve.ray.io/pause": "true"}, {"rayserve.ray.io/promote": "full", "rayserve.ray.io/pause": None}]
+    assert kube.merged == [(Kind.RAY_CLUSTER, "demo-b", {"metadata": {"annotations": one}}) for one in notes]
+
+
+@pytest.mark.parametrize("command", ["promote", "pause", "resume", "retry"])
+def test_where_there_is_nothing_to_steer_nothing_is_written(kube: FakeKube, command: str) -> None:
+    done = rayserve(command, "demo")
+    assert done.exit_code == 1
+    assert "demo" in done.stderr
+    assert kube.merged == []
 
 
 def condition(type_: str, status: str = "True", message: str = "") -> dict[str, Any]:

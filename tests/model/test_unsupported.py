@@ -15,8 +15,18 @@ HEAD = {"template": TEMPLATE}
         ({}, ()),
         ({"type": "None"}, ()),
         (
-            {"type": "NewClusterWithIncrementalUpgrade"},
-            ("spec.upgradeStrategy.type NewClusterWithIncrementalUpgrade (traffic moves at once)",),
+            {"type": "NewClusterWithIncrementalUpgrade", "clusterUpgradeOptions": {"maxSurgePercent": 100}},
+            (),
+        ),
+        (
+            {
+                "type": "NewClusterWithIncrementalUpgrade",
+                "clusterUpgradeOptions": {"gatewayClassName": "x", "maxSurgePercent": 20},
+            },
+            (
+                "spec.upgradeStrategy.clusterUpgradeOptions.gatewayClassName (traffic is shared by pods instead)",
+                "spec.upgradeStrategy.clusterUpgradeOptions.maxSurgePercent (the new cluster comes in full size)",
+            ),
         ),
     ],
 )

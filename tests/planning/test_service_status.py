@@ -163,11 +163,11 @@ def test_an_invalid_edit_is_told_while_the_last_valid_revision_is_kept_up() -> N
 
 
 def test_what_has_no_effect_is_told() -> None:
-    options = {"stepSizePercent": 5, "intervalSeconds": 5}
+    options = {"stepSizePercent": 5, "intervalSeconds": 5, "maxSurgePercent": 50}
     strategy = {"type": "NewClusterWithIncrementalUpgrade", "clusterUpgradeOptions": options}
     goal = aim_at(service_spec(upgradeStrategy=strategy))
     notes = {labels.INITIALIZING_TIMEOUT: "soon"}
-    field = "spec.upgradeStrategy.type NewClusterWithIncrementalUpgrade (traffic moves at once)"
+    field = "spec.upgradeStrategy.clusterUpgradeOptions.maxSurgePercent (the new cluster comes in full size)"
     annotation = "annotation ray.io/initializing-timeout (give seconds, or a duration as 30m)"
     start = "accepted, but these have no effect yet: "
     assert facts(goal, notes=notes)["SpecValid"] == ("True", "UnsupportedFields", f"{start}{field}, {annotation}")
@@ -294,7 +294,6 @@ EARLIER = ClusterServiceStatus.model_validate(
         "rayClusterName": "demo-a",
         "applicationStatuses": {"old": {"status": "RUNNING"}},
         "targetCapacity": 100,
-        "trafficRoutedPercent": 90,
         "lastTrafficMigratedTime": "then",
     }
 )
@@ -330,7 +329,7 @@ def test_what_was_told_of_a_new_cluster_is_kept_while_its_ray_is_silent() -> Non
 
 def test_what_another_writer_says_of_the_same_cluster_is_kept() -> None:
     found = copied(SERVING, EARLIER)
-    assert (found.target_capacity, found.traffic_routed_percent, found.last_traffic_migrated_time) == (100, 90, "then")
+    assert (found.target_capacity, found.last_traffic_migrated_time) == (100, "then")
     of_another = EARLIER.model_copy(update={"ray_cluster_name": "demo-z"})
     found = copied(cluster(routed=600, serve=Silence("frozen", NOW)), of_another)
     assert found == ClusterServiceStatus(ray_cluster_name="demo-a", ray_cluster_status=RayClusterStatus())

@@ -143,6 +143,10 @@ class ServiceStory(Story):
         self.rules.look()
         self.assert_no_violation()
 
+    def note(self, kind: Kind, found: Json, annotations: Mapping[str, str | None]) -> None:
+        """Annotate an object, as the commands for people do."""
+        self.world.put(kind, merged(found, {"metadata": {"annotations": dict(annotations)}}))
+
     def edit(self, wanted: Mapping[str, Any], *, is_valid: bool = True) -> None:
         """Apply the RayService."""
         old = self.world.find(Kind.RAY_SERVICE, NAME)

@@ -35,6 +35,11 @@ GROWING = spec(scaling=(1, 3, None))
 HASTY = {"progressDeadlineSeconds": 90}
 STRICT = {"warmUpTimeoutSeconds": 30, "onWarmUpTimeout": "Rollback"}
 LENIENT = {"warmUpTimeoutSeconds": 30}
+STEPS = {
+    "type": "NewClusterWithIncrementalUpgrade",
+    "clusterUpgradeOptions": {"steps": [20, 50], "intervalSeconds": 5},
+}
+TWO = (("cpu", 2, 1, 3),)
 IMPATIENT = {"drainTimeoutSeconds": 100}
 
 
@@ -76,6 +81,29 @@ ROLLOUTS = {
     "in place at the second try": Rollout((edit(spec(code="flaky1")),), clusters=1),
     "blue/green": Rollout((edit(spec(image="b", code="y")),)),
     "blue/green at the third try": Rollout((edit(spec(image="b", code="flaky2")),), needs_all_tries=True),
+    "in steps": Rollout(
+        (edit(spec(image="b", code="y", groups=TWO, strategy=STEPS)),), (spec(groups=TWO, strategy=STEPS),)
+    ),
+    "in steps, and reverted": Rollout(
+        (edit(spec(image="b", groups=TWO, strategy=STEPS)), edit(spec(groups=TWO, strategy=STEPS), 14.0)),
+        (spec(groups=TWO, strategy=STEPS),),
+    ),
+    "in steps, with another cluster in the middle": Rollout(
+        (
+            edit(spec(image="b", groups=TWO, strategy=STEPS)),
+            edit(spec(image="c", groups=TWO, strategy=STEPS), 14.0),
+        ),
+        (spec(groups=TWO, strategy=STEPS),),
+        clusters=3,
+    ),
+    "in steps, with a config that fails in the middle": Rollout(
+        (
+            edit(spec(image="b", groups=TWO, strategy=STEPS)),
+            edit(spec(image="b", code="bad", groups=TWO, strategy=STEPS), 14.0),
+        ),
+        (spec(groups=TWO, strategy=STEPS),),
+        reason="DeployFailed",
+    ),
     "blue/green with long requests": Rollout((edit(spec(image="b")),), longest_request=DELAY + 20),
     "blue/green with endless requests": Rollout((edit(spec(image="b", strategy=IMPATIENT)),), longest_request=1e9),
     "blue/green, autoscaled": Rollout((edit(spec(image="b", scaling=(1, 3, None))),), (GROWING,), demand=3),

@@ -135,12 +135,13 @@ class Rules:
 
     def saw(self, kind: Kind, new: Json | None) -> None:
         """Take note of a change in the world, whoever made it."""
-        if kind is Kind.REVISION and new is None:
-            # What was noted on it is forgotten.
+        if kind is Kind.REVISION and (new is None or labels.STARTED_AT not in new["metadata"].get("annotations", {})):
+            # What was noted on it is forgotten, or taken back by a user.
             self._given_up.clear()
         if kind is Kind.SERVICE and new is not None and name_of(new) == SERVE_SERVICE:
             target = new["spec"]["selector"].get(labels.CLUSTER)
-            self._is_meddled_with |= target != new["metadata"].get("annotations", {}).get(labels.ACTIVE_CLUSTER)
+            stamp = new["metadata"].get("annotations", {}).get(labels.ACTIVE_CLUSTER)
+            self._is_meddled_with |= target != stamp and labels.TRAFFIC not in new["spec"]["selector"]
         if kind is not Kind.RAY_CLUSTER or new is None:
             return
         for group in new["spec"]["workerGroupSpecs"]:
@@ -236,6 +237,8 @@ class Rules:
                     self._pod_deleted(before)
                 else:
                     self._ends(owner_of(before))
+            case "merge", Kind.POD if before is not None and after is not None:
+                self._pod_labelled(before, after)
             case "merge", Kind.REVISION if after is not None:
                 self._revision_noted(after, is_late=write.is_late)
             case "create", Kind.RAY_CLUSTER if after is not None:
@@ -267,7 +270,44 @@ class Rules:
             self.violations.append(f"{self.world.seconds:.2f}: {otherwise}")
             self.network.log.append(f"!!!!!!!! {otherwise}")
 
+    def _pod_labelled(self, before: Json, after: Json) -> None:
+        """A pod begins or ceases to take traffic, if the Service selects by that label."""
+        service = self.world.find(Kind.SERVICE, SERVE_SERVICE)
+        was, takes = (labels.TRAFFIC in pod["metadata"]["labels"] for pod in (before, after))
+        if was == takes or service is None or labels.TRAFFIC not in service["spec"]["selector"]:
+            return
+        name, stamp = owner_of(after), service["metadata"]["annotations"][labels.ACTIVE_CLUSTER]
+        self.count["share"] += 1
+        if takes and name != stamp:
+            since = self.world.seconds - self._slack
+            is_fit = any(self._fit_at.get((name, w.essence), -1.0) >= since for w in self._recent())
+            self._must(is_fit, f"{name} is to take traffic and is not fit")
+            self._was_routed.add(name)
+        rest = [pod for pod in self._sharing(stamp) if name_of(pod) != name_of(after)]
+        self._must(takes or name != stamp or bool(rest), f"no pod of {stamp} takes traffic any more")
+
+    def _sharing(self, cluster: str) -> list[Json]:
+        return [
+            pod
+            for pod in self.world.all(Kind.POD)
+            if owner_of(pod) == cluster and labels.TRAFFIC in pod["metadata"]["labels"]
+        ]
+
+    def _shared(self, after: Json) -> None:
+        """The Service begins to select by label: all pods that took traffic still do, and no others."""
+        if self._slack > PROMPT:
+            return
+        stamp = after["metadata"]["annotations"][labels.ACTIVE_CLUSTER]
+        missing = self.world.serving_pods(stamp) - {name_of(pod) for pod in self._sharing(stamp)}
+        self._must(not missing, f"{missing} take no traffic any more")
+        behind = self.world.clusters_behind(after)
+        self._must(behind == {stamp} == {self._routed}, f"traffic of {self._routed} goes to {behind} at once")
+
     def _routed_to(self, before: Json | None, after: Json) -> None:
+        if labels.TRAFFIC in after["spec"]["selector"]:
+            if before is not None and labels.TRAFFIC not in before["spec"]["selector"]:
+                self._shared(after)
+            return
         target = after["spec"]["selector"][labels.CLUSTER]
         stamp = after["metadata"]["annotations"][labels.ACTIVE_CLUSTER]
         self._must(target == stamp, f"the Service selects {target} and is stamped {stamp}")
@@ -276,6 +316,8 @@ class Rules:
             "someone else's Service was taken over",
         )
         now = self.world.seconds
+        for left in self.world.clusters_behind(before or after) - {target}:
+            self._left_traffic[left] = now
         if target == self._routed:
             return
         living = self.world.find(Kind.RAY_CLUSTER, target) is not None

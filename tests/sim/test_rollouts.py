@@ -62,6 +62,46 @@ def test_a_rollout_ends_as_it_must_whatever_befalls_one_of_its_writes(
         raise ExceptionGroup(f"{len(failures)} of {len(chosen)} states", failures[:SHOWN])
 
 
+@told
+async def test_a_rollout_that_was_given_up_is_tried_again_when_a_user_asks_for_it(story: ServiceStory) -> None:
+    story.edit(spec())
+    await story.settle(QUIET)
+    story.edit(spec(image="missing"))
+    await story.settle(UNDER_WAY)
+    assert story.condition("Stalled", "reason") == "ImageError"
+    made = story.network.writes["create RayCluster"]
+    newest = max(story.world.all(Kind.REVISION), key=lambda found: int(found["revision"]))
+    story.note(Kind.REVISION, newest, {labels.FAILED: None, labels.STARTED_AT: None})
+    await wait(20)
+    assert story.condition("Stalled") is None
+    assert len(story.clusters) == 2
+    await story.settle(UNDER_WAY)
+    assert story.condition("Stalled", "reason") == "ImageError"
+    assert story.network.writes["create RayCluster"] == made + 1
+
+
+@told
+async def test_a_new_cluster_waits_for_its_user(story: ServiceStory) -> None:
+    by_hand = {"autoPromotion": False, "pauseAtPercent": 40}
+    story.edit(spec(groups=(("cpu", 2, 1, 3),), strategy=by_hand))
+    await story.settle(QUIET)
+    [old] = story.clusters
+    story.edit(spec(image="b", groups=(("cpu", 2, 1, 3),), strategy=by_hand))
+    await story.settle(UNDER_WAY)
+    assert story.condition("Reconciling", "reason") == "AwaitingPromotion"
+    [new] = set(story.clusters) - {old}
+    behind = story.world.endpoints(SERVE_SERVICE)
+    assert (len(behind & story.world.serving_pods(old)), len(behind & story.world.serving_pods(new))) == (3, 2)
+    await story.assert_survives_a_restart()
+    cluster = story.world.find(Kind.RAY_CLUSTER, new)
+    assert cluster is not None
+    story.note(Kind.RAY_CLUSTER, cluster, {labels.PROMOTE: "true"})
+    await story.settle(UNDER_WAY)
+    story.assert_reached()
+    assert not any(labels.TRAFFIC in pod["metadata"]["labels"] for pod in story.world.all(Kind.POD))
+    assert {labels.SHARE, labels.PROMOTE}.isdisjoint(story.world.all(Kind.RAY_CLUSTER)[0]["metadata"]["annotations"])
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_a_quiet_rollout_is_reached_and_stays(seed: int) -> None:
     async def tell() -> None:

@@ -99,7 +99,7 @@ class World(ApiServer):
         self.frozen_until = 0.0
         """Until when Ray's control plane hangs, while traffic flows."""
         self._endpoints: dict[str, frozenset[str]] = {}
-        self._receiving: str | None = None
+        self._receiving: frozenset[str] = frozenset()
         self._serve_moves = False
         self._left_at: dict[str, float] = {}
         self._bodies: dict[str, Body] = {}
@@ -231,13 +231,21 @@ class World(ApiServer):
 
     def has_requests(self, cluster: str) -> bool:
         """Whether requests are under way in a cluster."""
-        if cluster == self._receiving:
+        if cluster in self._receiving:
             return True
         return self.seconds < self._left_at.get(cluster, -self.longest_request) + self.longest_request
 
     def endpoints(self, service: str) -> frozenset[str]:
         """Names of the pods that a Service sends traffic to, as the controller of EndpointSlices saw it last."""
         return self._endpoints.get(service, frozenset())
+
+    def clusters_behind(self, service: Json) -> frozenset[str]:
+        """Names of the clusters that a Service leads to."""
+        selector = service["spec"].get("selector") or {}
+        if labels.CLUSTER in selector:
+            return frozenset({selector[labels.CLUSTER]})
+        chosen = (pod for pod in self.all(Kind.POD) if selector.items() <= pod["metadata"]["labels"].items())
+        return frozenset(map(owner_of, chosen))
 
     def _spread_traffic(self) -> None:
         for service in self.all(Kind.SERVICE):
@@ -250,9 +258,8 @@ class World(ApiServer):
                 if selector.items() <= pod["metadata"]["labels"].items() and not is_leaving(pod) and _is_ready(pod)
             )
             if labels.ACTIVE_CLUSTER in service["metadata"].get("annotations", {}):
-                receiving = selector.get(labels.CLUSTER)
-                if self._receiving not in (None, receiving):
-                    self._left_at[str(self._receiving)] = self.seconds
+                receiving = self.clusters_behind(service)
+                self._left_at |= dict.fromkeys(self._receiving - receiving, self.seconds)
                 self._receiving = receiving
 
     def _run_serve(self, head: Json) -> bool:

@@ -19,6 +19,7 @@ from rayserve_operator.cli import view
 from rayserve_operator.cli.owners import gitops_tool
 from rayserve_operator.cli.progress import Progress, progress_of
 from rayserve_operator.cli.revisions import Revision, revisions_of
+from rayserve_operator.cli.steering import CannotSteer, Command, Note, steer
 from rayserve_operator.cli.undo import CannotUndo, Undo, plan_undo
 from rayserve_operator.model.errors import NotFound, OperatorError
 from rayserve_operator.planning.actions import Kind
@@ -101,6 +102,45 @@ def status(
         raise typer.Exit(1)
 
 
+@rollout.command()
+def promote(
+    name: Name,
+    namespace: Namespace = None,
+    full: Annotated[bool, typer.Option("--full", help="All the traffic at once, whatever steps are left.")] = False,
+) -> None:
+    """Let the new cluster go on to take over, where it waits for that."""
+    _steer(Command.PROMOTE_FULLY if full else Command.PROMOTE, name, namespace)
+
+
+@rollout.command()
+def pause(name: Name, namespace: Namespace = None) -> None:
+    """Leave the new cluster the share of the traffic that it has."""
+    _steer(Command.PAUSE, name, namespace)
+
+
+@rollout.command()
+def resume(name: Name, namespace: Namespace = None) -> None:
+    """Let a rollout that was paused go on."""
+    _steer(Command.RESUME, name, namespace)
+
+
+@rollout.command()
+def retry(name: Name, namespace: Namespace = None) -> None:
+    """Try a rollout again that was given up."""
+    _steer(Command.RETRY, name, namespace)
+
+
+def _steer(command: Command, name: str, namespace: str | None) -> None:
+    async def write(kube: KubeApi, within: str) -> Note:
+        found = await _find(kube, within, name)
+        note = steer(command, found.service, found.revisions)
+        await kube.merge(note.kind, within, note.name, {"metadata": {"annotations": note.annotations}})
+        return note
+
+    words = _with_cluster(namespace, write).words
+    Console().print(f"{name}: {words}", highlight=False, markup=False, soft_wrap=True)
+
+
 async def _find(kube: KubeApi, namespace: str, name: str) -> Found:
     service = await kube.get(Kind.RAY_SERVICE, namespace, name)
     revisions, clusters, services = [
@@ -122,7 +162,7 @@ def _with_cluster(namespace: str | None, work: Callable[[KubeApi, str], Awaitabl
 
     try:
         return asyncio.run(connected())
-    except (OperatorError, CannotUndo) as error:
+    except (OperatorError, CannotUndo, CannotSteer) as error:
         _fail(str(error))
 
 

@@ -196,6 +196,7 @@ class Passes:
             revisions=tuple(self.store.revisions_of(record.meta.uid)),
             serve_service=self.store.kube_service(namespace, names.serve_service_name(service)),
             head_service=self.store.kube_service(namespace, names.stable_head_service_name(record.meta.name)),
+            preview_service=self.store.kube_service(namespace, names.preview_service_name(record.meta.name)),
         )
         if is_conflict(observed):
             observed = replace(observed, serve_service=await self._still_there(namespace, observed.serve_service))

@@ -1,5 +1,6 @@
 """RayService: what users write, a Ray cluster together with the Serve applications on it."""
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
@@ -28,6 +29,8 @@ class ClusterUpgradeOptions(Model):
     """Capacity that the new cluster may add at a time, in percent."""
     step_size_percent: Annotated[int, Field(ge=0, le=100)] | None = None
     """Traffic that moves at a time, in percent."""
+    steps: list[Annotated[int, Field(ge=1, le=100)]] = []
+    """Shares of the traffic that the new cluster takes one after the other, in percent; in place of stepSizePercent."""
     interval_seconds: Annotated[int, Field(ge=1)] | None = None
     """Seconds between two moves of traffic."""
     gateway_class_name: str | None = None
@@ -40,16 +43,24 @@ class ServiceUpgradeStrategy(Model):
     model_config = ConfigDict(
         json_schema_extra=rule(
             "!has(self.type) || self.type != 'NewClusterWithIncrementalUpgrade' || (has(self.clusterUpgradeOptions)"
-            " && has(self.clusterUpgradeOptions.stepSizePercent)"
+            " && (has(self.clusterUpgradeOptions.stepSizePercent) || has(self.clusterUpgradeOptions.steps))"
             " && has(self.clusterUpgradeOptions.intervalSeconds))",
-            "NewClusterWithIncrementalUpgrade needs clusterUpgradeOptions; give stepSizePercent and intervalSeconds",
+            "NewClusterWithIncrementalUpgrade needs clusterUpgradeOptions; give stepSizePercent or steps, and"
+            " intervalSeconds",
         )
     )
 
     type: Literal["NewCluster", "NewClusterWithIncrementalUpgrade", "None"] | None = None
-    """`NewCluster` (the default) rolls blue/green; `None` leaves the cluster as it is."""
+    """`NewCluster` (the default) rolls blue/green; `NewClusterWithIncrementalUpgrade` in steps; `None` keeps the
+    cluster."""
     cluster_upgrade_options: ClusterUpgradeOptions | None = None
     """Steps of `NewClusterWithIncrementalUpgrade`."""
+    auto_promotion: bool | None = None
+    """Whether a new cluster takes traffic by itself when it is fit; `false` waits for `rayserve rollout promote`."""
+    pause_at_percent: Annotated[int, Field(ge=0, le=99)] | None = None
+    """Share of the traffic at which `autoPromotion: false` waits; unset means 0."""
+    preview_service: bool | None = None
+    """Whether a Service `{name}-preview-svc` leads to the new cluster until it takes over."""
     progress_deadline_seconds: Annotated[int, Field(ge=1)] | None = None
     """Seconds that a start or an upgrade may take before it is given up; unset means 1800."""
     rollback: Literal["Automatic", "Manual"] | None = None
@@ -110,6 +121,32 @@ class RayServiceSpec(Model):
     def needs_parity(self) -> bool:
         """Whether a new cluster that never matches the capacity of the old one is given up."""
         return self._strategy.on_warm_up_timeout == "Rollback"
+
+    @property
+    def shares(self) -> tuple[int, ...]:
+        """Shares of the traffic that a new cluster takes one after the other, in percent; the last is 100."""
+        options = self._strategy.cluster_upgrade_options
+        steps: Iterable[int] = ()
+        if self._strategy.type == "NewClusterWithIncrementalUpgrade" and options is not None:
+            size = options.step_size_percent or 100
+            steps = options.steps or range(size, 100, size)
+        return (*sorted({share for share in (*steps, self.pauses_at or 0) if 0 < share < 100}), 100)  # noqa: PLR2004
+
+    @property
+    def share_interval(self) -> int:
+        """Seconds for which a new cluster keeps a share of the traffic before it takes the next."""
+        options = self._strategy.cluster_upgrade_options
+        return _given(None if options is None else options.interval_seconds, 0)
+
+    @property
+    def pauses_at(self) -> int | None:
+        """Share of the traffic, in percent, at which a new cluster waits to be promoted; None where it never does."""
+        return _given(self._strategy.pause_at_percent, 0) if self._strategy.auto_promotion is False else None
+
+    @property
+    def has_preview(self) -> bool:
+        """Whether a Service leads to a new cluster before it takes over."""
+        return bool(self._strategy.preview_service)
 
     @property
     def holds_cluster(self) -> bool:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from rayserve_operator.model.rayservice import RayServiceSpec
+from collections.abc import Iterator
+
+from rayserve_operator.model.rayservice import ClusterUpgradeOptions, RayServiceSpec
 
 
 def unsupported_in_service(spec: RayServiceSpec) -> tuple[str, ...]:
     """Fields of a RayService that are set and have no effect, or not all of it."""
     strategy = spec.upgrade_strategy
-    if strategy is not None and strategy.type == "NewClusterWithIncrementalUpgrade":
-        return ("spec.upgradeStrategy.type NewClusterWithIncrementalUpgrade (traffic moves at once)",)
-    return ()
+    if strategy is None or strategy.type != "NewClusterWithIncrementalUpgrade":
+        return ()
+    return tuple(_of_steps(strategy.cluster_upgrade_options or ClusterUpgradeOptions()))
+
+
+def _of_steps(options: ClusterUpgradeOptions) -> Iterator[str]:
+    path = "spec.upgradeStrategy.clusterUpgradeOptions"
+    if options.gateway_class_name is not None:
+        yield f"{path}.gatewayClassName (traffic is shared by pods instead)"
+    if options.max_surge_percent not in (None, 100):
+        yield f"{path}.maxSurgePercent (the new cluster comes in full size)"

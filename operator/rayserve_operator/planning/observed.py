@@ -382,6 +382,8 @@ class ObservedService:
     """Whatever stands under the name of the serve Service, ours or not."""
     head_service: ServiceView | None
     """Whatever stands under the name of the stable head Service, ours or not."""
+    preview_service: ServiceView | None = None
+    """Whatever stands under the name of the preview Service, ours or not."""
     endpoints: frozenset[str] | None = None
     """Names of the pods that the serve Service's EndpointSlices send traffic to; None where they were not read."""
     ghosts: frozenset[str] = frozenset()

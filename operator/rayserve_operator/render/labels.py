@@ -71,6 +71,8 @@ SERVED: Final = f"{PREFIX}served-revision"
 """Name of the last ControllerRevision with which all applications ran on the cluster: what a rollback goes back to."""
 SERVE_TRIES: Final = f"{PREFIX}serve-tries"
 """How often Ray failed to deploy the present Serve config, as JSON: digest of the config, number, Ray's words."""
+SHARE: Final = f"{PREFIX}share"
+"""The share of the traffic that the cluster is to take beside the serving one, as JSON: percent, since."""
 FLOORS: Final = f"{PREFIX}replica-floors"
 """Replicas below which Serve may not go until the old cluster has gone, as JSON by application and deployment; 0
 where only the initial number of replicas is left out."""
@@ -85,7 +87,15 @@ QUIET_AT: Final = f"{PREFIX}quiet-at"
 ENDED_AT: Final = f"{PREFIX}ended-at"
 """When its pods were given up, in RFC 3339: none is ever made for the cluster again."""
 
+# Ours, on a RayCluster that is to take over; `rayserve rollout` sets them.
+PROMOTE: Final = f"{PREFIX}promote"
+"""`true` lets it go on where it waits to be promoted, `full` gives it all the traffic at once."""
+PAUSE: Final = f"{PREFIX}pause"
+"""`true` leaves it the share of the traffic that it has."""
+
 # Ours, on a pod.
+TRAFFIC: Final = f"{PREFIX}traffic"
+"""Name of the RayService whose traffic the pod takes, while two clusters share it."""
 FAILURES: Final = f"{PREFIX}failures"
 """How many pods in a row failed in its place before it; makes the next replacement wait."""
 MADE_FROM: Final = f"{PREFIX}made-from"

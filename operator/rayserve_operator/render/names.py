@@ -78,6 +78,11 @@ def serve_service_name(service: RayService) -> str:
     return str((custom.get("metadata") or {}).get("name") or f"{service.meta.name}-serve-svc")
 
 
+def preview_service_name(service_name: str) -> str:
+    """The Service that leads to a new cluster before it takes over."""
+    return f"{service_name}-preview-svc"
+
+
 def cluster_serve_service_name(cluster_name: str) -> str:
     """The Service that leads to the Serve proxies of one RayCluster."""
     return f"{cluster_name}-serve-svc"

@@ -45,16 +45,34 @@ def stable_head_service(service: RayService, cluster: RayCluster) -> dict[str, A
     )
 
 
-def stable_serve_service(service: RayService, cluster: RayCluster) -> dict[str, Any]:
-    """The Service that clients use: it leads to the Serve proxies of the active cluster, and says which that is."""
+def stable_serve_service(service: RayService, cluster: RayCluster, *, is_shared: bool = False) -> dict[str, Any]:
+    """The Service that clients use: it leads to the Serve proxies of the active cluster, and says which that is.
+
+    While another cluster takes a share of the traffic, it leads to the pods of both that are labelled for it.
+    """
+    spec = _serve_spec(cluster, {labels.SERVE: "true"})
+    if is_shared:
+        spec["selector"] = {labels.SERVE: "true", labels.TRAFFIC: labels.check_label(service.meta.name)}
     return _service(
         names.serve_service_name(service),
         owner_reference(RAY_SERVICE, service.meta),
         service.meta,
         labels={**labels.origin(RAY_SERVICE, service.meta.name), labels.SERVE: f"{service.meta.name}-serve"},
         annotations={labels.ACTIVE_CLUSTER: cluster.meta.name},
-        spec=_serve_spec(cluster, {labels.SERVE: "true"}),
+        spec=spec,
         custom=service.spec.serve_service,
+    )
+
+
+def preview_service(service: RayService, cluster: RayCluster) -> dict[str, Any]:
+    """The Service that leads to a new cluster before it takes over."""
+    return _service(
+        names.preview_service_name(service.meta.name),
+        owner_reference(RAY_SERVICE, service.meta),
+        service.meta,
+        labels={**labels.origin(RAY_SERVICE, service.meta.name), labels.SERVE: f"{service.meta.name}-preview"},
+        annotations={},
+        spec=_serve_spec(cluster, {labels.SERVE: "true"}),
     )
 
 

@@ -15,6 +15,7 @@ from rayserve_operator.planning.observed import Failure, ObservedCluster, Observ
 from rayserve_operator.planning.service import capacity, gate, notes
 from rayserve_operator.planning.service.goal import Goal
 from rayserve_operator.planning.service.roles import Roles, assign_roles, given_up, is_begun, revision_of
+from rayserve_operator.planning.service.share import share_of
 from rayserve_operator.render import fault_tolerance, labels
 from rayserve_operator.render.ports import ServeFacts
 
@@ -68,15 +69,19 @@ class Course:
     def deadline(self) -> datetime | None:
         """When the goal must be reached; None until it is written down that its revision is the goal, now or again.
 
-        A cluster that is made later, because a suspension ends or the one before it was lost, has all the time again.
+        A cluster that is made later, because a suspension ends or the one before it was lost, has all the time again,
+        and so has one that has taken a further share of the traffic.
         """
         begun = self.revision if self.is_begun else None
         started = None if begun is None else notes.time_of(begun.meta, labels.STARTED_AT)
         made = None if self.roles.candidate is None else self.roles.candidate.cluster.meta.created
+        share = None if self.roles.pending is None else share_of(self.roles.pending)
         allowed = timedelta(seconds=self.goal.spec.progress_deadline)
         if self.is_first_start:
             allowed = first_start_timeout(self.observed.service.meta) or allowed
-        return None if started is None else max(started, made or started) + allowed
+        if started is None:
+            return None
+        return max(started, made or started, started if share is None else share.since) + allowed
 
     @property
     def is_overdue(self) -> bool:

@@ -9,17 +9,20 @@ from rayserve_operator.planning.actions import Annotate, Announcement, AnyAction
 from rayserve_operator.planning.changes import compare
 from rayserve_operator.planning.cluster import autoscaling
 from rayserve_operator.planning.observed import ObservedCluster
-from rayserve_operator.planning.service import capacity, gate, giving_up, notes, submission
+from rayserve_operator.planning.service import capacity, gate, giving_up, notes, shifting, submission
 from rayserve_operator.planning.service.capacity import Floors
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.roles import needs_new_cluster, stamped_cluster, was_routed
+from rayserve_operator.planning.service.share import share_of
 from rayserve_operator.planning.words import few
 from rayserve_operator.render import clusters, labels, names, revisions
 
 _OF_A_DRAIN = (labels.RETIRED_AT, labels.QUIET_AT, labels.WARM_SINCE)
 """Notes that are untrue of a cluster that is taken up again."""
-_OF_A_GOAL = (labels.SERVE_TRIES, labels.WARM_SINCE)
+_OF_A_GOAL = (labels.SERVE_TRIES, labels.WARM_SINCE, labels.SHARE, labels.PROMOTE)
 """Notes that are untrue of a cluster that is given another goal."""
+_OF_A_SHIFT = (labels.SHARE, labels.PROMOTE, labels.PAUSE)
+"""Notes that are untrue of a cluster that has all the traffic."""
 
 
 def keep_revision(course: Course) -> Iterator[AnyAction]:
@@ -89,7 +92,7 @@ def keep_notes(course: Course) -> Iterator[AnyAction]:
     """Write down how far the clusters have come."""
     active, candidate = course.roles.active, course.roles.candidate
     if candidate is not None:
-        yield from _annotate(candidate, _notes_of_candidate(course, candidate))
+        yield from _annotate(candidate, _notes_of_candidate(course, candidate), _told_of_share(course))
     if active is not None and active is not candidate:
         noted = _notes_of_return(active) | _notes_of_floors(_floors_of_active(course, active))
         noted |= _notes_of_overtaken(course, active)
@@ -114,11 +117,30 @@ def _notes_of_candidate(course: Course, candidate: ObservedCluster) -> dict[str,
         matters = course.may_be_given_up and giving_up.lacks_an_image(candidate)
         wanted[labels.NO_IMAGE_SINCE] = since if matters else None
         wanted |= _notes_of_floors(_floors_of_pending(course, candidate))
+        if course.is_given_the_goal(candidate):
+            wanted |= _notes_of_share(course, candidate)
     else:
+        wanted |= dict.fromkeys(_OF_A_SHIFT)
         if course.is_fit and course.failure is None:
             wanted |= {labels.SERVED: course.goal.revision, labels.SERVE_TRIES: None}
         wanted |= _notes_of_floors(_floors_of_active(course, candidate))
     return wanted
+
+
+def _notes_of_share(course: Course, pending: ObservedCluster) -> dict[str, str | None]:
+    share = shifting.next_share(course, pending)
+    if share is None or share == share_of(pending):
+        return {}
+    takes_traffic = share.percent > 0 and not was_routed(pending)
+    return {labels.SHARE: share.written, **({labels.ROUTED_AT: course.now.isoformat()} if takes_traffic else {})}
+
+
+def _told_of_share(course: Course) -> Announcement | None:
+    pending = course.roles.pending
+    share = None if pending is None or not course.is_given_the_goal(pending) else shifting.next_share(course, pending)
+    if pending is None or share is None or share.percent == 0 or share == share_of(pending):
+        return None
+    return Announcement("ShiftingTraffic", f"{pending.name} is to take {share.percent}% of the traffic")
 
 
 def _notes_of_overtaken(course: Course, active: ObservedCluster) -> dict[str, str | None]:
@@ -139,11 +161,13 @@ def _notes_of_return(cluster: ObservedCluster) -> dict[str, str | None]:
     return dict.fromkeys(_OF_A_DRAIN) if labels.RETIRED_AT in cluster.cluster.meta.annotations else {}
 
 
-def _annotate(cluster: ObservedCluster, wanted: dict[str, str | None]) -> Iterator[AnyAction]:
+def _annotate(
+    cluster: ObservedCluster, wanted: dict[str, str | None], announce: Announcement | None = None
+) -> Iterator[AnyAction]:
     noted = cluster.cluster.meta.annotations
     changed = {key: value for key, value in wanted.items() if noted.get(key) != value}
     if changed:
-        yield notes.on_cluster(cluster, changed)
+        yield notes.on_cluster(cluster, changed, announce)
 
 
 def _revision_of(course: Course, candidate: ObservedCluster) -> str | None:

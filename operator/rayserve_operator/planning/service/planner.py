@@ -17,7 +17,7 @@ from rayserve_operator.model.problems import Problem
 from rayserve_operator.model.rayservice import RayServiceStatus
 from rayserve_operator.planning.actions import Announcement, Delete, Kind, Patch, Plan, Step, strands
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService
-from rayserve_operator.planning.service import draining, gate, giving_up, keeping, routing, submission
+from rayserve_operator.planning.service import draining, gate, giving_up, keeping, routing, shifting, submission
 from rayserve_operator.planning.service import status as service_status
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.goal import Aim
@@ -66,6 +66,7 @@ def _work(course: Course, *, spec_is_valid: bool) -> Iterator[Iterable[Step]]:
         return
     yield (tuple(routing.label_heads(course)),)
     yield routing.keep(course)
+    yield (tuple(routing.keep_preview(course)),)
     yield draining.steps(course)
     yield from _after(tuple(keeping.keep_revision(course)), _pursue(course, spec_is_valid=spec_is_valid))
 
@@ -103,7 +104,8 @@ def _suspend(observed: ObservedService, phase: Phase) -> Iterator[Step]:
     if phase is Phase.BEGINNING:
         return
     meta = observed.service.meta
-    services = [view for view in (observed.serve_service, observed.head_service) if view is not None]
+    known = (observed.serve_service, observed.head_service, observed.preview_service)
+    services = [view for view in known if view is not None]
     owned = [(Kind.SERVICE, view.meta) for view in services if view.meta.owner == meta.uid]
     empty = [(Kind.RAY_CLUSTER, cluster.cluster.meta) for cluster in observed.clusters if not cluster.pods]
     yield tuple(
@@ -129,7 +131,7 @@ def _suspend(observed: ObservedService, phase: Phase) -> Iterator[Step]:
 
 def _recheck(course: Course) -> timedelta | None:
     """Ray has no watch, so it is asked again; everything in Kubernetes wakes the object by itself."""
-    waits = [draining.recheck(course), giving_up.recheck(course)]
+    waits = [draining.recheck(course), giving_up.recheck(course), shifting.recheck(course)]
     waits += [RESTING if _is_settled(course, c) else WATCHING for c in course.roles.watched if gate.can_be_asked(c)]
     return min((wait for wait in waits if wait is not None), default=None)
 

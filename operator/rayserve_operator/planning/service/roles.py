@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from rayserve_operator.model.serve import ServeStatus
 from rayserve_operator.planning.observed import Failure, ObservedCluster, ObservedService, RevisionView
+from rayserve_operator.planning.service import notes
 from rayserve_operator.planning.service.goal import Goal
 from rayserve_operator.render import labels, ports
 
@@ -63,6 +64,8 @@ def is_begun(observed: ObservedService, goal: Goal) -> bool:
     """Whether it is written down that the goal is aimed at, now or again, and with what it is to be reached by now."""
     revision = revision_of(observed, goal)
     if revision is None or any(r.number > revision.number for r in observed.revisions):
+        return False
+    if notes.time_of(revision.meta, labels.STARTED_AT) is None:
         return False
     failure = revision.failure
     return failure is None or None in (failure.means, goal.means) or failure.means == goal.means

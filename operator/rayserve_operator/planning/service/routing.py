@@ -20,7 +20,7 @@ from rayserve_operator.planning.actions import (
 )
 from rayserve_operator.planning.drift import drifted, is_headless, stamped
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService, ServiceView
-from rayserve_operator.planning.service import notes
+from rayserve_operator.planning.service import notes, shifting
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.roles import is_conflict, was_routed
 from rayserve_operator.render import labels, services
@@ -46,7 +46,20 @@ def keep(course: Course) -> Iterator[Step]:
     """Keep traffic where it is."""
     active = course.roles.active
     if active is not None and _successor(course) is None:
-        yield tuple(_route(course.observed, active))
+        yield tuple(shifting.label_pods(course))
+        yield tuple(_route(course.observed, active, is_shared=shifting.is_shared(course)))
+
+
+def keep_preview(course: Course) -> Iterator[AnyAction]:
+    """Let a Service lead to the new cluster as long as it does not take over, where the user wants one."""
+    live, pending, service = course.observed.preview_service, course.roles.pending, course.observed.service
+    if live is not None and live.meta.owner != service.meta.uid:
+        return
+    if pending is not None and not course.is_first_start and course.goal.spec.has_preview:
+        yield from _apply(live, stamped(services.preview_service(service, pending.cluster)), None)
+    elif live is not None and not live.meta.deleting:
+        told = Announcement("DeletedService", f"Deleted Service {live.meta.name}: no cluster is to take over")
+        yield Delete(kind=Kind.SERVICE, name=live.meta.name, uid=live.meta.uid, announce=told)
 
 
 def switch(course: Course) -> Iterator[Step]:
@@ -61,8 +74,10 @@ def switch(course: Course) -> Iterator[Step]:
 
 
 def _successor(course: Course) -> ObservedCluster | None:
-    """The cluster that traffic moves to now."""
-    return course.roles.pending if course.is_fit and not is_conflict(course.observed) else None
+    """The cluster that all the traffic moves to now."""
+    if is_conflict(course.observed) or not course.is_fit or shifting.due(course) < shifting.WHOLE:
+        return None
+    return course.roles.pending
 
 
 def label_heads(course: Course) -> Iterator[AnyAction]:
@@ -108,11 +123,15 @@ def _mark_routed(cluster: ObservedCluster, now: datetime, proven: str | None = N
 
 
 def _route(
-    observed: ObservedService, active: ObservedCluster, announce: Announcement | None = None
+    observed: ObservedService,
+    active: ObservedCluster,
+    announce: Announcement | None = None,
+    *,
+    is_shared: bool = False,
 ) -> Iterator[AnyAction]:
     """Keep the two stable Services on the active cluster. The serve Service carries the stamp."""
     service = observed.service
-    serve = stamped(services.stable_serve_service(service, active.cluster))
+    serve = stamped(services.stable_serve_service(service, active.cluster, is_shared=is_shared))
     head = stamped(services.stable_head_service(service, active.cluster))
     yield from _apply(observed.serve_service, serve, announce)
     if observed.head_service is None or observed.head_service.meta.owner == service.meta.uid:

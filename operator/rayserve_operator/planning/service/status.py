@@ -20,7 +20,7 @@ from rayserve_operator.model.unsupported import unsupported_in_service
 from rayserve_operator.planning.actions import Announcement
 from rayserve_operator.planning.condition_list import REFUSED, UNSUPPORTED, Fact, acceptance, carried, dated, replaced
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService
-from rayserve_operator.planning.service import draining, gate, giving_up
+from rayserve_operator.planning.service import draining, gate, giving_up, shifting
 from rayserve_operator.planning.service.course import Course, first_start_timeout
 from rayserve_operator.planning.service.goal import Aim
 from rayserve_operator.planning.service.roles import Roles, is_conflict, needs_new_cluster
@@ -45,14 +45,15 @@ def project(course: Course, aim: Aim, phase: Phase) -> RayServiceStatus:
     if phase is not Phase.RUNNING:
         return _suspended(observed, aim, phase, now)
     generation = observed.service.meta.generation
-    endpoints = roles.active.serving_pods if roles.active else 0
+    endpoints = sum(shifting.endpoints(course))
+    kept, shifted = shifting.percents(course)
     facts = [fact for fact in _facts(course, aim, endpoints) if fact is not None]
     conditions = carried(before.conditions, facts, generation, now)
     ready = any(c.type == ServiceCondition.READY and c.status == "True" for c in conditions)
     status = before.model_copy(
         update={
-            "active_service_status": _cluster_status(roles.active, before.active_service_status),
-            "pending_service_status": _cluster_status(roles.pending, before.pending_service_status),
+            "active_service_status": _cluster_status(roles.active, before.active_service_status, kept),
+            "pending_service_status": _cluster_status(roles.pending, before.pending_service_status, shifted),
             "num_serve_endpoints": endpoints,
             "service_status": "Running" if ready else "",
             "observed_generation": generation,
@@ -223,6 +224,9 @@ def _reconciling(course: Course, stalled: Fact | None) -> Fact:
         return Fact(ServiceCondition.RECONCILING, False, "Stalled", stalled.message)
     if course.verdict is None:
         return Fact(ServiceCondition.RECONCILING, True, gate.Stage.PROVISIONING, _why_none(course))
+    waits = shifting.wait(course) if course.is_fit else None
+    if waits is not None:
+        return Fact(ServiceCondition.RECONCILING, True, waits.reason, waits.message)
     done = course.is_fit and course.roles.pending is None
     further = (draining.progress(course), _held_back(course)) if done else ()
     words = "; ".join([course.verdict.message, *filter(None, further)])
@@ -286,7 +290,7 @@ def _conflict(observed: ObservedService) -> Fact | None:
 
 
 def _cluster_status(
-    observed: ObservedCluster | None, before: ClusterServiceStatus | None
+    observed: ObservedCluster | None, before: ClusterServiceStatus | None, traffic: int | None
 ) -> ClusterServiceStatus | None:
     if observed is None:
         return None
@@ -294,7 +298,7 @@ def _cluster_status(
         before = ClusterServiceStatus(ray_cluster_name=observed.name)
     # The counts of the cluster change with every pod; the copy here leaves out what only says when.
     status = observed.cluster.status.model_copy(update={"last_update_time": None, "state_transition_times": {}})
-    found: dict[str, Any] = {"ray_cluster_status": status}
+    found: dict[str, Any] = {"ray_cluster_status": status, "traffic_routed_percent": traffic}
     if isinstance(observed.serve, ServeStatus):
         found["application_statuses"] = {
             name or "default": ApplicationStatus(
