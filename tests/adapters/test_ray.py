@@ -2,8 +2,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from rayserve_operator.adapters.ray import RayApi, ongoing
+from rayserve_operator.adapters.ray import RayApi, ongoing, traffic
 from rayserve_operator.model.errors import Unavailable
+from rayserve_operator.planning.observed import Traffic
 
 NODE = 'ray_node_mem_used{NodeAddress="10.0.0.1"} 5.0\n'
 PROXY = "# TYPE ray_serve_num_ongoing_http_requests gauge\n"
@@ -43,4 +44,43 @@ async def test_what_is_no_status_of_serve_is_no_answer(body: str) -> None:
     async with TestServer(application) as server:
         with pytest.raises(Unavailable):
             await ray.serve_status(f"{server.host}:{server.port}", None)
+    await ray.close()
+
+
+COUNTED = """\
+# TYPE ray_serve_num_http_requests_total counter
+ray_serve_num_http_requests_total{route="/a",status_code="200"} 90.0
+ray_serve_num_http_requests_total{route="/a",status_code="404"} 6.0
+ray_serve_num_http_requests_total{route="/b",status_code="503"} 4.0
+ray_serve_num_http_requests_total{route="/-/healthz",status_code="500"} 1000.0
+# TYPE ray_serve_http_request_latency_ms histogram
+ray_serve_http_request_latency_ms_bucket{route="/a",le="5"} 90.0
+ray_serve_http_request_latency_ms_sum{route="/a"} 900.5
+ray_serve_http_request_latency_ms_sum{route="/b"} 99.5
+ray_serve_http_request_latency_ms_sum{route="/-/healthz"} 7777.0
+ray_serve_http_request_latency_ms_count{route="/a"} 96.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("metrics", "expected"),
+    [("", None), ("python_info 1.0\n", None), (NODE, Traffic(0, 0, 0.0)), (NODE + COUNTED, Traffic(100, 4, 1000.0))],
+    ids=["empty", "none of Ray's", "no request yet", "counted"],
+)
+def test_answers_are_counted_without_those_to_health_checks(metrics: str, expected: Traffic | None) -> None:
+    assert traffic(metrics) == expected
+
+
+async def test_an_answer_is_its_status_and_no_redirect_is_followed() -> None:
+    async def away(_: web.Request) -> web.Response:
+        raise web.HTTPFound("http://elsewhere.invalid/")
+
+    application = web.Application()
+    application.router.add_get("/away", away)
+    ray = RayApi("test")
+    async with TestServer(application) as server:
+        assert await ray.answers(str(server.host), server.port or 0, "/away", https=False) == 302
+        assert await ray.answers(str(server.host), server.port or 0, "/none", https=False) == 404
+        assert not await ray.proxy_answers(str(server.host), server.port or 0, https=False)
+    assert await ray.answers("127.0.0.1", 1, "/", https=False) is None
     await ray.close()

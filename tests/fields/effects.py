@@ -9,6 +9,7 @@ RayCluster that a RayService makes, and the names and annotations that are drawn
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -41,7 +42,9 @@ from rayserve_operator.planning.observed import (
     ObservedService,
     PodView,
     ServiceView,
+    Traffic,
 )
+from rayserve_operator.planning.service.goal import Aim
 from rayserve_operator.planning.service.planner import plan_service
 from rayserve_operator.render import labels
 from rayserve_operator.render.options import RenderOptions
@@ -287,6 +290,8 @@ def service_moments(spec: Manifest) -> Iterator[tuple[str, ObservedService]]:
     old, following = cluster("demo-a", earlier, routed=600), cluster("demo-b", aim)
     yield "edited", world(aim, old, active=old, revisions=both[:1])
     yield "taking over", world(aim, old, following, active=old, revisions=both)
+    for since in (30, 600):
+        yield f"sharing for {since} s", _sharing(earlier, aim, since)
     late = (revision(earlier), revision(aim, 2, started=1000))
     behind = (head("demo-b", serve="true"), pod("behind", "demo-b", ready=False))
     short = cluster("demo-b", aim, pods=behind, notes={labels.WARM_SINCE: ago(400)})
@@ -298,6 +303,25 @@ def service_moments(spec: Manifest) -> Iterator[tuple[str, ObservedService]]:
     for moment, requests in (("quiet", 0), ("busy", 1)):
         retired = cluster("demo-a", earlier, routed=900, retired=300, quiet=50, ongoing=requests)
         yield moment, world(aim, retired, active, active=active, revisions=both)
+
+
+def _sharing(earlier: Aim, aim: Aim, since: float) -> ObservedService:
+    """Two clusters share the traffic, and the new one answers with errors."""
+    share = {labels.SHARE: json.dumps({"percent": 10, "since": ago(since)})}
+    nothing = {"requests": 0, "errors": 0, "milliseconds": 0.0}
+    notes = {**share, labels.MEASURED: json.dumps({"old": nothing, "new": nothing}), labels.SMOKE_SINCE: ago(20)}
+    old, new = (
+        replace(
+            cluster(name, goal, routed=600, pods=(head(name), pod(f"{name}-worker", name, traffic=True)), notes=noted),
+            traffic=counted,
+            smoke={"/x": 500, "/y": 200},
+        )
+        for name, goal, noted, counted in (
+            ("demo-a", earlier, {}, Traffic(100, 0, 1000)),
+            ("demo-b", aim, notes, Traffic(100, 100, 9000)),
+        )
+    )
+    return world(aim, old, new, active=old, revisions=(revision(earlier), revision(aim, 2)), shared=True)
 
 
 def _before_an_edit(config: Manifest) -> Manifest:
@@ -361,6 +385,8 @@ def _named(kind: Kind, manifest: Mapping[str, Any]) -> str:
         return str(kind)
     if is_head:
         return "head Service"
+    if carried.get(labels.SERVE, "").endswith("-preview"):
+        return "preview Service"
     return "headless Service" if labels.HEADLESS_SERVICE in carried else "serve Service"
 
 

@@ -23,10 +23,8 @@ DEAD: Mapping[str, str] = {
 }
 """What is accepted, because manifests have it, and changes nothing."""
 
-_ONLY_INCREMENTAL = "of KubeRay's incremental upgrades; here all traffic moves at once"
 LEFT_EMPTY: Mapping[str, str] = {
-    f"{cluster}.{field}": _ONLY_INCREMENTAL
+    f"{cluster}.targetCapacity": "of KubeRay's incremental upgrades; here a new cluster comes in full size"
     for cluster in ("activeServiceStatus", "pendingServiceStatus")
-    for field in ("targetCapacity", "trafficRoutedPercent", "lastTrafficMigratedTime")
 }
 """Fields of KubeRay's status that no plan fills in. What another writer puts there stays."""

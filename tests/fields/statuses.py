@@ -15,7 +15,7 @@ from rayserve_operator.planning.service.planner import plan_service
 from rayserve_operator.render.options import RenderOptions
 
 from ..builders import NOW, OTHER_APP, aim_at, cluster, revision, service_spec, world
-from .effects import cluster_moments
+from .effects import cluster_moments, service_moments
 from .fields import Field, fields
 from .values import base
 
@@ -48,7 +48,8 @@ def _of_service() -> list[dict[str, Any]]:
     status = RayClusterStatus(state="ready")
     found = [replace(one, cluster=replace(one.cluster, status=status)) for one in found]
     observed = world(second, *found, active=found[0], revisions=(revision(first), revision(second, 2)))
-    return [plan_service(observed, second, NOW).status.manifest()]
+    moments = [(second, observed), *((first, observed) for _, observed in service_moments(service_spec()))]
+    return [plan_service(observed, aim, NOW).status.manifest() for aim, observed in moments]
 
 
 def _words() -> ServeStatus:

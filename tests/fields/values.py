@@ -74,6 +74,13 @@ TELLING: Mapping[str, tuple[Any, ...]] = {
     "upgradeStrategy.clusterUpgradeOptions.stepSizePercent": (50,),
     "upgradeStrategy.clusterUpgradeOptions.intervalSeconds": (5,),
     "upgradeStrategy.clusterUpgradeOptions.gatewayClassName": ("istio",),
+    "upgradeStrategy.clusterUpgradeOptions.steps": ([30, 60],),
+    "upgradeStrategy.pauseAtPercent": (10,),
+    "upgradeStrategy.analysis.smokeRequests[].path": ("/y",),
+    "upgradeStrategy.analysis.smokeRequests[].status": (500,),
+    "upgradeStrategy.analysis.maxErrorPercent": (5,),
+    "upgradeStrategy.analysis.maxLatencyPercent": (200,),
+    "upgradeStrategy.analysis.minRequests": (500,),
     "serviceUnhealthySecondThreshold": (5,),
     "deploymentUnhealthySecondThreshold": (5,),
 }
@@ -93,11 +100,14 @@ _GIVEN: Mapping[str, Mapping[str, Any]] = {
         "upgradeStrategy.type": "NewClusterWithIncrementalUpgrade",
         "upgradeStrategy.clusterUpgradeOptions": {"stepSizePercent": 10, "intervalSeconds": 60},
     },
+    "upgradeStrategy.pauseAtPercent": {"upgradeStrategy.autoPromotion": False},
+    "upgradeStrategy.analysis.minRequests": {"upgradeStrategy.analysis": {"maxErrorPercent": 5}},
 }
 """What must stand in the manifest for a field, and for those below it, to mean anything."""
 
 _FEWEST: Mapping[str, Any] = {
     "networkPolicy.workerGroups": [{"groupName": "cpu"}],
+    "upgradeStrategy.analysis.smokeRequests": [{"path": "/x"}],
     "workerGroupSpecs": cluster_config()["workerGroupSpecs"],
 }
 """What stands there for a field with fields of its own where these are all left out, if that is not just nothing."""

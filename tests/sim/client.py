@@ -29,6 +29,7 @@ from rayserve_operator.model.errors import (
 )
 from rayserve_operator.model.serve import ServeConfig, ServeStatus
 from rayserve_operator.planning.actions import Kind
+from rayserve_operator.planning.observed import Traffic
 from rayserve_operator.render import labels
 
 from .apiserver import LATENCY, MISSING, without_foreign_status
@@ -242,6 +243,21 @@ class Client:
             return pod is not None and self.world.proxy_answers(pod)
 
         return await self._travel(asked)
+
+    async def traffic(self, host: str, port: int) -> Traffic | None:
+        def look() -> Traffic | None:
+            pod = self._pod_at(host)
+            is_mute = self.world.seconds < self.network.mute_until
+            return None if is_mute or pod is None else self.world.traffic(pod)
+
+        return await self._travel(look)
+
+    async def answers(self, host: str, port: int, path: str, *, https: bool) -> int | None:
+        def look() -> int | None:
+            pod = self._pod_at(host)
+            return None if pod is None or not self.world.proxy_answers(pod) else self.world.answers(pod)
+
+        return await self._travel(look)
 
     async def ongoing_requests(self, host: str, port: int) -> int | None:
         def asked() -> int | None:

@@ -39,6 +39,7 @@ STEPS = {
     "type": "NewClusterWithIncrementalUpgrade",
     "clusterUpgradeOptions": {"steps": [20, 50], "intervalSeconds": 5},
 }
+WATCHED = STEPS | {"analysis": {"smokeRequests": [{"path": "/smoke"}], "maxErrorPercent": 5, "maxLatencyPercent": 200}}
 TWO = (("cpu", 2, 1, 3),)
 IMPATIENT = {"drainTimeoutSeconds": 100}
 
@@ -95,6 +96,26 @@ ROLLOUTS = {
         ),
         (spec(groups=TWO, strategy=STEPS),),
         clusters=3,
+    ),
+    "in steps, watched": Rollout(
+        (edit(spec(image="b", code="y", groups=TWO, strategy=WATCHED)),), (spec(groups=TWO, strategy=WATCHED),)
+    ),
+    "in steps, with errors": Rollout(
+        (edit(spec(image="b", code="faulty", groups=TWO, strategy=WATCHED)),),
+        (spec(groups=TWO, strategy=WATCHED),),
+        reason="AnalysisFailed",
+        is_by_comparison=True,
+    ),
+    "in steps, slowly": Rollout(
+        (edit(spec(image="b", code="slow", groups=TWO, strategy=WATCHED)),),
+        (spec(groups=TWO, strategy=WATCHED),),
+        reason="AnalysisFailed",
+        is_by_comparison=True,
+    ),
+    "in steps, with smoke": Rollout(
+        (edit(spec(image="b", code="smoking", groups=TWO, strategy=WATCHED)),),
+        (spec(groups=TWO, strategy=WATCHED),),
+        reason="AnalysisFailed",
     ),
     "in steps, with a config that fails in the middle": Rollout(
         (

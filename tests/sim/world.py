@@ -1,8 +1,13 @@
-"""A fake Kubernetes with nodes, kubelets, Ray and its autoscaler, which lives in virtual time."""
+"""A fake Kubernetes with nodes, kubelets, Ray and its autoscaler, which lives in virtual time.
+
+What an application is like stands in its import path: `app:faulty` answers users with errors, `app:slow` late, and
+`app:smoking` answers smoke requests with an error.
+"""
 
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +15,7 @@ from typing import Any
 from typing_extensions import override
 
 from rayserve_operator.planning.actions import Kind
+from rayserve_operator.planning.observed import Traffic
 from rayserve_operator.render import labels
 
 from .apiserver import ApiServer
@@ -35,6 +41,9 @@ CRASHES, CRASHED_EVERY = 1.0, 8.0
 """Seconds that a container lives that crashes, and from one crash to the next."""
 CRAMPED = 1
 """Replicas for which there is room in a cluster of image `cramped`."""
+
+REQUESTS = 10
+"""A second, to every cluster that takes traffic."""
 
 PROXY_CHECK = "/-/healthz"
 
@@ -100,6 +109,8 @@ class World(ApiServer):
         """Until when Ray's control plane hangs, while traffic flows."""
         self._endpoints: dict[str, frozenset[str]] = {}
         self._receiving: frozenset[str] = frozenset()
+        self._answered: dict[str, float] = defaultdict(float)
+        self._spread_at = 0.0
         self._serve_moves = False
         self._left_at: dict[str, float] = {}
         self._bodies: dict[str, Body] = {}
@@ -235,6 +246,21 @@ class World(ApiServer):
             return True
         return self.seconds < self._left_at.get(cluster, -self.longest_request) + self.longest_request
 
+    def traffic(self, pod: Json) -> Traffic:
+        """What the pod has counted of requests; a head counts for its cluster."""
+        cluster = owner_of(pod)
+        answered = int(self._answered[cluster]) if uid_of(pod) in self.heads else 0
+        code = self._code(cluster)
+        return Traffic(answered, answered if code == "faulty" else 0, answered * (900.0 if code == "slow" else 10.0))
+
+    def answers(self, pod: Json) -> int:
+        """The status with which an application answers."""
+        return 500 if self._code(owner_of(pod)) == "smoking" else 200
+
+    def _code(self, cluster: str) -> str:
+        app = (self.runs(cluster) or {}).get("app", {})
+        return str(app.get("import_path", "")).partition(":")[2]
+
     def endpoints(self, service: str) -> frozenset[str]:
         """Names of the pods that a Service sends traffic to, as the controller of EndpointSlices saw it last."""
         return self._endpoints.get(service, frozenset())
@@ -259,6 +285,9 @@ class World(ApiServer):
             )
             if labels.ACTIVE_CLUSTER in service["metadata"].get("annotations", {}):
                 receiving = self.clusters_behind(service)
+                for cluster in self._receiving:
+                    self._answered[cluster] += REQUESTS * (self.seconds - self._spread_at)
+                self._spread_at = self.seconds
                 self._left_at |= dict.fromkeys(self._receiving - receiving, self.seconds)
                 self._receiving = receiving
 

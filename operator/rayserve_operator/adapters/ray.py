@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from rayserve_operator.model.errors import Refused, TokenRefused, Unavailable
 from rayserve_operator.model.serve import ServeConfig, ServeStatus
+from rayserve_operator.planning.observed import Traffic
 
 APPLICATIONS = "/api/serve/applications/"
 READ_TIMEOUT = aiohttp.ClientTimeout(total=3, connect=1)
@@ -23,7 +26,14 @@ ONGOING = (
     "ray_serve_replica_processing_queries",
 )
 """Gauges of requests under way: in a proxy, in a proxy that waits for a replica, and in a replica."""
+ANSWERED = "ray_serve_num_http_requests_total"
+"""Counter of answers, by `status_code`."""
+TOOK = "ray_serve_http_request_latency_ms_sum"
+"""What they took together, in milliseconds."""
+SMOKE_TIMEOUT = aiohttp.ClientTimeout(total=10, connect=2)
 WORDS = 2000
+
+T = TypeVar("T")
 
 
 def describe(error: Exception) -> str:
@@ -84,21 +94,38 @@ class RayApi:
 
     async def ongoing_requests(self, host: str, port: int) -> int | None:
         """Requests under way on the pod whose metrics are there; None where they cannot be known."""
+        return await self._measured(host, port, ongoing)
+
+    async def traffic(self, host: str, port: int) -> Traffic | None:
+        """What the pod whose metrics are there has counted of HTTP requests; None where that cannot be known."""
+        return await self._measured(host, port, traffic)
+
+    async def _measured(self, host: str, port: int, read: Callable[[str], T | None]) -> T | None:
         try:
             async with self._session.get(f"http://{host}:{port}/metrics", timeout=METRICS_TIMEOUT) as response:
-                return ongoing(await response.text()) if response.status == 200 else None  # noqa: PLR2004
+                return read(await response.text()) if response.status == 200 else None  # noqa: PLR2004
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
             return None
 
     async def proxy_answers(self, host: str, port: int, *, https: bool) -> bool:
         """Whether the Serve proxy there passes its health check; every kind of failure is a no."""
-        url = f"{'https' if https else 'http'}://{host}:{port}/-/healthz"
+        return await self._answer(host, port, "/-/healthz", https=https, within=PROXY_TIMEOUT) == 200  # noqa: PLR2004
+
+    async def answers(self, host: str, port: int, path: str, *, https: bool) -> int | None:
+        """The status with which the Serve proxy there answers a GET; None where no answer comes."""
+        return await self._answer(host, port, path, https=https, within=SMOKE_TIMEOUT)
+
+    async def _answer(
+        self, host: str, port: int, path: str, *, https: bool, within: aiohttp.ClientTimeout
+    ) -> int | None:
+        url = f"{'https' if https else 'http'}://{host}:{port}{path}"
         try:
-            # A certificate is made out to the name that clients know, and never to the address of a pod.
-            async with self._session.get(url, timeout=PROXY_TIMEOUT, ssl=False) as response:
-                return response.status == 200  # noqa: PLR2004
-        except (aiohttp.ClientError, TimeoutError, OSError):
-            return False
+            # A certificate is made out to the name that clients know, and never to the address of a pod; and where an
+            # application sends its clients is no business of ours.
+            async with self._session.get(url, timeout=within, ssl=False, allow_redirects=False) as response:
+                return response.status
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+            return None
 
 
 def ongoing(metrics: str) -> int | None:
@@ -107,11 +134,35 @@ def ongoing(metrics: str) -> int | None:
     Raises:
         ValueError: if the text is no metrics.
     """
+    samples = _samples(metrics, ONGOING)
+    return None if samples is None else round(sum(sample.value for sample in samples))
+
+
+def traffic(metrics: str) -> Traffic | None:
+    """HTTP requests that were answered, in a pod's metrics; None where no metric is Ray's.
+
+    Raises:
+        ValueError: if the text is no metrics.
+    """
+    samples = _samples(metrics, (ANSWERED, TOOK))
+    if samples is None:
+        return None
+    # The kubelet asks every proxy for its health all the time.
+    samples = [sample for sample in samples if not sample.labels.get("route", "").startswith("/-/")]
+    answered = [sample for sample in samples if sample.name == ANSWERED]
+    return Traffic(
+        requests=round(sum(sample.value for sample in answered)),
+        errors=round(sum(sample.value for sample in answered if sample.labels.get("status_code", "").startswith("5"))),
+        milliseconds=sum(sample.value for sample in samples if sample.name == TOOK),
+    )
+
+
+def _samples(metrics: str, names: tuple[str, ...]) -> list[Sample] | None:
     lines = [line for line in metrics.splitlines() if line.startswith("ray_")]
     # Of a head's two thousand lines a handful matter, and parsing takes its time.
-    gauges = "\n".join(line for line in lines if line.startswith(ONGOING))
-    samples = (sample for family in text_string_to_metric_families(gauges) for sample in family.samples)
-    return round(sum(sample.value for sample in samples if sample.name in ONGOING)) if lines else None
+    wanted = "\n".join(line for line in lines if line.startswith(names))
+    found = (sample for family in text_string_to_metric_families(wanted) for sample in family.samples)
+    return [sample for sample in found if sample.name in names] if lines else None
 
 
 def _authorization(token: str | None) -> dict[str, str]:

@@ -14,6 +14,7 @@ from rayserve_operator.engine.ports import Clock, Kube, Ray
 from rayserve_operator.engine.recorder import Recorder
 from rayserve_operator.engine.store import ClusterRecord, Key, ServiceRecord, Store
 from rayserve_operator.engine.tokens import Tokens
+from rayserve_operator.engine.trials import Trials, metrics_port, serve_port
 from rayserve_operator.model.errors import NotFound, OperatorError, Refused, TokenRefused
 from rayserve_operator.model.objects import Meta, RayCluster, RayService
 from rayserve_operator.model.problems import InvalidSpec
@@ -58,9 +59,13 @@ class Passes:
     recorder: Recorder
     options: RenderOptions
     node_lost_after: timedelta = nodes.NODE_LOST_AFTER
+    trials: Trials = field(init=False)
     _aims: dict[str, tuple[int, Aim]] = field(default_factory=dict)
     _configs: dict[str, tuple[str, ServeConfig]] = field(default_factory=dict)
     _silent_since: dict[str, datetime] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.trials = Trials(self.ray, self.clock)
 
     async def run(self, key: Key) -> timedelta | None:
         """Look at one object and say when to look again. Raises OperatorErrors, which carry their own retry."""
@@ -235,7 +240,8 @@ class Passes:
         asked = replace(observed, serve=report, assigned=assigned)
         head_answers = await self._head_proxy(asked, report)
         answering = await self._answering(asked, goal) if observed is roles.pending else frozenset[str]()
-        return replace(asked, head_proxy_answers=head_answers, answering=answering)
+        asked = replace(asked, head_proxy_answers=head_answers, answering=answering)
+        return await self.trials.add(asked, observed, roles, goal)
 
     async def _answering(self, observed: ObservedCluster, goal: Goal) -> frozenset[str]:
         """Which pods would answer traffic, asked ourselves once everything else says so."""
@@ -244,12 +250,12 @@ class Passes:
         return frozenset(pod.meta.name for pod, answer in zip(pods, answers, strict=True) if answer)
 
     async def _proxy_answers(self, observed: ObservedCluster, pod: PodView) -> bool:
-        port = ports.serve_port(observed.cluster, _group_of(observed, pod))
+        port = serve_port(observed, pod)
         return await self.ray.proxy_answers(pod.ip or "", port, https=ports.ServeFacts.of(observed.cluster).https)
 
     async def _ongoing(self, observed: ObservedCluster) -> int | None:
         """Requests under way on all its pods; one pod that does not tell makes it unknown."""
-        asked = [(pod, ports.metrics_port(_group_of(observed, pod))) for pod in draining.to_be_asked(observed)]
+        asked = [(pod, metrics_port(observed, pod)) for pod in draining.to_be_asked(observed)]
         found = await asyncio.gather(*(self.ray.ongoing_requests(pod.ip or "", port) for pod, port in asked))
         known = [count for count in found if count is not None]
         return sum(known) if len(known) == len(found) else None
@@ -308,6 +314,7 @@ class Passes:
         for kept in (self._aims, self._configs, self._silent_since):
             for uid in kept.keys() - alive:
                 del kept[uid]
+        self.trials.forget(alive)
 
 
 def blame(plan: Plan[Any], before: RayServiceStatus | RayClusterStatus, words: str, now: datetime) -> Plan[Any]:
@@ -318,11 +325,6 @@ def blame(plan: Plan[Any], before: RayServiceStatus | RayClusterStatus, words: s
     else:
         status = dated(cluster_status.blamed(plan.status, words, now), before, now)
     return replace(plan, status=status)
-
-
-def _group_of(observed: ObservedCluster, pod: PodView) -> ports.Group:
-    spec = observed.cluster.spec
-    return next((g for g in spec.worker_group_specs if g.group_name == pod.group), spec.head_group_spec)
 
 
 def is_foreign(managed_by: str | None) -> bool:

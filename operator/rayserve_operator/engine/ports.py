@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from rayserve_operator.model.serve import ServeConfig, ServeStatus
 from rayserve_operator.planning.actions import Kind
+from rayserve_operator.planning.observed import Traffic
 
 Manifest = Mapping[str, Any]
 
@@ -69,6 +70,12 @@ class Ray(Protocol):
 
     async def ongoing_requests(self, host: str, port: int) -> int | None:
         """Requests under way on the pod whose metrics are there; None where they cannot be known."""
+
+    async def traffic(self, host: str, port: int) -> Traffic | None:
+        """What the pod whose metrics are there has counted of HTTP requests; None where that cannot be known."""
+
+    async def answers(self, host: str, port: int, path: str, *, https: bool) -> int | None:
+        """The status with which the Serve proxy there answers a GET; None where no answer comes."""
 
     async def proxy_answers(self, host: str, port: int, *, https: bool) -> bool:
         """Whether the Serve proxy there passes its health check; every kind of failure is a no."""

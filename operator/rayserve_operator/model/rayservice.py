@@ -13,6 +13,7 @@ DEFAULT_DELETION_DELAY = 60
 DEFAULT_WARM_UP_TIMEOUT = 300
 DEFAULT_PROGRESS_DEADLINE = 1800
 DEFAULT_DRAIN_TIMEOUT = 600
+DEFAULT_MIN_REQUESTS = 20
 
 
 class ClusterUpgradeOptions(Model):
@@ -37,6 +38,38 @@ class ClusterUpgradeOptions(Model):
     """GatewayClass of the generated Gateway."""
 
 
+class SmokeRequest(Model):
+    """A request that a new cluster must answer well."""
+
+    path: Annotated[str, Field(pattern="^/")]
+    """Path of a GET that is sent to the Serve proxy of one of its own pods."""
+    status: Annotated[int, Field(ge=100, le=599)] = 200
+    """Status of the answer."""
+
+
+class Analysis(Model):
+    """What a new cluster is held against before it takes traffic, or more of it."""
+
+    smoke_requests: list[SmokeRequest] = []
+    """Requests that it must answer well; it is given up if it does not for 15 s."""
+    max_error_percent: Annotated[int, Field(ge=0, le=100)] | None = None
+    """Answers of 5xx, in percent of its answers, above which it is given up unless the old cluster has as many."""
+    max_latency_percent: Annotated[int, Field(ge=100)] | None = None
+    """Mean latency, in percent of the old cluster's, above which it is given up."""
+    min_requests: Annotated[int, Field(ge=1)] | None = None
+    """Requests to a cluster below which its errors and its latency say nothing; unset means 20."""
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether it matters what answers to users are like."""
+        return self.max_error_percent is not None or self.max_latency_percent is not None
+
+    @property
+    def fewest(self) -> int:
+        """Requests to a cluster below which its errors and its latency say nothing."""
+        return _given(self.min_requests, DEFAULT_MIN_REQUESTS)
+
+
 class ServiceUpgradeStrategy(Model):
     """What an edit of rayClusterConfig does."""
 
@@ -59,6 +92,8 @@ class ServiceUpgradeStrategy(Model):
     """Whether a new cluster takes traffic by itself when it is fit; `false` waits for `rayserve rollout promote`."""
     pause_at_percent: Annotated[int, Field(ge=0, le=99)] | None = None
     """Share of the traffic at which `autoPromotion: false` waits; unset means 0."""
+    analysis: Analysis | None = None
+    """What a new cluster is held against before it takes traffic, or more of it."""
     preview_service: bool | None = None
     """Whether a Service `{name}-preview-svc` leads to the new cluster until it takes over."""
     progress_deadline_seconds: Annotated[int, Field(ge=1)] | None = None
@@ -142,6 +177,11 @@ class RayServiceSpec(Model):
     def pauses_at(self) -> int | None:
         """Share of the traffic, in percent, at which a new cluster waits to be promoted; None where it never does."""
         return _given(self._strategy.pause_at_percent, 0) if self._strategy.auto_promotion is False else None
+
+    @property
+    def analysis(self) -> Analysis:
+        """What a new cluster is held against."""
+        return self._strategy.analysis or Analysis()
 
     @property
     def has_preview(self) -> bool:

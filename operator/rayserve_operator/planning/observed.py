@@ -313,6 +313,31 @@ ServeReport: TypeAlias = ServeStatus | Silence
 
 
 @dataclass(frozen=True, slots=True)
+class Traffic:
+    """What was counted of HTTP requests on the pods of a cluster since they started."""
+
+    requests: int
+    errors: int
+    """Those that were answered with 5xx."""
+    milliseconds: float
+    """What all of them took together."""
+
+    def since(self, earlier: Traffic) -> Traffic:
+        """What came after an earlier count. Pods that are gone have taken their counts along."""
+        return Traffic(
+            max(self.requests - earlier.requests, 0),
+            max(self.errors - earlier.errors, 0),
+            max(self.milliseconds - earlier.milliseconds, 0.0),
+        )
+
+    def __add__(self, other: Traffic) -> Traffic:
+        """Both together."""
+        return Traffic(
+            self.requests + other.requests, self.errors + other.errors, self.milliseconds + other.milliseconds
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class ObservedCluster:
     """A RayCluster with all that belongs to it."""
 
@@ -327,6 +352,10 @@ class ObservedCluster:
     """Names of the pods whose Serve proxy answered its health check; see planning.service.gate for who is asked."""
     ongoing: int | None = None
     """Requests under way on its pods; None where that is not known, or was not asked."""
+    traffic: Traffic | None = None
+    """What was counted of its requests; None where that is not known, or was not asked."""
+    smoke: Mapping[str, int | None] | None = None
+    """The status with which each smoke request was answered, by path, None where none came; None if none was sent."""
 
     @property
     def name(self) -> str:

@@ -14,7 +14,7 @@ from rayserve_operator.planning.actions import Annotate, Kind, Step
 from rayserve_operator.planning.cluster.troubles import trouble_of
 from rayserve_operator.planning.condition_list import REFUSED
 from rayserve_operator.planning.observed import ContainerView, Failure, ObservedCluster, PodView
-from rayserve_operator.planning.service import gate, notes, submission
+from rayserve_operator.planning.service import analysis, gate, notes, submission
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.render import fault_tolerance, labels
 
@@ -32,6 +32,8 @@ class Reason(StrEnum):
     """The new cluster works and never came to the capacity of the old one."""
     SHARED_STATE = "SharedState"
     """The new cluster would keep the state of its control store where the old one does."""
+    ANALYSIS_FAILED = "AnalysisFailed"
+    """The new cluster works, and its answers are not as good as they have to be."""
     DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
     """It took longer than it may."""
 
@@ -49,7 +51,12 @@ _IMAGE_ERRORS = frozenset(
 def failure(course: Course) -> Failure | None:
     """Why the goal is to be given up now; None while there is hope."""
     candidate, verdict = course.roles.candidate, course.verdict
-    if not course.may_be_given_up or course.is_fit:
+    if not course.may_be_given_up:
+        return None
+    complaint = next(analysis.complaints(course), None)
+    if complaint is not None:
+        return Failure(Reason.ANALYSIS_FAILED, f"cluster {candidate.name if candidate else ''}: {complaint}")
+    if course.is_fit:
         return None
     if candidate is None:
         return next(_obstacles(course), None)

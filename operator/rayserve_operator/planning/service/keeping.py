@@ -9,7 +9,7 @@ from rayserve_operator.planning.actions import Annotate, Announcement, AnyAction
 from rayserve_operator.planning.changes import compare
 from rayserve_operator.planning.cluster import autoscaling
 from rayserve_operator.planning.observed import ObservedCluster
-from rayserve_operator.planning.service import capacity, gate, giving_up, notes, shifting, submission
+from rayserve_operator.planning.service import analysis, capacity, gate, giving_up, notes, shifting, submission
 from rayserve_operator.planning.service.capacity import Floors
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.roles import needs_new_cluster, stamped_cluster, was_routed
@@ -19,9 +19,9 @@ from rayserve_operator.render import clusters, labels, names, revisions
 
 _OF_A_DRAIN = (labels.RETIRED_AT, labels.QUIET_AT, labels.WARM_SINCE)
 """Notes that are untrue of a cluster that is taken up again."""
-_OF_A_GOAL = (labels.SERVE_TRIES, labels.WARM_SINCE, labels.SHARE, labels.PROMOTE)
+_OF_A_GOAL = (labels.SERVE_TRIES, labels.WARM_SINCE, labels.SHARE, labels.PROMOTE, labels.MEASURED, labels.SMOKE_SINCE)
 """Notes that are untrue of a cluster that is given another goal."""
-_OF_A_SHIFT = (labels.SHARE, labels.PROMOTE, labels.PAUSE)
+_OF_A_SHIFT = (labels.SHARE, labels.PROMOTE, labels.PAUSE, labels.MEASURED, labels.SMOKE_SINCE)
 """Notes that are untrue of a cluster that has all the traffic."""
 
 
@@ -118,7 +118,7 @@ def _notes_of_candidate(course: Course, candidate: ObservedCluster) -> dict[str,
         wanted[labels.NO_IMAGE_SINCE] = since if matters else None
         wanted |= _notes_of_floors(_floors_of_pending(course, candidate))
         if course.is_given_the_goal(candidate):
-            wanted |= _notes_of_share(course, candidate)
+            wanted |= analysis.notes_of(course, candidate) | _notes_of_share(course, candidate)
     else:
         wanted |= dict.fromkeys(_OF_A_SHIFT)
         if course.is_fit and course.failure is None:
@@ -132,7 +132,8 @@ def _notes_of_share(course: Course, pending: ObservedCluster) -> dict[str, str |
     if share is None or share == share_of(pending):
         return {}
     takes_traffic = share.percent > 0 and not was_routed(pending)
-    return {labels.SHARE: share.written, **({labels.ROUTED_AT: course.now.isoformat()} if takes_traffic else {})}
+    routed = {labels.ROUTED_AT: course.now.isoformat()} if takes_traffic else {}
+    return {labels.SHARE: share.written, labels.MEASURED: None, **routed}
 
 
 def _told_of_share(course: Course) -> Announcement | None:

@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from rayserve_operator.planning.actions import Annotate, AnyAction, Kind
 from rayserve_operator.planning.observed import ObservedCluster, PodView
+from rayserve_operator.planning.service import analysis
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.share import Share, pods_of, share_of, takes_traffic
 from rayserve_operator.render import labels
@@ -26,6 +27,8 @@ WHOLE = 100
 class Reason(StrEnum):
     """Why a cluster that is fit does not take more; the reasons of condition Reconciling."""
 
+    ANALYSIS = "AnalyzingAnswers"
+    """It does not answer its smoke requests as it must."""
     PAUSED = "Paused"
     """A user has paused it."""
     AWAITING_PROMOTION = "AwaitingPromotion"
@@ -52,6 +55,9 @@ def wait(course: Course) -> Wait | None:
     noted, share, service = pending.cluster.meta.annotations, share_of(pending), course.observed.service.meta.name
     percent = 0 if share is None else share.percent
     takes = f"{pending.name} takes {percent}% of the traffic ({_told(course)})"
+    smoke = analysis.smoke(course)
+    if smoke is not None:
+        return Wait(Reason.ANALYSIS, f"{takes}: {smoke}")
     if noted.get(labels.PAUSE) == "true":
         return Wait(Reason.PAUSED, f"{takes} and is paused: `rayserve rollout resume {service}` lets it go on")
     if noted.get(labels.PROMOTE) == "full":
@@ -130,13 +136,15 @@ def endpoints(course: Course) -> tuple[int, int]:
     return old, new
 
 
-def percents(course: Course) -> tuple[int | None, int | None]:
-    """Shares of the traffic that the active and the new cluster really take; None where it is not shared."""
+def real_shares(course: Course) -> dict[str, Share]:
+    """The shares that clusters really take, in pods, by name; empty where the traffic is not shared."""
+    active, pending = course.roles.active, course.roles.pending
+    share = None if pending is None else share_of(pending)
     old, new = endpoints(course)
-    if not new:
-        return None, None
+    if active is None or pending is None or share is None or not new:
+        return {}
     percent = round(100 * new / (old + new))
-    return 100 - percent, percent
+    return {active.name: Share(100 - percent, share.since), pending.name: Share(percent, share.since)}
 
 
 def recheck(course: Course) -> timedelta | None:

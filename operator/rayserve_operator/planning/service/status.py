@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,12 +18,22 @@ from rayserve_operator.model.rayservice import (
 from rayserve_operator.model.serve import ServeStatus
 from rayserve_operator.model.unsupported import unsupported_in_service
 from rayserve_operator.planning.actions import Announcement
-from rayserve_operator.planning.condition_list import REFUSED, UNSUPPORTED, Fact, acceptance, carried, dated, replaced
+from rayserve_operator.planning.condition_list import (
+    REFUSED,
+    UNSUPPORTED,
+    Fact,
+    acceptance,
+    carried,
+    dated,
+    replaced,
+    timestamp,
+)
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService
 from rayserve_operator.planning.service import draining, gate, giving_up, shifting
 from rayserve_operator.planning.service.course import Course, first_start_timeout
 from rayserve_operator.planning.service.goal import Aim
 from rayserve_operator.planning.service.roles import Roles, is_conflict, needs_new_cluster
+from rayserve_operator.planning.service.share import Share
 from rayserve_operator.planning.suspension import Phase
 from rayserve_operator.planning.words import few
 from rayserve_operator.render import labels
@@ -46,14 +56,14 @@ def project(course: Course, aim: Aim, phase: Phase) -> RayServiceStatus:
         return _suspended(observed, aim, phase, now)
     generation = observed.service.meta.generation
     endpoints = sum(shifting.endpoints(course))
-    kept, shifted = shifting.percents(course)
+    traffic = shifting.real_shares(course)
     facts = [fact for fact in _facts(course, aim, endpoints) if fact is not None]
     conditions = carried(before.conditions, facts, generation, now)
     ready = any(c.type == ServiceCondition.READY and c.status == "True" for c in conditions)
     status = before.model_copy(
         update={
-            "active_service_status": _cluster_status(roles.active, before.active_service_status, kept),
-            "pending_service_status": _cluster_status(roles.pending, before.pending_service_status, shifted),
+            "active_service_status": _cluster_status(roles.active, before.active_service_status, traffic),
+            "pending_service_status": _cluster_status(roles.pending, before.pending_service_status, traffic),
             "num_serve_endpoints": endpoints,
             "service_status": "Running" if ready else "",
             "observed_generation": generation,
@@ -290,7 +300,7 @@ def _conflict(observed: ObservedService) -> Fact | None:
 
 
 def _cluster_status(
-    observed: ObservedCluster | None, before: ClusterServiceStatus | None, traffic: int | None
+    observed: ObservedCluster | None, before: ClusterServiceStatus | None, traffic: Mapping[str, Share]
 ) -> ClusterServiceStatus | None:
     if observed is None:
         return None
@@ -298,7 +308,12 @@ def _cluster_status(
         before = ClusterServiceStatus(ray_cluster_name=observed.name)
     # The counts of the cluster change with every pod; the copy here leaves out what only says when.
     status = observed.cluster.status.model_copy(update={"last_update_time": None, "state_transition_times": {}})
-    found: dict[str, Any] = {"ray_cluster_status": status, "traffic_routed_percent": traffic}
+    share = traffic.get(observed.name)
+    found: dict[str, Any] = {
+        "ray_cluster_status": status,
+        "traffic_routed_percent": None if share is None else share.percent,
+        "last_traffic_migrated_time": None if share is None else timestamp(share.since),
+    }
     if isinstance(observed.serve, ServeStatus):
         found["application_statuses"] = {
             name or "default": ApplicationStatus(
