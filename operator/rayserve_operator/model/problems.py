@@ -24,6 +24,8 @@ class Problem:
     """What is wrong, as the rest of a sentence that begins with the path."""
     mend: str
     """What to do."""
+    code: str = ""
+    """The rule that was broken, as `docs/rules.md` lists them."""
 
     @override
     def __str__(self) -> str:
@@ -51,18 +53,19 @@ def parse_problems(error: ValidationError) -> list[Problem]:
     """What pydantic found in a spec, in the words of manifests."""
     return first_of(
         (
-            Problem(f"spec{_dotted(found['loc'])}", "is missing", "add it")
+            Problem(f"spec{dotted(found['loc'])}", "is missing", "add it", "RS001")
             if found["type"] == "missing"
-            else Problem(f"spec{_dotted(found['loc'])}", f"is not valid ({found['msg']})", "correct the value")
+            else Problem(f"spec{dotted(found['loc'])}", f"is not valid ({found['msg']})", "correct the value", "RS001")
             for found in error.errors(include_url=False, include_context=False, include_input=False)
         ),
         "spec",
     )
 
 
+def dotted(location: tuple[int | str, ...]) -> str:
+    """A place in a manifest, as paths spell it, with what divides it from what is before."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+
+
 def _short(words: str) -> str:
     return words if len(words) <= LONGEST else f"{words[:LONGEST]}…"
-
-
-def _dotted(location: tuple[int | str, ...]) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
