@@ -80,8 +80,8 @@ def beyond_fixed_groups(view: View) -> Iterator[Problem]:
 
 def no_head_room(view: View) -> Iterator[Problem]:
     """With every deployment at its most, the groups are full to the last replica."""
-    if list(_short(view)):
-        return
+    if any(_short(view)) or any(do_not_fit(view)):
+        return  # Said already.
     all_most = [demand for one in view.deployments for demand in one.demands(one.most)]
     for deployment in view.deployments:
         if deployment.is_scaled and deployment.most > 1 and _fits(deployment, view):

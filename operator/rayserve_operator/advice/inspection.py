@@ -51,10 +51,12 @@ def _found(manifest: Manifest) -> Iterator[tuple[Problem, bool]]:
     is_service = manifest["kind"] == RAY_SERVICE
     model = RayServiceSpec if is_service else RayClusterSpec
     cluster_path = "spec.rayClusterConfig" if is_service else "spec"
+    given = _mapping(manifest.get("spec"))
     structural = list(structure(manifest, model, cluster_path))
     yield from _certain(structural)
+    yield from _of_serve(given)
     try:
-        spec = model.model_validate(manifest.get("spec"))
+        spec = model.model_validate(given)
     except ValidationError:
         return
     metadata = _mapping(manifest.get("metadata"))
@@ -66,17 +68,16 @@ def _found(manifest: Manifest) -> Iterator[tuple[Problem, bool]]:
         problems = validate_cluster(name, namespace, spec)
         cluster = spec
     yield from _certain(problems)
-    text = spec.serve_config_v2 if isinstance(spec, RayServiceSpec) else None
-    yield from _of_serve(text, cluster.ray_version)
     if not problems and not any(problem.code == "RS010" for problem in structural):
-        config = parse_serve_config(text) if is_service else None
+        config = parse_serve_config(spec.serve_config_v2) if isinstance(spec, RayServiceSpec) else None
         yield from _certain(_advice(view_of(cluster, cluster_path, config)))
 
 
-def _of_serve(text: str | None, ray_version: str | None) -> Iterator[tuple[Problem, bool]]:
-    ray = parse_version(ray_version)
+def _of_serve(spec: Manifest) -> Iterator[tuple[Problem, bool]]:
+    text, version = spec.get("serveConfigV2"), _mapping(spec.get("rayClusterConfig")).get("rayVersion")
+    ray = parse_version(str(version))
     try:
-        document = read_serve_config(text)
+        document = read_serve_config(text if isinstance(text, str) else None)
     except InvalidSpec:
         return
     for problem in strict_problems(document, PATH, ray):

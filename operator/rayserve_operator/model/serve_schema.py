@@ -61,6 +61,12 @@ def _queued(value: int) -> int:
     raise _broken("RS108", f"is {value}", "give -1 for no limit, or a number above 0")
 
 
+def _gpus(value: float | None) -> float | None:
+    if value is not None and value > 1 and not value.is_integer():
+        raise _broken("RS108", f"is {value:g}", "give a part of one GPU, or a whole number")
+    return value
+
+
 def _log_level(value: Any) -> Any:
     if value in _LEVELS or (type(value) is int and value in _LEVEL_NUMBERS):
         return value
@@ -96,7 +102,7 @@ class ActorOptions(_Options):
 
     runtime_env: Object = {}
     num_cpus: NotNegative | None = None
-    num_gpus: NotNegative | None = None
+    num_gpus: Annotated[NotNegative | None, AfterValidator(_gpus)] = None
     memory: NotNegative | None = None
     resources: dict[str, NotNegative] = {}
     accelerator_type: str | None = None

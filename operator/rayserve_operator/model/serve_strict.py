@@ -15,7 +15,7 @@ from pydantic.alias_generators import to_snake
 from pydantic_core import ErrorDetails
 
 from rayserve_operator.model import serve_schema as schema
-from rayserve_operator.model.problems import Problem, dotted
+from rayserve_operator.model.problems import Problem, dotted, shown, wanted
 from rayserve_operator.model.serve_agreements import disagreements
 
 Version = tuple[int, int]
@@ -57,23 +57,8 @@ _LEVELS: Mapping[str, Mapping[str, Any]] = {
 _CLOSED = frozenset({"logging_config", "tracing_config", "backpressure_config", "controller_options"})
 """Where Ray refuses a key that it does not know; everywhere else it drops it."""
 
-_WANTED = {
-    "greater_than": "a number above {gt}",
-    "greater_than_equal": "a number of at least {ge}",
-    "less_than_equal": "{le} at most",
-    "literal_error": "{expected}",
-    "string_too_short": "a name",
-    "int_from_float": "a whole number",
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "string": "a string",
-    "list": "a list",
-    "dict": "a mapping",
-    "model": "a mapping",
-}
-"""What to give, by pydantic's type of an error or by the first word of it."""
 _RANGES = frozenset({"greater_than", "greater_than_equal", "less_than_equal", "literal_error", "string_too_short"})
+"""Where a value has the right type."""
 
 
 class _Place(NamedTuple):
@@ -120,9 +105,8 @@ def _problem(found: ErrorDetails, path: str) -> Problem:
     if kind == "extra_forbidden":
         names = [part for part in location if isinstance(part, str)]
         return _unknown(_Place(at, names[-1], names[-2] if len(names) > 1 else "the top"))
-    wanted = _WANTED.get(kind) or _WANTED.get(kind.partition("_")[0], "another value")
     code = "RS108" if kind in _RANGES else "RS102"
-    return Problem(at, f"is {_shown(found['input'])}", f"give {wanted.format(**context)}", code)
+    return Problem(at, f"is {shown(found['input'])}", f"give {wanted(found)}", code)
 
 
 def _unknown(place: _Place) -> Problem:
@@ -163,7 +147,3 @@ def _too_new(value: Any, path: str, ray: Version | None) -> Iterator[Problem]:
             yield Problem(at, words, f"leave it out, or use Ray {since[0]}.{since[1]}", "RS116")
         elif key not in opaque:
             yield from _too_new(child, at, ray)
-
-
-def _shown(value: Any) -> str:
-    return "empty" if value is None else repr(value) if isinstance(value, str) else str(value)
