@@ -10,8 +10,8 @@ from rayserve_operator.advice.view import Deployment, Group, View
 from rayserve_operator.model.base import INT32_MAX
 from rayserve_operator.model.problems import Problem
 
-_REPLICA_MEMORY = Decimal(137_000_000)
-"""Bytes that a replica takes before it has loaded anything (measured on Ray 2.60)."""
+_REPLICA_MEMORY = Decimal(86_000_000)
+"""Bytes of a pod that a replica takes before it has loaded anything (measured on Ray 2.60)."""
 _WASTE = Decimal("0.1")
 """Share of a GPU that may well stay unused."""
 
@@ -51,7 +51,7 @@ def do_not_fit(view: View) -> Iterator[Problem]:
                 f"asks for {deployment.first} replicas of {deployment.needs}, and there is room for {held} of them"
                 f" {_where(view)}"
             )
-            mend = f"raise {_bound(view)}, or ask for {held} replicas at most"
+            mend = f"{_more_room(deployment, missing, view)}, or ask for {held} replicas at most"
             path = (
                 f"{deployment.path}.autoscaling_config.min_replicas" if deployment.scaling else deployment.bounds_path
             )
@@ -63,7 +63,8 @@ def beyond_groups(view: View) -> Iterator[Problem]:
     if view.cluster.autoscaling:
         for deployment, held in _short(view):
             words = f"is {deployment.most}, and there is room for {held} replicas of {deployment.needs} {_where(view)}"
-            yield Problem(deployment.bounds_path, words, f"write {held}, or raise maxReplicas")
+            mend = f"write {held}, or {_more_room(deployment, deployment.most - held, view)}"
+            yield Problem(deployment.bounds_path, words, mend)
 
 
 def beyond_fixed_groups(view: View) -> Iterator[Problem]:
@@ -74,7 +75,8 @@ def beyond_fixed_groups(view: View) -> Iterator[Problem]:
                 f"is {deployment.most}, there is room for {held} replicas of {deployment.needs} {_where(view)}, and"
                 " without Ray's autoscaler no pod is added"
             )
-            mend = f"write {held}, raise replicas, or write enableInTreeAutoscaling: true in rayClusterConfig"
+            more = _more_room(deployment, deployment.most - held, view)
+            mend = f"write {held}, {more}, or write enableInTreeAutoscaling: true in rayClusterConfig"
             yield Problem(deployment.bounds_path, words, mend)
 
 
@@ -87,8 +89,8 @@ def no_head_room(view: View) -> Iterator[Problem]:
         if deployment.is_scaled and deployment.most > 1 and _fits(deployment, view):
             one_more = [room_beside(demand, all_most, view.most_pods) for demand in deployment.demands(1)]
             if not all(one_more):
-                words = f"is {deployment.most}, and {_where(view)} there is no room for one replica more"
-                mend = f"raise {_bound(view)}, so that a pod that is lost or replaced costs no replica"
+                words = f"is {deployment.most}, and there is no room for one replica more {_where(view)}"
+                mend = f"{_more_room(deployment, 1, view)}, so that a pod that is lost or replaced costs no replica"
                 yield Problem(deployment.bounds_path, words, mend)
 
 
@@ -196,8 +198,13 @@ def _pods(group: Group) -> str:
     return f"{group.name}: {count} of {_contents(group)}"
 
 
-def _bound(view: View) -> str:
-    return "maxReplicas of a group" if view.cluster.autoscaling else "replicas of a group"
+def _more_room(deployment: Deployment, replicas: int, view: View) -> str:
+    """What to write so that so many replicas more find room."""
+    key = "maxReplicas" if view.cluster.autoscaling else "replicas"
+    for group in view.workers:
+        if wanted := group.size_for(deployment.needs, replicas, group.most):
+            return f"raise {key} of {group.name} to {wanted}"
+    return "add a group whose pods have that"
 
 
 def _share(value: Decimal) -> str:

@@ -6,10 +6,9 @@ import math
 from collections.abc import Iterator
 from decimal import Decimal
 
-from rayserve_operator.advice.amounts import Amounts, left_over
-from rayserve_operator.advice.view import DEFAULT_ONGOING, DEFAULT_TARGET, Deployment, Group, View
+from rayserve_operator.advice.amounts import left_over
+from rayserve_operator.advice.view import DEFAULT_ONGOING, DEFAULT_TARGET, Deployment, View
 from rayserve_operator.model.problems import Problem
-from rayserve_operator.model.raycluster import WorkerGroupSpec
 
 _PUSH_SECONDS = 10
 """How often a proxy tells Serve of requests that wait (RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S)."""
@@ -33,11 +32,13 @@ def ongoing_near_target(view: View) -> Iterator[Problem]:
             default = "" if said[0] else " by default"
             side = "above" if above >= 0 else "below"
             words = f"is {limit:f}{default}, {abs(above):.0f}% {side} the target of {target:f}"
-            consequence = (
-                "so that a replica is busy but has little to queue" if limit > high else "so that Serve sees load"
+            why = (
+                "because a replica that takes more queues what others could serve"
+                if limit > high
+                else "because Serve scales by requests that replicas have taken"
             )
             span = f"{low}" if low == high else f"{low} to {high}"
-            yield Problem(f"{deployment.path}.max_ongoing_requests", words, f"write {span}, {consequence}")
+            yield Problem(f"{deployment.path}.max_ongoing_requests", words, f"write {span}, {why}")
 
 
 def cold_deployment(view: View) -> Iterator[Problem]:
@@ -69,7 +70,9 @@ def cold_group(view: View) -> Iterator[Problem]:
                 f"is 0: {missing} of the {sum(demand.count for demand in always)} replicas that are wanted at the start"
                 f" wait up to {_LOOK_SECONDS} s until Ray asks for pods, and then for pods to start"
             )
-            yield Problem(f"{group.path}.minReplicas", words, f"write {_pods_for(wanted[0].needs, missing, group)}")
+            yield Problem(
+                f"{group.path}.minReplicas", words, f"write {min(group.most, group.size_for(wanted[0].needs, missing))}"
+            )
 
 
 def single_replica(view: View) -> Iterator[Problem]:
@@ -87,12 +90,6 @@ def single_replica(view: View) -> Iterator[Problem]:
 def _home(deployment: Deployment, view: View) -> str:
     groups = [group.name for group in view.workers if group.most and group.pod.room(deployment.needs, 1)]
     return groups[0] if groups else "a group that it fits"
-
-
-def _pods_for(needs: Amounts, replicas: int, group: Group) -> int:
-    hosts = group.spec.num_of_hosts if isinstance(group.spec, WorkerGroupSpec) else 1
-    pods = -(-replicas // max(1, group.pod.room(needs, replicas)))
-    return min(group.most, -(-pods // (hosts or 1)))
 
 
 def _number(value: object, default: int) -> Decimal:

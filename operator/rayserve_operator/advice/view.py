@@ -62,6 +62,16 @@ class Group:
         """The container that runs Ray."""
         return ray_container(self.spec.template)
 
+    def size_for(self, needs: Amounts, replicas: int, pods: int = 0) -> int:
+        """Replicas of the group in which so many replicas of a deployment have room beside so many pods that are full.
+
+        0 where none has room.
+        """
+        each = self.pod.room(needs, replicas)
+        if not each or not isinstance(self.spec, WorkerGroupSpec):
+            return 0
+        return _ratio(pods + _ratio(replicas, each), hosts(self.spec))
+
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
@@ -241,6 +251,10 @@ def _number(value: Any) -> Decimal | None:
     except InvalidOperation:
         return None
     return min(number, _LARGEST).quantize(_SMALLEST) if number.is_finite() and number >= 0 else None
+
+
+def _ratio(many: int, each: int) -> int:
+    return -(-many // each)
 
 
 def _count(value: Any, default: int) -> int:
