@@ -60,23 +60,29 @@ def _unknown(path: str, key: str, known: Any) -> Problem:
 
 
 def _quantities(manifest: Manifest, cluster_path: str) -> Iterator[Problem]:
-    cluster = _below(manifest, *cluster_path.split("."))
-    groups = [(f"{cluster_path}.headGroupSpec", _below(cluster, "headGroupSpec"))]
+    cluster = below(manifest, *cluster_path.split("."))
+    groups = [(f"{cluster_path}.headGroupSpec", below(cluster, "headGroupSpec"))]
     workers = cluster.get("workerGroupSpecs")
     for index, group in enumerate(workers if isinstance(workers, list) else ()):
         groups.append((f"{cluster_path}.workerGroupSpecs[{index}]", group if isinstance(group, Mapping) else {}))
     for path, group in groups:
-        yield from _wrong_quantities(_below(group, "resources"), f"{path}.resources")
-        containers = _below(group, "template", "spec").get("containers")
+        yield from _wrong_quantities(group.get("resources"), f"{path}.resources")
+        containers = below(group, "template", "spec").get("containers")
         for index, container in enumerate(containers if isinstance(containers, list) else ()):
+            at = f"{path}.template.spec.containers[{index}].resources"
+            resources = container.get("resources") if isinstance(container, Mapping) else None
+            if not isinstance(resources or {}, Mapping):
+                yield Problem(at, "is not a mapping", "write requests and limits under it", "RS010")
+                continue
             for bound in ("requests", "limits"):
-                amounts = _below(container, "resources", bound) if isinstance(container, Mapping) else {}
-                at = f"{path}.template.spec.containers[{index}].resources.{bound}"
-                yield from _wrong_quantities(amounts, at)
+                yield from _wrong_quantities((resources or {}).get(bound), f"{at}.{bound}")
 
 
-def _wrong_quantities(amounts: Manifest, path: str) -> Iterator[Problem]:
-    for name, quantity in amounts.items():
+def _wrong_quantities(amounts: Any, path: str) -> Iterator[Problem]:
+    if not isinstance(amounts or {}, Mapping):
+        yield Problem(path, "is not a mapping", "write cpu: and memory: under it", "RS010")
+        return
+    for name, quantity in (amounts or {}).items():
         try:
             parse_quantity(str(quantity))
         except ValueError:
@@ -85,8 +91,8 @@ def _wrong_quantities(amounts: Manifest, path: str) -> Iterator[Problem]:
 
 def _steps(spec: Manifest) -> Iterator[Problem]:
     """The rule of the CRD on incremental upgrades."""
-    strategy = _below(spec, "upgradeStrategy")
-    options = _below(strategy, "clusterUpgradeOptions")
+    strategy = below(spec, "upgradeStrategy")
+    options = below(strategy, "clusterUpgradeOptions")
     path = "spec.upgradeStrategy.clusterUpgradeOptions"
     if strategy.get("type") == "NewClusterWithIncrementalUpgrade":
         for key in ("stepSizePercent", "intervalSeconds"):
@@ -99,7 +105,8 @@ def _steps(spec: Manifest) -> Iterator[Problem]:
         yield Problem(f"{path}.stepSizePercent", words, f"write {surge} at most", "RS011")
 
 
-def _below(value: Manifest, *keys: str) -> Manifest:
+def below(value: Manifest, *keys: str) -> Manifest:
+    """The mapping that these keys lead to; an empty one where there is none."""
     for key in keys:
         child = value.get(key)
         value = child if isinstance(child, Mapping) else {}
