@@ -51,7 +51,7 @@ def do_not_fit(view: View) -> Iterator[Problem]:
                 f"asks for {deployment.first} replicas of {deployment.needs}, and there is room for {held} of them"
                 f" {_where(view)}"
             )
-            mend = f"{_more_room(deployment, missing, view)}, or ask for {held} replicas at most"
+            mend = _more_room(deployment, missing, view) + (f", or ask for {held} replicas at most" if held else "")
             path = (
                 f"{deployment.path}.autoscaling_config.min_replicas" if deployment.scaling else deployment.bounds_path
             )

@@ -74,7 +74,7 @@ def _log_level(value: Any) -> Any:
 
 
 class _Options(BaseModel):
-    """Keys that Ray knows. It checks no default and tells no difference between a number and a word that says one."""
+    """A part of a Serve config; keys that Ray does not know are found."""
 
     model_config = ConfigDict(extra="forbid")
 
