@@ -17,7 +17,7 @@ SAMPLES = sorted((ROOT / "manifests" / "samples").glob("*.yaml"))
 BAD = """\
 apiVersion: v1
 kind: ConfigMap
-metadata: {name: not-ours}
+metadata: {name: not-ours, name: twice, date: !!timestamp 2030-01-01}
 ---
 apiVersion: ray.io/v1
 kind: RayService
@@ -134,3 +134,10 @@ def test_what_is_unreadable_is_told_after_all_else(tmp_path: Path) -> None:
     assert done.stdout == "1 manifest: nothing to say\n"
     assert "template.yaml" in done.stderr
     assert "none.yaml" in done.stderr
+
+
+def test_a_raycluster_is_told_of_what_concerns_it() -> None:
+    cluster = {**GOOD["spec"]["rayClusterConfig"], "serveConfigV2": ""}
+    manifest = {"apiVersion": "ray.io/v1", "kind": "RayCluster", "metadata": {"name": "alone"}, "spec": cluster}
+    found = findings(yaml.safe_dump(manifest))
+    assert [(one["code"], one["path"]) for one in found] == [("RS002", "spec.serveConfigV2")]

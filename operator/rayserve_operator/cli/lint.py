@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from rayserve_operator.advice.findings import Finding, Level
-from rayserve_operator.advice.inspection import inspect, is_ours
+from rayserve_operator.advice.inspection import inspect
 from rayserve_operator.cli.manifests import read_documents
 
 STDIN = "-"
@@ -82,9 +82,8 @@ def lint(
 def _of_file(name: str) -> Iterator[list[Told]]:
     text = sys.stdin.read() if name == STDIN else Path(name).read_text(encoding="utf-8")
     for document in read_documents(text):
-        if is_ours(document.value):
-            placed = ((document.locate(finding.problem.path), finding) for finding in inspect(document.value))
-            yield [_told(name, *place, finding) for place, finding in placed]
+        placed = ((document.locate(finding.problem.path), finding) for finding in inspect(document.value))
+        yield [_told(name, *place, finding) for place, finding in placed]
 
 
 def _told(file: str, line: int, column: int, finding: Finding) -> Told:

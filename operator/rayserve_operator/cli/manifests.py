@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from rayserve_operator.advice.inspection import is_ours
 from rayserve_operator.model.documents import nodes, only_node, value_of
 from rayserve_operator.model.serve_parsing import PATH
 
@@ -52,14 +53,21 @@ class Document:
 
 
 def read_documents(text: str) -> Iterator[Document]:
-    """The documents of a file.
+    """The RayServices and RayClusters of a file; of other documents nothing is asked but that they are YAML.
 
     Raises:
-        yaml.YAMLError: if it is no YAML, or one of them too large or nothing that JSON has.
+        yaml.YAMLError: if it is no YAML, or one of ours is too large or says what JSON cannot.
     """
     lines = text.splitlines()
     for root in nodes(text):
-        yield Document(value_of(root), root, lines)
+        if is_ours(_words(root)):
+            yield Document(value_of(root), root, lines)
+
+
+def _words(root: yaml.Node) -> dict[str, Any]:
+    """What a document says by single words, before its values are read."""
+    pairs = root.value if isinstance(root, yaml.MappingNode) else ()
+    return {key.value: value.value for key, value in pairs if isinstance(key, yaml.ScalarNode)}
 
 
 def _mark_within(text: str, path: str) -> yaml.Mark | None:
