@@ -152,3 +152,13 @@ def test_an_error_is_not_silenced() -> None:
     manifest = service([{"name": "Model", "num_replicas": 0}], group(pod(4, "16Gi"), 1, 2))
     manifest["metadata"]["annotations"] = {SILENCE: "RS108"}
     assert {code for code, _, _ in found(manifest)} == {"RS108", "RS012"}
+
+
+@pytest.mark.parametrize(
+    ("ray", "mend"), [("2.54.0", "; have 2 replicas"), ("2.60.0", "write 100 (an update then takes 1 CPU more")]
+)
+def test_a_mend_is_one_that_this_ray_knows(ray: str, mend: str) -> None:
+    model = {"name": "Model", "num_replicas": 1}
+    code, _, words = only(service([model], group(pod(4, "16Gi"), 1, 2), ray=ray))
+    assert code == "RS304"
+    assert mend in words

@@ -9,6 +9,7 @@ from decimal import Decimal
 from rayserve_operator.advice.amounts import left_over
 from rayserve_operator.advice.view import DEFAULT_ONGOING, DEFAULT_TARGET, Deployment, View
 from rayserve_operator.model.problems import Problem
+from rayserve_operator.model.serve_strict import came_later, parse_version
 
 _PUSH_SECONDS = 10
 """How often a proxy tells Serve of requests that wait (RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S)."""
@@ -77,13 +78,15 @@ def cold_group(view: View) -> Iterator[Problem]:
 
 def single_replica(view: View) -> Iterator[Problem]:
     """The only replica of a deployment is stopped before its successor starts."""
+    ray = parse_version(view.cluster.ray_version)
     for deployment in view.deployments:
         if deployment.most == 1 and not deployment.options.get("max_surge_percent"):
             words = (
                 "is 0, and there is 1 replica: requests queue while an update starts it anew, and if the new version"
                 " fails, none is left"
             )
-            mend = f"write 100 (an update then takes {deployment.needs} more for a while), or have 2 replicas"
+            surge = f"write 100 (an update then takes {deployment.needs} more for a while), or "
+            mend = ("" if came_later("max_surge_percent", ray) else surge) + "have 2 replicas"
             yield Problem(f"{deployment.path}.max_surge_percent", words, mend)
 
 

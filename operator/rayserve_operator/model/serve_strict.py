@@ -81,6 +81,12 @@ def modelled(ray: Version | None) -> bool:
     return ray is not None and OLDEST <= ray <= NEWEST
 
 
+def came_later(key: str, ray: Version | None) -> Version | None:
+    """The version of Ray that brought a key, where this one is known to be without it."""
+    since = _SINCE.get(key)
+    return since if since is not None and ray is not None and modelled(ray) and ray <= _BEFORE[since] else None
+
+
 def parse_version(text: str | None) -> Version | None:
     """The major and minor number of a version of Ray; None where it has none."""
     match = re.match(r"(\d+)\.(\d+)", text or "")
@@ -135,14 +141,14 @@ def _home(key: str, parent: str) -> str | None:
 
 
 def _too_new(value: Any, path: str, ray: Version | None) -> Iterator[Problem]:
-    if ray is None or not modelled(ray):
+    if ray is None:
         return
     opaque = ("args", "user_config", "runtime_env")
     children = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
     for key, child in children:
         at = f"{path}[{key}]" if isinstance(key, int) else f"{path}{'.' if ':' in path else ':'}{key}"
-        since = _SINCE.get(key) if isinstance(key, str) else None
-        if since is not None and ray <= _BEFORE[since]:
+        since = came_later(key, ray) if isinstance(key, str) else None
+        if since is not None:
             words = f"is unknown to Ray {ray[0]}.{ray[1]}, which drops it"
             yield Problem(at, words, f"leave it out, or use Ray {since[0]}.{since[1]}", "RS116")
         elif key not in opaque:
