@@ -1,1 +1,1 @@
-"""The `rayserve` command, also `kubectl rayserve`: what people ask of rollouts, and tell them."""
+"""The `rayserve` command, also `kubectl rayserve`: what people ask of RayServices, and tell them."""

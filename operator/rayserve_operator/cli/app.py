@@ -7,9 +7,11 @@ import sys
 try:
     import typer
 
+    from rayserve_operator.cli.lint import lint
     from rayserve_operator.cli.rollout import rollout
 except ModuleNotFoundError as missing:
     sys.exit(f"rayserve needs {missing.name}: install it by `pip install 'rayserve-operator[cli]'`")
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Rollouts of RayServices, for people.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="RayServices, for people.")
+app.command()(lint)
 app.add_typer(rollout, name="rollout")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from typing_extensions import override
 
 MOST = 20
@@ -24,6 +26,8 @@ class Problem:
     """What is wrong, as the rest of a sentence that begins with the path."""
     mend: str
     """What to do."""
+    code: str = ""
+    """The rule that was broken, as `docs/rules.md` lists them."""
 
     @override
     def __str__(self) -> str:
@@ -51,18 +55,48 @@ def parse_problems(error: ValidationError) -> list[Problem]:
     """What pydantic found in a spec, in the words of manifests."""
     return first_of(
         (
-            Problem(f"spec{_dotted(found['loc'])}", "is missing", "add it")
+            Problem(f"spec{dotted(found['loc'])}", "is missing", "add it", "RS001")
             if found["type"] == "missing"
-            else Problem(f"spec{_dotted(found['loc'])}", f"is not valid ({found['msg']})", "correct the value")
-            for found in error.errors(include_url=False, include_context=False, include_input=False)
+            else Problem(f"spec{dotted(found['loc'])}", f"is {shown(found['input'])}", f"give {wanted(found)}", "RS001")
+            for found in error.errors(include_url=False)
         ),
         "spec",
     )
 
 
+_WANTED = {
+    "greater_than": "a number above {gt:g}",
+    "greater_than_equal": "a number of at least {ge:g}",
+    "less_than_equal": "{le:g} at most",
+    "literal_error": "{expected}",
+    "string_too_short": "a name",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "string": "a string",
+    "list": "a list",
+    "dict": "a mapping",
+    "model": "a mapping",
+}
+"""What to give, by pydantic's type of an error or by the first word of it."""
+
+
+def wanted(found: ErrorDetails) -> str:
+    """What a value that pydantic refuses should have been."""
+    kind = found["type"]
+    words = _WANTED.get(kind) or _WANTED.get(kind.partition("_")[0], "another value")
+    return words.format(**found.get("ctx", {}))
+
+
+def shown(value: Any) -> str:
+    """A value of a manifest, in a sentence."""
+    return "empty" if value is None else repr(value) if isinstance(value, str) else str(value)
+
+
+def dotted(location: tuple[int | str, ...]) -> str:
+    """A place in a manifest, as paths spell it, with what divides it from what is before."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+
+
 def _short(words: str) -> str:
     return words if len(words) <= LONGEST else f"{words[:LONGEST]}…"
-
-
-def _dotted(location: tuple[int | str, ...]) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)

@@ -38,6 +38,7 @@ def _service(name: str, namespace: str, spec: RayServiceSpec) -> Iterator[Proble
             "spec.rayClusterConfig.headGroupSpec.headService.metadata.name",
             "would give the old and the new cluster of a rollout one Service",
             "leave it out",
+            "RS005",
         )
     yield from _service_template("spec.serveService", namespace, spec.serve_service)
     try:
@@ -48,9 +49,11 @@ def _service(name: str, namespace: str, spec: RayServiceSpec) -> Iterator[Proble
 
 def _name(name: str, longest: int) -> Iterator[Problem]:
     if len(name) > longest:
-        yield Problem("metadata.name", f"has {len(name)} characters", f"use {longest} at most")
+        yield Problem("metadata.name", f"has {len(name)} characters", f"use {longest} at most", "RS003")
     if not re.fullmatch(DNS_LABEL, name):
-        yield Problem("metadata.name", f"is {name}", "use lower-case letters, digits and '-', beginning with a letter")
+        yield Problem(
+            "metadata.name", f"is {name}", "use lower-case letters, digits and '-', beginning with a letter", "RS003"
+        )
 
 
 def _cluster(path: str, namespace: str, spec: RayClusterSpec) -> Iterator[Problem]:
@@ -58,14 +61,16 @@ def _cluster(path: str, namespace: str, spec: RayClusterSpec) -> Iterator[Proble
     yield from _containers(f"{path}.headGroupSpec.template", head.template)
     yield from _service_template(f"{path}.headGroupSpec.headService", namespace, head.head_service)
     if spec.history_server_options is not None:
-        yield Problem(f"{path}.historyServerOptions", "is not supported", "leave it out")
+        yield Problem(f"{path}.historyServerOptions", "is not supported", "leave it out", "RS009")
     if spec.auth_options is not None and spec.auth_options.enable_k8s_token_auth:
-        yield Problem(f"{path}.authOptions.enableK8sTokenAuth", "is not supported", "use mode: token instead")
+        yield Problem(f"{path}.authOptions.enableK8sTokenAuth", "is not supported", "use mode: token instead", "RS009")
     seen: set[str] = set()
     for index, group in enumerate(spec.worker_group_specs):
         at = f"{path}.workerGroupSpecs[{index}]"
         if group.group_name in seen:
-            yield Problem(f"{at}.groupName", f"is {group.group_name} again", "give each group a name of its own")
+            yield Problem(
+                f"{at}.groupName", f"is {group.group_name} again", "give each group a name of its own", "RS007"
+            )
         seen.add(group.group_name)
         yield from _containers(f"{at}.template", group.template)
         yield from _bounds(at, group)
@@ -75,26 +80,33 @@ def _containers(path: str, template: Mapping[str, Any]) -> Iterator[Problem]:
     spec = template.get("spec")
     containers = spec.get("containers") if isinstance(spec, Mapping) else None
     if not containers:
-        yield Problem(f"{path}.spec.containers", "is empty", "add the container that runs Ray")
+        yield Problem(f"{path}.spec.containers", "is empty", "add the container that runs Ray", "RS006")
     elif not isinstance(containers, list) or not all(isinstance(container, Mapping) for container in containers):
-        yield Problem(f"{path}.spec.containers", "is not a list of containers", "write each with a name and an image")
+        yield Problem(
+            f"{path}.spec.containers", "is not a list of containers", "write each with a name and an image", "RS006"
+        )
 
 
 def _bounds(path: str, group: WorkerGroupSpec) -> Iterator[Problem]:
     low, high = group.min_replicas or 0, group.max_replicas
     if high is not None and low > high:
         yield Problem(
-            f"{path}.maxReplicas", f"is {high} and minReplicas is {low}", "raise maxReplicas or lower minReplicas"
+            f"{path}.maxReplicas",
+            f"is {high} and minReplicas is {low}",
+            "raise maxReplicas or lower minReplicas",
+            "RS008",
         )
 
 
 def _service_template(path: str, namespace: str, service: Mapping[str, Any] | None) -> Iterator[Problem]:
     for part in ("metadata", "spec"):
         if not isinstance((service or {}).get(part) or {}, Mapping):
-            yield Problem(f"{path}.{part}", "is not a mapping", "write it as in a Service")
+            yield Problem(f"{path}.{part}", "is not a mapping", "write it as in a Service", "RS004")
     named = _metadata(service).get("namespace")
     if named and named != namespace:
-        yield Problem(f"{path}.metadata.namespace", f"is {named}", f"leave it out: everything is made in {namespace}")
+        yield Problem(
+            f"{path}.metadata.namespace", f"is {named}", f"leave it out: everything is made in {namespace}", "RS004"
+        )
 
 
 def _metadata(service: Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rayserve_operator.render.resources import parse_quantity
+from rayserve_operator.model.resources import parse_quantity
 
 _ANYWHERE: Mapping[str, Any] = {
     "protocol": "TCP",

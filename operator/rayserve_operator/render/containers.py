@@ -6,12 +6,6 @@ from typing import Any
 Entry = Mapping[str, Any]
 
 
-def ray_container(template: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The container that runs Ray: the first of the template (Ray's autoscaler and KubeRay rely on this)."""
-    containers = (template.get("spec") or {}).get("containers") or [{}]
-    return dict(containers[0])
-
-
 def with_missing(entries: Sequence[Entry] | None, more: Iterable[Entry], key: str = "name") -> list[Entry]:
     """The entries, followed by those of `more` whose key none of them has."""
     kept = list(entries or ())

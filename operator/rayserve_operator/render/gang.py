@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from rayserve_operator.model.objects import RayCluster
 from rayserve_operator.model.raycluster import HeadGroupSpec
+from rayserve_operator.model.resources import parse_quantity
 from rayserve_operator.model.scale import desired_pods, fewest_pods
 from rayserve_operator.render import autoscaler, labels, names
 from rayserve_operator.render.containers import without_empty
@@ -27,7 +28,6 @@ from rayserve_operator.render.manifests import of_belonging
 from rayserve_operator.render.node import Node
 from rayserve_operator.render.options import BatchScheduler, RenderOptions
 from rayserve_operator.render.ports import Group
-from rayserve_operator.render.resources import parse_quantity
 
 _SCHEDULER: Final[Mapping[BatchScheduler, str]] = {
     "volcano": "volcano",

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from rayserve_operator.model.objects import RayCluster
 from rayserve_operator.model.raycluster import NetworkPolicyOptions, NetworkPolicyRules
+from rayserve_operator.model.resources import ray_container
 from rayserve_operator.render import fault_tolerance, labels, names, ports
-from rayserve_operator.render.containers import ray_container
 from rayserve_operator.render.manifests import of_belonging
 
 OPERATOR: Final = {labels.OPERATOR: "true"}

@@ -7,11 +7,10 @@ from typing import Any
 
 from rayserve_operator.model.objects import RAY_SERVICE, RayCluster
 from rayserve_operator.model.raycluster import HeadGroupSpec
+from rayserve_operator.model.resources import ray_container, with_mirrored_limits
 from rayserve_operator.render import labels, names, ports
-from rayserve_operator.render.containers import ray_container
 from rayserve_operator.render.options import RenderOptions
 from rayserve_operator.render.ports import Group
-from rayserve_operator.render.resources import with_mirrored_limits
 
 
 @dataclass(frozen=True)

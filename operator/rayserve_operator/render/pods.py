@@ -6,6 +6,7 @@ from typing import Any
 
 from rayserve_operator.model.objects import RAY_CLUSTER, RayCluster, owner_reference
 from rayserve_operator.model.raycluster import WorkerGroupSpec
+from rayserve_operator.model.resources import memory_limit, mirrored_resources, with_mirrored_limits
 from rayserve_operator.render import (
     autoscaler,
     environment,
@@ -24,7 +25,6 @@ from rayserve_operator.render.node import Node
 from rayserve_operator.render.options import RenderOptions
 from rayserve_operator.render.ports import dashboard_port, serve_port
 from rayserve_operator.render.probes import probes
-from rayserve_operator.render.resources import memory_limit, mirrored_resources, with_mirrored_limits
 from rayserve_operator.render.start_command import container_command, start_params
 
 __all__ = ["Host", "dashboard_port", "head_pod", "mirrored_resources", "serve_port", "worker_pod"]

@@ -10,8 +10,8 @@ from typing import Any, Final, Self
 
 from rayserve_operator.model.objects import RayCluster
 from rayserve_operator.model.raycluster import HeadGroupSpec, WorkerGroupSpec
+from rayserve_operator.model.resources import ray_container
 from rayserve_operator.render import labels
-from rayserve_operator.render.containers import ray_container
 
 CLIENT: Final = "client"
 GCS: Final = "gcs-server"

@@ -1,19 +1,15 @@
 """How long a pod may take to end, and how much of that Ray spends on draining.
 
-On SIGTERM `ray start` drains its node for T seconds and then stops what is left, for which it needs up to 15 more
-(Ray's contract). A Serve proxy drains for at least 30 and a replica for as long as its graceful shutdown allows, so
-Kubernetes' default grace of 30 would turn every end of a pod into a kill.
+Kubernetes' default grace of 30 seconds would turn every end of a pod into a kill.
 """
 
 from collections.abc import Mapping
 from typing import Any, Final
 
+from rayserve_operator.model.shutdown import DRAIN_SECONDS, STOP_SECONDS
 from rayserve_operator.render.node import Node
 
 DRAIN_VARIABLE: Final = "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"
-
-_DRAIN_SECONDS = 50
-_STOP_SECONDS = 15
 
 
 def grace_seconds(node: Node) -> int:
@@ -21,7 +17,7 @@ def grace_seconds(node: Node) -> int:
     given = (node.group.template.get("spec") or {}).get("terminationGracePeriodSeconds")
     if given is not None:
         return int(given)
-    return max(_DRAIN_SECONDS, _drain_of_user(node)) + _STOP_SECONDS
+    return max(DRAIN_SECONDS, _drain_of_user(node)) + STOP_SECONDS
 
 
 def environment(node: Node) -> Mapping[str, Any]:
@@ -29,7 +25,7 @@ def environment(node: Node) -> Mapping[str, Any]:
 
     Ray goes as soon as it has drained, so a long grace period lets long requests end and costs nothing otherwise.
     """
-    return {"name": DRAIN_VARIABLE, "value": str(max(0, grace_seconds(node) - _STOP_SECONDS))}
+    return {"name": DRAIN_VARIABLE, "value": str(max(0, grace_seconds(node) - STOP_SECONDS))}
 
 
 def _drain_of_user(node: Node) -> int:

@@ -5,9 +5,9 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from rayserve_operator.model.resources import LogicalResources, parse_custom
 from rayserve_operator.render import fault_tolerance, labels, ports
 from rayserve_operator.render.node import Node
-from rayserve_operator.render.resources import LogicalResources, parse_custom
 
 _OPEN_FILES = "ulimit -n ${RAY_START_ULIMIT_OPEN_FILES:-65536}"
 

@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from rayserve_operator.model.resources import without_extended
 from rayserve_operator.render import ports
 from rayserve_operator.render.containers import without_empty
 from rayserve_operator.render.node import Node
-from rayserve_operator.render.resources import without_extended
 
 _SCRIPT = """\
 quiet_until=60

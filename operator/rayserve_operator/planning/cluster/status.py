@@ -13,6 +13,7 @@ from rayserve_operator.model.conditions import ClusterCondition
 from rayserve_operator.model.objects import Meta, RayCluster
 from rayserve_operator.model.problems import Problem
 from rayserve_operator.model.raycluster import HeadInfo, RayClusterStatus
+from rayserve_operator.model.resources import parse_quantity
 from rayserve_operator.model.scale import desired_pods, fewest_pods, most_pods
 from rayserve_operator.planning.cluster import nodes
 from rayserve_operator.planning.cluster.heads import HeadCare
@@ -22,7 +23,6 @@ from rayserve_operator.planning.condition_list import Fact, acceptance, carried,
 from rayserve_operator.planning.observed import ObservedRayCluster, PodView
 from rayserve_operator.planning.suspension import Phase
 from rayserve_operator.render import names
-from rayserve_operator.render.resources import parse_quantity
 
 _LOOPS = frozenset({"CrashLoop", "CrashLoopBackOff"})
 _TOLD = 3

@@ -43,6 +43,12 @@ def is_gpu(resource: str) -> bool:
     return resource.endswith("gpu") or _MIG_SLICE.fullmatch(resource) is not None
 
 
+def ray_container(template: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The container that runs Ray: the first of the template (Ray's autoscaler and KubeRay rely on this)."""
+    containers = (template.get("spec") or {}).get("containers") or [{}]
+    return dict(containers[0])
+
+
 def mirrored_resources(template: Mapping[str, Any]) -> tuple[str, ...]:
     """Extended resources that some container of a pod template requests without a limit.
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rayserve_operator.render.resources import (
+from rayserve_operator.model.resources import (
     LogicalResources,
     mirrored_resources,
     parse_custom,

@@ -1,0 +1,111 @@
+"""The one validator behind all doors: everything that is to be said of a manifest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from rayserve_operator.advice.findings import Door, Finding, Level
+from rayserve_operator.advice.rules import BY_CODE, RULES
+from rayserve_operator.advice.structure import Manifest, below, structure
+from rayserve_operator.advice.view import View, view_of
+from rayserve_operator.model.objects import GROUP, RAY_CLUSTER, RAY_SERVICE
+from rayserve_operator.model.problems import InvalidSpec, Problem
+from rayserve_operator.model.raycluster import RayClusterSpec
+from rayserve_operator.model.rayservice import RayServiceSpec
+from rayserve_operator.model.serve_parsing import PATH, parse_serve_config, read_serve_config
+from rayserve_operator.model.serve_strict import Version, modelled, parse_version, strict_problems
+from rayserve_operator.model.validation import validate_cluster, validate_service
+
+SILENCE = "rayserve.ray.io/silence"
+"""Annotation: codes of rules, divided by commas, of which this manifest is to hear nothing."""
+_SILENCE_PATH = f"metadata.annotations.{SILENCE}"
+
+
+def is_ours(manifest: Any) -> bool:
+    """Whether a document is of a kind that is inspected."""
+    return (
+        isinstance(manifest, Mapping)
+        and str(manifest.get("apiVersion", "")).partition("/")[0] == GROUP
+        and manifest.get("kind") in (RAY_CLUSTER, RAY_SERVICE)
+    )
+
+
+def inspect(manifest: Manifest, door: Door = Door.LINT) -> list[Finding]:
+    """What a door has to say of a RayService or a RayCluster, what weighs most first."""
+    codes = _silenced(manifest)
+    certain = [*_certain(manifest), *_silence_problems(codes)]
+    refused = {problem.path for problem in certain if not BY_CODE[problem.code].can_be_silenced}
+    of_serve = [problem for problem in _of_serve(manifest) if problem.path not in refused]
+    most = Level.ERROR if modelled(_ray(manifest)) else Level.WARNING
+    findings = [*_weighed(certain, door), *_weighed(of_serve, door, most)]
+    heard = [one for one in findings if one.level is Level.ERROR or one.problem.code not in codes]
+    return sorted(heard, key=lambda finding: -finding.level.weight)
+
+
+def _certain(manifest: Manifest) -> Iterator[Problem]:
+    """What the API server and the operator refuse, and if they take it, what is unwise."""
+    is_service = manifest["kind"] == RAY_SERVICE
+    model = RayServiceSpec if is_service else RayClusterSpec
+    cluster_path = "spec.rayClusterConfig" if is_service else "spec"
+    structural = list(structure(manifest, model, cluster_path))
+    yield from structural
+    try:
+        spec = model.model_validate(below(manifest, "spec"))
+    except ValidationError:
+        return
+    metadata = below(manifest, "metadata")
+    name, namespace = str(metadata.get("name") or ""), str(metadata.get("namespace") or "default")
+    if isinstance(spec, RayServiceSpec):
+        problems, cluster = validate_service(name, namespace, spec), spec.ray_cluster_config
+    else:
+        problems, cluster = validate_cluster(name, namespace, spec), spec
+    yield from problems
+    if not problems and not any(problem.code == "RS010" for problem in structural):
+        config = parse_serve_config(spec.serve_config_v2) if isinstance(spec, RayServiceSpec) else None
+        yield from _advice(view_of(cluster, cluster_path, config))
+
+
+def _advice(view: View) -> Iterator[Problem]:
+    for rule in RULES:
+        if rule.find is not None:
+            yield from (replace(problem, code=rule.code) for problem in rule.find(view))
+
+
+def _of_serve(manifest: Manifest) -> Sequence[Problem]:
+    """What Ray refuses or drops, as far as the version of Ray is known."""
+    text = below(manifest, "spec").get("serveConfigV2")
+    try:
+        document = read_serve_config(text if isinstance(text, str) else None)
+    except InvalidSpec as invalid:
+        return invalid.problems
+    return strict_problems(document, PATH, _ray(manifest))
+
+
+def _ray(manifest: Manifest) -> Version | None:
+    return parse_version(str(below(manifest, "spec", "rayClusterConfig").get("rayVersion")))
+
+
+def _weighed(problems: Iterable[Problem], door: Door, most: Level = Level.ERROR) -> Iterator[Finding]:
+    for problem in problems:
+        level = BY_CODE[problem.code].levels.get(door)
+        if level is not None:
+            yield Finding(problem, min(level, most, key=lambda one: one.weight))
+
+
+def _silenced(manifest: Manifest) -> Sequence[str]:
+    value = below(manifest, "metadata", "annotations").get(SILENCE)
+    return re.findall(r"[^\s,]+", str(value or ""))
+
+
+def _silence_problems(codes: Iterable[str]) -> Iterator[Problem]:
+    for code in codes:
+        rule = BY_CODE.get(code)
+        if rule is None:
+            yield Problem(_SILENCE_PATH, f"names {code}, which is no rule", "see docs/rules.md", "RS012")
+        elif not rule.can_be_silenced:
+            yield Problem(_SILENCE_PATH, f"names {code}, which is an error", "mend the manifest", "RS012")
