@@ -284,6 +284,7 @@ def service_moments(spec: Manifest) -> Iterator[tuple[str, ObservedService]]:
     settled = world(aim, serving, active=serving)
     yield "settled", settled
     yield "told", world(aim, serving, active=serving, status=plan_service(settled, aim, NOW).status)
+    yield "with a past", world(aim, serving, active=serving, revisions=both)
     old, following = cluster("demo-a", earlier, routed=600), cluster("demo-b", aim)
     yield "edited", world(aim, old, active=old, revisions=both[:1])
     yield "taking over", world(aim, old, following, active=old, revisions=both)

@@ -16,7 +16,7 @@ from rayserve_operator.model.problems import Problem
 from rayserve_operator.model.rayservice import RayServiceStatus
 from rayserve_operator.planning.actions import Announcement, Delete, Kind, Patch, Plan, Step
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService
-from rayserve_operator.planning.service import draining, gate, giving_up, keeping, routing, submission
+from rayserve_operator.planning.service import draining, gate, giving_up, history, keeping, routing, submission
 from rayserve_operator.planning.service import status as service_status
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.goal import Aim
@@ -63,6 +63,7 @@ def _steps(course: Course, *, spec_is_valid: bool) -> Iterator[Step]:
         yield from routing.stamp(course)
         return
     yield tuple(keeping.keep_revision(course))
+    yield tuple(history.trim(course))
     failure = giving_up.failure(course)
     if failure is not None:
         yield from giving_up.steps(course, failure)
