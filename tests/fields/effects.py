@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from rayserve_operator.engine.passes import is_foreign
 from rayserve_operator.model.conditions import ClusterCondition
 from rayserve_operator.model.problems import Problem
 from rayserve_operator.model.raycluster import RayClusterSpec, RayClusterStatus
@@ -35,6 +34,7 @@ from rayserve_operator.planning.actions import (
 from rayserve_operator.planning.changes import compare
 from rayserve_operator.planning.cluster.planner import plan_cluster
 from rayserve_operator.planning.condition_list import UNSUPPORTED
+from rayserve_operator.planning.custody import Custody
 from rayserve_operator.planning.observed import (
     BelongingView,
     ObservedRayCluster,
@@ -177,7 +177,7 @@ def _follows_edit(trial: Trial) -> set[str]:
     """What is done when the field is set in a RayCluster of its own in which everything is as it was wanted without."""
     before = _complete(trial.without)
     edited = replace(before, cluster=ray_cluster(trial.with_it).cluster)
-    if is_foreign(edited.cluster.spec.managed_by):
+    if not Custody().covers(edited.cluster.spec.managed_by):
         return {EVERYTHING}
     first = plan_cluster(edited, RenderOptions(), NOW)
     told = replace(edited, cluster=replace(edited.cluster, status=first.status))
@@ -237,7 +237,7 @@ def made_config(spec: Manifest) -> Manifest:
 
 
 def _seen_from_cluster(whose: str, config: Manifest, *, of_service: bool) -> Done:
-    if is_foreign(RayClusterSpec.model_validate(config).managed_by):
+    if not Custody().covers(RayClusterSpec.model_validate(config).managed_by):
         return {}
     return {
         f"{whose}, {moment}": _done(plan_cluster(observed, RenderOptions(), NOW), observed.pods)
@@ -262,7 +262,7 @@ def cluster_moments(config: Manifest, *, of_service: bool) -> Iterator[tuple[str
 
 def _seen_from_service(spec: Manifest) -> Done:
     aim = aim_at(spec)
-    if is_foreign(aim.goal.spec.managed_by):
+    if not Custody().covers(aim.goal.spec.managed_by):
         return {}
     seen = {}
     for moment, observed in service_moments(spec):

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rayserve_operator.adapters.kube import RESOURCES
+from rayserve_operator.crdgen import definitions
 from rayserve_operator.engine.store import OPTIONAL, WATCHED
 from rayserve_operator.model.errors import Refused
 from rayserve_operator.planning.actions import Kind
@@ -43,6 +44,11 @@ WITHOUT_STATUS = frozenset(
     {Kind.REVISION, Kind.SERVICE_ACCOUNT, Kind.ROLE, Kind.ROLE_BINDING, Kind.SECRET, Kind.NETWORK_POLICY, Kind.EVENT}
 )
 
+OUR_SCHEMAS: Mapping[Kind, Json] = {
+    Kind(crd["spec"]["names"]["kind"]): crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    for crd in definitions().values()
+}
+
 Hear = Callable[[Kind, str | None, Json], None]
 
 
@@ -66,6 +72,10 @@ class ApiServer:
         """By kind and name; never changed in place."""
         self._watches = {kind: Watch() for kind in WATCHED if kind not in MISSING}
         self._hear: Hear | None = None
+        self.schemas: dict[Kind, Json] = dict(OUR_SCHEMAS)
+        """By which the API server keeps what is written, and drops what it does not know."""
+        self.leases: list[Json] = []
+        """Those by which operators other than ours say that they lead."""
         self.on_change: Callable[[Kind, Json | None], None] = lambda kind, new: None
         """Is told every change; without an object if it is gone."""
         self._applied: dict[str, frozenset[Path]] = {}
@@ -111,6 +121,9 @@ class ApiServer:
         metadata = new["metadata"]
         old = self.find(kind, metadata["name"])
         before = old["metadata"] if old else {}
+        if kind in self.schemas and self.schemas[kind] is not OUR_SCHEMAS[kind]:
+            new = pruned(self.schemas[kind], new)
+            metadata = new["metadata"]
         _validate(kind, old, new)
         for key in ("uid", "creationTimestamp", "resourceVersion"):
             metadata[key] = before.get(key)
@@ -246,6 +259,18 @@ def without_foreign_status(kind: Kind, before: Json, after: Json) -> Json:
         return after
     kept = {key: value for key, value in after.items() if key != "status"}
     return {**kept, "status": before["status"]} if "status" in before else kept
+
+
+def pruned(schema: Json, value: Any) -> Any:
+    """A value without what its schema does not know; a RayService's metadata is not described in it."""
+    if schema.get("x-kubernetes-preserve-unknown-fields") or schema == {"type": "object"}:
+        return value
+    if isinstance(value, list):
+        return [pruned(schema["items"], item) for item in value]
+    if isinstance(value, dict) and "properties" in schema:
+        known = schema["properties"]
+        return {key: pruned(known[key], child) for key, child in value.items() if key in known}
+    return value
 
 
 def _validate(kind: Kind, old: Json | None, new: Json) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from rayserve_operator.engine.executor import Executor, Tell
 from rayserve_operator.engine.ports import Clock, Kube, Ray
 from rayserve_operator.engine.recorder import Recorder
+from rayserve_operator.engine.served import Served
 from rayserve_operator.engine.store import ClusterRecord, Key, ServiceRecord, Store
 from rayserve_operator.engine.tokens import Tokens
 from rayserve_operator.model.errors import NotFound, OperatorError, Refused, TokenRefused
@@ -26,6 +27,7 @@ from rayserve_operator.planning.cluster import nodes
 from rayserve_operator.planning.cluster import status as cluster_status
 from rayserve_operator.planning.cluster.planner import plan_cluster, refuse_cluster
 from rayserve_operator.planning.condition_list import dated
+from rayserve_operator.planning.custody import Custody
 from rayserve_operator.planning.observed import (
     NodeView,
     ObservedCluster,
@@ -36,7 +38,7 @@ from rayserve_operator.planning.observed import (
     ServiceView,
     Silence,
 )
-from rayserve_operator.planning.service import draining, gate
+from rayserve_operator.planning.service import adoption, draining, gate
 from rayserve_operator.planning.service import status as service_status
 from rayserve_operator.planning.service.goal import Aim, Goal
 from rayserve_operator.planning.service.planner import plan_service, plan_without_goal
@@ -57,7 +59,9 @@ class Passes:
     executor: Executor
     recorder: Recorder
     options: RenderOptions
+    custody: Custody
     node_lost_after: timedelta = nodes.NODE_LOST_AFTER
+    served: Served = field(default_factory=Served)
     _aims: dict[str, tuple[int, Aim]] = field(default_factory=dict)
     _configs: dict[str, tuple[str, ServeConfig]] = field(default_factory=dict)
     _silent_since: dict[str, datetime] = field(default_factory=dict)
@@ -71,8 +75,9 @@ class Passes:
         return None if cluster is None else await self._cluster(cluster)
 
     async def _service(self, record: ServiceRecord) -> timedelta | None:
-        if is_foreign(record.spec.get("managedBy")):
-            return None
+        managed_by = record.spec.get("managedBy")
+        if not self.custody.covers(managed_by):
+            return await self._hand_back(record, managed_by)
         now = self.clock.now()
         try:
             aim = await self._aim(record)
@@ -83,8 +88,19 @@ class Passes:
         plan = plan_service(observed, aim, self.clock.now())
         return await self._follow(Kind.RAY_SERVICE, record.meta, record.status, plan)
 
+    async def _hand_back(self, record: ServiceRecord, managed_by: str | None) -> timedelta | None:
+        """Let the clusters of a RayService that is no longer marked as the operator's be KubeRay's again."""
+        if managed_by not in (None, KUBERAY_OPERATOR):
+            return None
+        clusters = self.store.clusters_of(record.meta.uid)
+        marked = ((found.meta, found.managed_by) for found in clusters if found.managed_by == OUR_OPERATOR)
+        steps = tuple((patch,) for patch in adoption.hand_on(managed_by, marked))
+        return await self._follow(Kind.RAY_SERVICE, record.meta, record.status, Plan(steps=steps, status=record.status))
+
     async def _cluster(self, record: ClusterRecord) -> timedelta | None:
         meta = record.meta
+        if not self.custody.covers_cluster(record.managed_by, meta.labels):
+            return None
         now = self.clock.now()
         plan: Plan[RayClusterStatus]
         try:
@@ -92,8 +108,6 @@ class Passes:
         except InvalidSpec as invalid:
             plan = refuse_cluster(meta, record.status, tuple(invalid.problems), now)
         else:
-            if is_foreign(cluster.spec.managed_by):
-                return None
             observed = await self._observe_belongings(cluster)
             plan = plan_cluster(observed, self.options, now, self.node_lost_after)
         return await self._follow(Kind.RAY_CLUSTER, meta, record.status, plan)
@@ -153,7 +167,7 @@ class Passes:
     async def _report_status(
         self, kind: Kind, meta: Meta, before: RayServiceStatus | RayClusterStatus, plan: Plan[Any], tell: Tell
     ) -> None:
-        if plan.status == before:
+        if not self.served.is_news(kind, plan.status, before):
             return
         status = plan.status.manifest()
         self.store.put(kind, await self.kube.write_status(kind, meta.namespace, meta.name, status))
@@ -313,8 +327,3 @@ def blame(plan: Plan[Any], before: RayServiceStatus | RayClusterStatus, words: s
 def _group_of(observed: ObservedCluster, pod: PodView) -> ports.Group:
     spec = observed.cluster.spec
     return next((g for g in spec.worker_group_specs if g.group_name == pod.group), spec.head_group_spec)
-
-
-def is_foreign(managed_by: str | None) -> bool:
-    """Whether another controller looks after the object."""
-    return managed_by not in (None, KUBERAY_OPERATOR, OUR_OPERATOR)

@@ -7,6 +7,7 @@ from typing import Any
 from rayserve_operator.model.base import INT32_MAX
 from rayserve_operator.model.objects import API_VERSION, RAY_CLUSTER, RAY_SERVICE, RayService, owner_reference
 from rayserve_operator.model.raycluster import RayClusterSpec, WorkerGroupSpec
+from rayserve_operator.model.rayservice import RayServiceSpec
 from rayserve_operator.render import labels
 from rayserve_operator.render.containers import without_empty
 
@@ -41,6 +42,11 @@ def ray_cluster(
     }
 
 
+def manager(service: RayServiceSpec, spec: RayClusterSpec) -> str | None:
+    """The `managedBy` of a RayService's clusters: their own where they say one."""
+    return spec.managed_by or service.managed_by
+
+
 def group_manifest(group: WorkerGroupSpec) -> dict[str, Any]:
     """A worker group as a RayCluster holds it, with the fields that Ray's autoscaler insists on."""
     return {
@@ -57,7 +63,7 @@ def _spec(service: RayService, spec: RayClusterSpec) -> dict[str, Any]:
     manifest = spec.manifest()
     head = {**manifest["headGroupSpec"], "rayStartParams": dict(spec.head_group_spec.ray_start_params)}
     told = {
-        "managedBy": spec.managed_by or service.spec.managed_by,
+        "managedBy": manager(service.spec, spec),
         "enableInTreeAutoscaling": spec.autoscaling or spec.enable_in_tree_autoscaling,
     }
     return {

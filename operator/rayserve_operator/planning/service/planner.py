@@ -16,7 +16,16 @@ from rayserve_operator.model.problems import Problem
 from rayserve_operator.model.rayservice import RayServiceStatus
 from rayserve_operator.planning.actions import Announcement, Delete, Kind, Patch, Plan, Step
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService
-from rayserve_operator.planning.service import draining, gate, giving_up, history, keeping, routing, submission
+from rayserve_operator.planning.service import (
+    adoption,
+    draining,
+    gate,
+    giving_up,
+    history,
+    keeping,
+    routing,
+    submission,
+)
 from rayserve_operator.planning.service import status as service_status
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.goal import Aim
@@ -35,7 +44,7 @@ def plan_service(observed: ObservedService, aim: Aim, now: datetime) -> Plan[Ray
     """Decide the next actions and the status of a RayService."""
     service = observed.service
     if service.meta.deleting:
-        return Plan(status=service.status)
+        return _leave(service.meta, service.status)
     course = Course(observed, aim.goal, now)
     phase = phase_of_service(observed)
     status = service_status.project(course, aim, phase)
@@ -53,8 +62,15 @@ def plan_without_goal(
     meta: Meta, status: RayServiceStatus, problems: tuple[Problem, ...], now: datetime
 ) -> Plan[RayServiceStatus]:
     """What happens to a RayService that never had a valid spec: it is told so, and nothing is made."""
+    if meta.deleting:
+        return _leave(meta, status)
     told = service_status.refuse(meta, status, problems, now)
     return Plan(status=told, announcements=service_status.announcements(status, told))
+
+
+def _leave(meta: Meta, status: RayServiceStatus) -> Plan[RayServiceStatus]:
+    """What happens to a RayService on its way out: Kubernetes' garbage collection deletes what was made for it."""
+    return Plan(steps=tuple(step for step in (tuple(adoption.release(meta)),) if step), status=status)
 
 
 def _steps(course: Course, *, spec_is_valid: bool) -> Iterator[Step]:
@@ -62,6 +78,7 @@ def _steps(course: Course, *, spec_is_valid: bool) -> Iterator[Step]:
         # Nothing else is done in such a pass: the guess must be seen to hold first.
         yield from routing.stamp(course)
         return
+    yield tuple(adoption.take_over(course))
     yield tuple(keeping.keep_revision(course))
     yield tuple(history.trim(course))
     failure = giving_up.failure(course)

@@ -127,6 +127,11 @@ def was_routed(observed: ObservedCluster) -> bool:
     return labels.ROUTED_AT in observed.cluster.meta.annotations
 
 
+def may_have_served(observed: ObservedCluster) -> bool:
+    """Whether clients may cling to the cluster. Of one that KubeRay made nothing says whether it has taken traffic."""
+    return was_routed(observed) or labels.REVISION not in observed.cluster.meta.annotations
+
+
 def has_ended(observed: ObservedCluster) -> bool:
     """Whether the cluster's pods were given up."""
     return labels.ENDED_AT in observed.cluster.meta.annotations

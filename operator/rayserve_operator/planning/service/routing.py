@@ -33,11 +33,9 @@ def stamp(course: Course) -> Iterator[Step]:
     active = course.roles.active
     if active is None:
         return
-    found = Announcement(
-        "FoundActiveCluster",
-        f"The serve Service did not say which cluster takes traffic; {active.name} was found to be it",
-        "Warning",
-    )
+    words = f"The serve Service did not say which cluster takes traffic; {active.name} was found to be it"
+    is_adopted = labels.REVISION not in active.cluster.meta.annotations
+    found = Announcement("FoundActiveCluster", words, "Normal" if is_adopted else "Warning")
     yield tuple(_mark_routed(active, course.now))
     yield tuple(_route(course.observed, active, found))
 
