@@ -1,0 +1,290 @@
+"""Objects as KubeRay 1.7 writes them, as they are stored behind its own CRDs, for a RayService called `demo`.
+
+They are written down from what KubeRay does, so that nothing of the operator's own rendering is in them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from typing import Any
+
+Json = dict[str, Any]
+
+VERSION = "v1.7.0"
+SERVICE = "demo"
+CLUSTER = "demo-k2b4c"
+FINALIZER = "ray.io/rayservice-finalizer"
+
+APP = {"app.kubernetes.io/created-by": "kuberay-operator", "app.kubernetes.io/name": "kuberay"}
+NO_RESOURCES = {"desiredCPU": "0", "desiredGPU": "0", "desiredMemory": "0", "desiredTPU": "0", "head": {}}
+"""The status of a RayCluster that there is not, which KubeRay spells out."""
+
+
+def stored(config: Mapping[str, Any]) -> Json:
+    """A rayClusterConfig as it comes back from KubeRay's CRDs, which fill in defaults down to the containers."""
+    filled: Json = deepcopy(dict(config))
+    for group in (filled["headGroupSpec"], *filled["workerGroupSpecs"]):
+        for container in group["template"]["spec"]["containers"]:
+            for port in container.get("ports", ()):
+                port.setdefault("protocol", "TCP")
+    for group in filled["workerGroupSpecs"]:
+        for key, default in {"replicas": 0, "minReplicas": 0, "maxReplicas": 2147483647, "numOfHosts": 1}.items():
+            group.setdefault(key, default)
+    return filled
+
+
+def ray_service(spec: Mapping[str, Any], uid: str = "service") -> Json:
+    """A RayService that KubeRay has taken up."""
+    stored_spec = {**spec, "rayClusterConfig": stored(spec["rayClusterConfig"])}
+    applied = json.dumps({"apiVersion": "ray.io/v1", "kind": "RayService", "spec": spec})
+    return {
+        "apiVersion": "ray.io/v1",
+        "kind": "RayService",
+        "metadata": {
+            "name": SERVICE,
+            "namespace": "default",
+            "uid": uid,
+            "labels": {"team": "search"},
+            "annotations": {"kubectl.kubernetes.io/last-applied-configuration": applied},
+            "finalizers": [FINALIZER],
+        },
+        "spec": stored_spec,
+    }
+
+
+def service_status(cluster: str | None, pending: str | None = None, generation: int = 1, endpoints: int = 2) -> Json:
+    """The status of a RayService that serves."""
+    running = {"app": {"status": "RUNNING", "serveDeploymentStatuses": {"D": {"status": "HEALTHY"}}}}
+
+    def told(name: str | None) -> Json:
+        if name is None:
+            return {"rayClusterStatus": NO_RESOURCES}
+        return {"rayClusterName": name, "rayClusterStatus": cluster_status(name), "applicationStatuses": running}
+
+    def condition(type_: str, status: str, reason: str, message: str) -> Json:
+        noted = {"type": type_, "status": status, "reason": reason, "message": message}
+        return noted | {"lastTransitionTime": "2030-01-01T00:00:00Z", "observedGeneration": generation}
+
+    return {
+        "activeServiceStatus": told(cluster),
+        "pendingServiceStatus": told(pending),
+        "numServeEndpoints": endpoints,
+        "observedGeneration": generation,
+        "serviceStatus": "Running",
+        "lastUpdateTime": "2030-01-01T00:00:00Z",
+        "conditions": [
+            condition("Ready", "True", "NonZeroServeEndpoints", "Number of serve endpoints is greater than 0"),
+            condition("UpgradeInProgress", "False", "NoPendingCluster", "Active Ray cluster exists and no pending Ray"),
+        ],
+    }
+
+
+def cluster_status(name: str) -> Json:
+    """The status of a RayCluster all of whose pods are ready."""
+    return {
+        "state": "ready",
+        "availableWorkerReplicas": 1,
+        "desiredWorkerReplicas": 1,
+        "readyWorkerReplicas": 1,
+        "minWorkerReplicas": 1,
+        "maxWorkerReplicas": 3,
+        "desiredCPU": "0",
+        "desiredGPU": "0",
+        "desiredMemory": "0",
+        "desiredTPU": "0",
+        "endpoints": {"client": "10001", "dashboard": "8265", "gcs-server": "6379", "metrics": "8080", "serve": "8000"},
+        "head": {"podIP": "10.0.0.7", "podName": f"{name}-head-x2v8k", "serviceIP": "10.0.0.7",
+                 "serviceName": f"{name}-head-svc"},
+        "lastUpdateTime": "2030-01-01T00:00:00Z",
+        "stateTransitionTimes": {"ready": "2030-01-01T00:00:00Z"},
+        "observedGeneration": 1,
+    }  # fmt: skip
+
+
+def ray_cluster(service: Mapping[str, Any], name: str = CLUSTER, uid: str = "uid-cluster") -> Json:
+    """The RayCluster of a RayService: with all its labels and annotations, and each field of Go's structs."""
+    metadata = service["metadata"]
+    config = stored(service["spec"]["rayClusterConfig"])
+    for group in (config["headGroupSpec"], *config["workerGroupSpecs"]):
+        group.setdefault("rayStartParams", {})
+        group["template"].setdefault("metadata", {})
+        for container in group["template"]["spec"]["containers"]:
+            container.setdefault("resources", {})
+    for group in config["workerGroupSpecs"]:
+        group.setdefault("scaleStrategy", {})
+    origin = {"ray.io/originated-from-cr-name": SERVICE, "ray.io/originated-from-crd": "RayService"}
+    noted = {
+        "ray.io/hash-without-replicas-and-workers-to-delete": "3EQF2J0LQ8S5K1D4N7T9VBCH6GMRAOPU",
+        "ray.io/num-worker-groups": str(len(config["workerGroupSpecs"])),
+        "ray.io/kuberay-version": VERSION,
+    }
+    return {
+        "apiVersion": "ray.io/v1",
+        "kind": "RayCluster",
+        "metadata": {
+            "name": name,
+            "namespace": "default",
+            "uid": uid,
+            "labels": {**metadata["labels"], **origin},
+            "annotations": {**metadata["annotations"], **noted},
+            "ownerReferences": [_owner("RayService", metadata)],
+        },
+        "spec": config,
+        "status": cluster_status(name),
+    }
+
+
+def services(service: Mapping[str, Any], cluster: Mapping[str, Any]) -> Iterator[Json]:
+    """The head Service of the cluster and the two stable ones, as the API server completes them."""
+    name = cluster["metadata"]["name"]
+    head = {**APP, "ray.io/cluster": name, "ray.io/identifier": f"{name}-head", "ray.io/node-type": "head"}
+    origin = {"ray.io/originated-from-cr-name": SERVICE, "ray.io/originated-from-crd": "RayService"}
+    ports = {"client": 10001, "dashboard": 8265, "gcs-server": 6379, "metrics": 8080, "serve": 8000}
+    headless = {
+        "clusterIP": "None",
+        "clusterIPs": ["None"],
+        "publishNotReadyAddresses": True,
+        "ports": [{**_port(port, number), "appProtocol": "tcp"} for port, number in ports.items()],
+        "selector": head,
+    }
+    yield _service(f"{name}-head-svc", head, _owner("RayCluster", cluster["metadata"]), headless)
+    stable = {**origin, "ray.io/node-type": "head", "ray.io/identifier": f"{SERVICE}-head"}
+    yield _service(f"{SERVICE}-head-svc", stable, _owner("RayService", service["metadata"]), headless)
+    serving = {
+        "clusterIP": "10.96.0.7",
+        "clusterIPs": ["10.96.0.7"],
+        "ports": [_port("serve", 8000)],
+        "selector": {"ray.io/cluster": name, "ray.io/serve": "true"},
+    }
+    serve = {**origin, "ray.io/serve": f"{SERVICE}-serve"}
+    yield _service(f"{SERVICE}-serve-svc", serve, _owner("RayService", service["metadata"]), serving)
+
+
+def _service(name: str, labels: Json, owner: Json, spec: Json) -> Json:
+    defaults = {"type": "ClusterIP", "sessionAffinity": "None", "internalTrafficPolicy": "Cluster"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": "default", "labels": labels, "ownerReferences": [owner]},
+        "spec": {**defaults, **spec},
+    }
+
+
+def _port(name: str, number: int) -> Json:
+    return {"name": name, "port": number, "protocol": "TCP", "targetPort": number}
+
+
+def rights(cluster: Mapping[str, Any]) -> Iterator[Json]:
+    """ServiceAccount, Role and RoleBinding of the autoscaler."""
+    name, api = cluster["metadata"]["name"], "rbac.authorization.k8s.io"
+    metadata = {
+        "name": name,
+        "namespace": "default",
+        "labels": {**APP, "ray.io/cluster": name},
+        "ownerReferences": [_owner("RayCluster", cluster["metadata"])],
+    }
+    yield {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
+    rules = [
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "patch"]},
+        {"apiGroups": [""], "resources": ["pods/resize"], "verbs": ["patch"]},
+        {"apiGroups": ["ray.io"], "resources": ["rayclusters"], "verbs": ["get", "patch"]},
+    ]
+    yield {"apiVersion": f"{api}/v1", "kind": "Role", "metadata": metadata, "rules": rules}
+    yield {
+        "apiVersion": f"{api}/v1",
+        "kind": "RoleBinding",
+        "metadata": metadata,
+        "roleRef": {"apiGroup": api, "kind": "Role", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": "default"}],
+    }
+
+
+def head_pod(cluster: Mapping[str, Any], drawn: str = "x2v8k") -> Json:
+    """The head."""
+    metadata, spec = cluster["metadata"], cluster["spec"]
+    args = "ulimit -n 65536; ray start --head --block --dashboard-agent-listen-port=52365 --dashboard-host=0.0.0.0"
+    containers = [_ray(spec["headGroupSpec"], args, _LIVES)]
+    if spec.get("enableInTreeAutoscaling"):
+        containers.append({"name": "autoscaler", "image": containers[0]["image"], "command": ["/bin/bash", "-c", "--"]})
+    noted = {
+        "ray.io/ft-enabled": "false",
+        "ray.io/kuberay-version": VERSION,
+        "ray.io/upgrade-strategy-recreate-hash": "9K2L4MJ",
+    }
+    place = {"group": "headgroup", "type": "head", "serve": "false"}
+    return _pod(metadata, (f"{metadata['name']}-head-", drawn), place, noted, {"containers": containers})
+
+
+def worker_pod(cluster: Mapping[str, Any], group: Mapping[str, Any], index: int = 0, drawn: str = "c7d9f") -> Json:
+    """A worker, ready when Serve's proxy in it answers."""
+    metadata = cluster["metadata"]
+    name, address = metadata["name"], f"{metadata['name']}-head-svc.default.svc.cluster.local:6379"
+    waiting = {"name": "wait-gcs-ready", "image": "ray", "args": [f"until ray health-check --address {address}; do :"]}
+    proxy = f"{_LIVES} && wget --tries 1 -T 10 -q -O- http://localhost:8000/-/healthz | grep success"
+    args = f"ulimit -n 65536; ray start --address={address} --block --metrics-export-port=8080"
+    group_name = group["groupName"]
+    return _pod(
+        metadata,
+        (f"{name}-{group_name}-worker-", drawn),
+        {"group": group_name, "type": "worker", "serve": "true", "index": str(index)},
+        {},
+        {"containers": [_ray(group, args, proxy)], "initContainers": [waiting]},
+    )
+
+
+_LIVES = "wget --tries 1 -T 2 -q -O- http://localhost:52365/api/local_raylet_healthz | grep success"
+
+
+def _ray(group: Mapping[str, Any], args: str, ready: str) -> Json:
+    [ray, *_] = group["template"]["spec"]["containers"]
+    return {
+        **ray,
+        "command": ["/bin/bash", "-c", "--"],
+        "args": [args],
+        "readinessProbe": {"exec": {"command": ["bash", "-c", ready]}, "periodSeconds": 5, "failureThreshold": 1},
+        "livenessProbe": {"exec": {"command": ["bash", "-c", _LIVES]}, "periodSeconds": 5, "failureThreshold": 120},
+    }
+
+
+def _pod(owner: Json, name: tuple[str, str], place: Mapping[str, str], noted: Json, spec: Json) -> Json:
+    labels = {
+        **APP,
+        "ray.io/cluster": owner["name"],
+        "ray.io/group": place["group"],
+        "ray.io/identifier": f"{owner['name']}-{place['type']}",
+        "ray.io/is-ray-node": "yes",
+        "ray.io/node-type": place["type"],
+        "ray.io/serve": place["serve"],
+    }
+    if "index" in place:
+        labels["ray.io/worker-group-replica-index"] = place["index"]
+    metadata = {"name": "".join(name), "generateName": name[0], "namespace": "default", "labels": labels}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {**metadata, "annotations": noted, "ownerReferences": [_owner("RayCluster", owner)]},
+        "spec": {"restartPolicy": "Always", "terminationGracePeriodSeconds": 30, **spec},
+    }
+
+
+def lease(renewed: str, holder: str = "kuberay-operator-7d9f_3f1c") -> Json:
+    """The Lease of the leader."""
+    return {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": "ray-operator-leader", "namespace": "kuberay-system"},
+        "spec": {"holderIdentity": holder, "leaseDurationSeconds": 15, "leaseTransitions": 0, "renewTime": renewed},
+    }
+
+
+def _owner(kind: str, metadata: Mapping[str, Any]) -> Json:
+    return {
+        "apiVersion": "ray.io/v1",
+        "kind": kind,
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
