@@ -35,7 +35,7 @@ def stored(config: Mapping[str, Any]) -> Json:
     return filled
 
 
-def ray_service(spec: Mapping[str, Any], uid: str = "service") -> Json:
+def ray_service(spec: Mapping[str, Any]) -> Json:
     """A RayService that KubeRay has taken up."""
     stored_spec = {**spec, "rayClusterConfig": stored(spec["rayClusterConfig"])}
     applied = json.dumps({"apiVersion": "ray.io/v1", "kind": "RayService", "spec": spec})
@@ -45,7 +45,7 @@ def ray_service(spec: Mapping[str, Any], uid: str = "service") -> Json:
         "metadata": {
             "name": SERVICE,
             "namespace": "default",
-            "uid": uid,
+            "uid": "service",
             "labels": {"team": "search"},
             "annotations": {"kubectl.kubernetes.io/last-applied-configuration": applied},
             "finalizers": [FINALIZER],
@@ -103,7 +103,7 @@ def cluster_status(name: str) -> Json:
     }  # fmt: skip
 
 
-def ray_cluster(service: Mapping[str, Any], name: str = CLUSTER, uid: str = "uid-cluster") -> Json:
+def ray_cluster(service: Mapping[str, Any], name: str = CLUSTER) -> Json:
     """The RayCluster of a RayService: with all its labels and annotations, and each field of Go's structs."""
     metadata = service["metadata"]
     config = stored(service["spec"]["rayClusterConfig"])
@@ -126,7 +126,7 @@ def ray_cluster(service: Mapping[str, Any], name: str = CLUSTER, uid: str = "uid
         "metadata": {
             "name": name,
             "namespace": "default",
-            "uid": uid,
+            "uid": f"uid-{name}",
             "labels": {**metadata["labels"], **origin},
             "annotations": {**metadata["annotations"], **noted},
             "ownerReferences": [_owner("RayService", metadata)],
@@ -213,11 +213,19 @@ def head_pod(cluster: Mapping[str, Any], drawn: str = "x2v8k") -> Json:
         "ray.io/kuberay-version": VERSION,
         "ray.io/upgrade-strategy-recreate-hash": "9K2L4MJ",
     }
-    place = {"group": "headgroup", "type": "head", "serve": "false"}
+    place = {"group": "headgroup", "node-type": "head", "serve": "false"}
     return _pod(metadata, (f"{metadata['name']}-head-", drawn), place, noted, {"containers": containers})
 
 
-def worker_pod(cluster: Mapping[str, Any], group: Mapping[str, Any], index: int = 0, drawn: str = "c7d9f") -> Json:
+def workers(cluster: Mapping[str, Any]) -> Iterator[Json]:
+    """All workers of a cluster."""
+    for group in cluster["spec"]["workerGroupSpecs"]:
+        for index in range(group["replicas"]):
+            for host in range(group["numOfHosts"]):
+                yield _worker(cluster, group, index, host)
+
+
+def _worker(cluster: Mapping[str, Any], group: Mapping[str, Any], index: int, host: int) -> Json:
     """A worker, ready when Serve's proxy in it answers."""
     metadata = cluster["metadata"]
     name, address = metadata["name"], f"{metadata['name']}-head-svc.default.svc.cluster.local:6379"
@@ -225,10 +233,13 @@ def worker_pod(cluster: Mapping[str, Any], group: Mapping[str, Any], index: int 
     proxy = f"{_LIVES} && wget --tries 1 -T 10 -q -O- http://localhost:8000/-/healthz | grep success"
     args = f"ulimit -n 65536; ray start --address={address} --block --metrics-export-port=8080"
     group_name = group["groupName"]
+    place = {"worker-group-replica-index": str(index)}
+    if group["numOfHosts"] > 1:
+        place |= {"worker-group-replica-name": f"{group_name}-b2c4{index}", "replica-host-index": str(host)}
     return _pod(
         metadata,
-        (f"{name}-{group_name}-worker-", drawn),
-        {"group": group_name, "type": "worker", "serve": "true", "index": str(index)},
+        (f"{name}-{group_name}-worker-", f"w{index}h{host}"),
+        {"group": group_name, "node-type": "worker", "serve": "true", **place},
         {},
         {"containers": [_ray(group, args, proxy)], "initContainers": [waiting]},
     )
@@ -252,14 +263,10 @@ def _pod(owner: Json, name: tuple[str, str], place: Mapping[str, str], noted: Js
     labels = {
         **APP,
         "ray.io/cluster": owner["name"],
-        "ray.io/group": place["group"],
-        "ray.io/identifier": f"{owner['name']}-{place['type']}",
+        "ray.io/identifier": f"{owner['name']}-{place['node-type']}",
         "ray.io/is-ray-node": "yes",
-        "ray.io/node-type": place["type"],
-        "ray.io/serve": place["serve"],
+        **{f"ray.io/{key}": value for key, value in place.items()},
     }
-    if "index" in place:
-        labels["ray.io/worker-group-replica-index"] = place["index"]
     metadata = {"name": "".join(name), "generateName": name[0], "namespace": "default", "labels": labels}
     return {
         "apiVersion": "v1",

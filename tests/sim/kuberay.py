@@ -77,9 +77,8 @@ class KubeRay:
             for manifest in written.rights(cluster):
                 world.put(Kind(manifest["kind"]), manifest)
         head = world.put(Kind.POD, written.head_pod(cluster))
-        for group in cluster["spec"]["workerGroupSpecs"]:
-            for index in range(group["replicas"]):
-                world.put(Kind.POD, written.worker_pod(cluster, group, index, f"w{index}"))
+        for worker in written.workers(cluster):
+            world.put(Kind.POD, worker)
         await wait(PODS_START)
         config = parse_serve_config(self._service["spec"]["serveConfigV2"])
         world.heads[uid_of(head)].put(config, world.seconds)
