@@ -24,12 +24,13 @@ from rayserve_operator.planning.service import adoption
 from rayserve_operator.planning.service.goal import Aim, Goal
 from rayserve_operator.planning.service.planner import plan_service, plan_without_goal
 from rayserve_operator.render.options import RenderOptions
-from tests import kuberay
+from scenarios.harness import kuberay
+from scenarios.harness.kube import Manifest
 
 from ..builders import NOW, announced, answer, cluster_config, group, in_words, service_spec
 
 OURS, KUBERAYS = "ray.io/rayserve-operator", "ray.io/kuberay-operator"
-CLUSTER = kuberay.CLUSTER
+CLUSTER = "demo-k2b4c"
 PORTS = [{"containerPort": 8265, "name": "dashboard"}, {"containerPort": 8000, "name": "serve"}]
 
 
@@ -54,7 +55,9 @@ class Found:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.service = kuberay.ray_service(service_spec(config))
-        self.cluster = kuberay.ray_cluster(self.service)
+        self.service["metadata"]["uid"] = "service"
+        self.cluster = kuberay.ray_cluster(self.service, CLUSTER)
+        self.cluster["metadata"]["uid"] = f"uid-{CLUSTER}"
         self.services = [self._stored(manifest) for manifest in kuberay.services(self.service, self.cluster)]
         made = (kuberay.head_pod(self.cluster), *kuberay.workers(self.cluster))
         self.pods = tuple(PodView.parse(self._running(manifest)) for manifest in made)
@@ -65,7 +68,7 @@ class Found:
         return ServiceView.parse({**manifest, "metadata": metadata})
 
     @staticmethod
-    def _running(manifest: kuberay.Json) -> kuberay.Json:
+    def _running(manifest: Manifest) -> Manifest:
         metadata = {**manifest["metadata"], "uid": f"uid-{manifest['metadata']['name']}"}
         ray, *beside = (container["name"] for container in manifest["spec"]["containers"])
         since = {"running": {"startedAt": "2029-12-31T00:00:00Z"}}

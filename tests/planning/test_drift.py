@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from rayserve_operator.model.objects import Meta
-from rayserve_operator.planning.drift import fingerprint, has_drifted, holds, is_headless, stamped
+from rayserve_operator.planning.drift import drifted, fingerprint, fitted, has_drifted, holds, is_headless, stamped
+from rayserve_operator.planning.observed import ServiceView
 from rayserve_operator.render import labels
 
 WANTED = {
@@ -79,3 +80,35 @@ def test_a_stamp_is_the_same_for_the_same_content_in_every_version_and_order() -
 @pytest.mark.parametrize(("address", "expected"), [("None", True), ("10.0.0.1", False), (None, False)])
 def test_a_service_without_an_address_is_headless(address: str | None, expected: bool) -> None:
     assert is_headless({"clusterIP": address} if address else {}) is expected
+
+
+WEB, METRICS = {"name": "web", "port": 80}, {"name": "metrics", "port": 8080, "protocol": "TCP"}
+UDP = {"name": "dns", "port": 80, "protocol": "UDP"}
+
+
+def service(*ports: Any, **spec: Any) -> ServiceView:
+    return ServiceView(meta(), {"ports": list(ports), **spec})
+
+
+@pytest.mark.parametrize(
+    ("ports", "expected"),
+    [
+        ([WEB, METRICS], False),
+        ([METRICS, UDP, {**WEB, "protocol": "TCP", "nodePort": 30080}], False),
+        ([METRICS], True),
+        ([METRICS, UDP], True),
+        ([METRICS, {**WEB, "name": "other"}], True),
+    ],
+    ids=["as applied", "with another's, otherwise ordered", "one missing", "of another protocol", "another name"],
+)
+def test_ports_are_told_apart_by_number_and_protocol(ports: list[Any], expected: bool) -> None:
+    wanted = {"metadata": {"name": "x"}, "spec": {"ports": [WEB, METRICS]}}
+    assert drifted(service(*ports), wanted) is expected
+
+
+def test_a_service_keeps_its_address_and_all_else_is_wanted_as_before() -> None:
+    headless = {"metadata": {"name": "x"}, "spec": {"clusterIP": "None", "ports": [WEB]}}
+    kept = {**headless, "spec": {"ports": [WEB]}}
+    assert fitted(service(WEB, clusterIP="10.0.0.1"), headless) == kept
+    assert fitted(service(WEB, clusterIP="None"), headless) == headless
+    assert fitted(service(WEB, clusterIP="None"), kept) == kept

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rayserve_operator.planning.leases import CLOCKS_DIFFER, LeaseView, Sighting, sighted
-from tests import kuberay
+from scenarios.harness import kuberay
 
 from ..builders import NOW
 

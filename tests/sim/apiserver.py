@@ -280,3 +280,8 @@ def _validate(kind: Kind, old: Json | None, new: Json) -> None:
         raise Refused("the data of a ControllerRevision is immutable")
     if kind is Kind.SERVICE and name_twice(new["spec"].get("ports", ())):
         raise Refused("spec.ports: Duplicate value")
+    if kind is Kind.SERVICE and old is not None and "clusterIP" in old["spec"]:
+        # An address that an apply leaves out stays.
+        new["spec"].setdefault("clusterIP", old["spec"]["clusterIP"])
+        if new["spec"]["clusterIP"] != old["spec"]["clusterIP"]:
+            raise Refused("spec.clusterIP: Invalid value: field is immutable")

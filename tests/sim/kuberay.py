@@ -9,7 +9,7 @@ from typing import Any
 from rayserve_operator.model.serve_parsing import parse_serve_config
 from rayserve_operator.planning.actions import Kind
 from rayserve_operator.render import labels
-from tests import kuberay as written
+from scenarios.harness import kuberay as written
 
 from .manifests import Json, copied, merged, name_of, uid_of
 from .rules import NAME
@@ -26,6 +26,8 @@ class KubeRay:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.addresses = False
+        """Whether its head Services have addresses."""
         self._timer: asyncio.TimerHandle | None = None
 
     def lead(self) -> None:
@@ -71,7 +73,7 @@ class KubeRay:
     async def _make_cluster(self, name: str) -> Json:
         world = self.world
         cluster = world.put(Kind.RAY_CLUSTER, written.ray_cluster(self._service, name))
-        [head_service, *_] = written.services(self._service, cluster)
+        [head_service, *_] = self._services(cluster)
         world.put(Kind.SERVICE, head_service)
         if cluster["spec"].get("enableInTreeAutoscaling"):
             for manifest in written.rights(cluster):
@@ -87,6 +89,9 @@ class KubeRay:
         self._let_in(name_of(head))
         return cluster
 
+    def _services(self, cluster: Mapping[str, Any]) -> list[Json]:
+        return list(written.services(self._service, cluster, addresses=self.addresses))
+
     def _let_in(self, head: str) -> None:
         found = self.world.find(Kind.POD, head)
         assert found is not None
@@ -95,7 +100,7 @@ class KubeRay:
 
     def _point_at(self, cluster: Mapping[str, Any]) -> None:
         """Create the stable Services, or give them another spec; their metadata stay as they are."""
-        _, *stable = written.services(self._service, cluster)
+        _, *stable = self._services(cluster)
         for wanted in stable:
             found = self.world.find(Kind.SERVICE, name_of(wanted))
             self.world.put(Kind.SERVICE, {**found, "spec": copied(wanted["spec"])} if found else wanted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -114,6 +115,8 @@ class Passes:
 
     async def _observe_belongings(self, cluster: RayCluster) -> ObservedRayCluster:
         meta = cluster.meta
+        if labels.KUBERAY_VERSION in meta.annotations:
+            await self._meet_head_service(cluster)
         observed = ObservedRayCluster(
             cluster,
             pods=tuple(self.store.pods_of(meta.namespace, meta.name)),
@@ -125,6 +128,13 @@ class Passes:
         found = await asyncio.gather(*map(self._node, asked))
         known = {name: node for name, node in zip(asked, found, strict=True) if not isinstance(node, Silence)}
         return replace(observed, nodes=known)
+
+    async def _meet_head_service(self, cluster: RayCluster) -> None:
+        """Read the head Service that KubeRay made, which no watch shows before it bears our labels."""
+        namespace, name = cluster.meta.namespace, names.head_service_name(cluster)
+        if self.store.kube_service(namespace, name) is None:
+            with contextlib.suppress(NotFound):
+                self.store.put(Kind.SERVICE, await self.kube.get(Kind.SERVICE, namespace, name))
 
     async def _node(self, name: str) -> NodeView | Silence | None:
         try:

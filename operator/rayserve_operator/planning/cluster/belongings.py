@@ -13,7 +13,7 @@ from typing import Any
 from rayserve_operator.model.scale import hosts
 from rayserve_operator.planning.actions import Announcement, Apply, Delete, Kind, Step
 from rayserve_operator.planning.cluster import budget
-from rayserve_operator.planning.drift import drifted, has_drifted, stamped
+from rayserve_operator.planning.drift import drifted, fitted, has_drifted, stamped
 from rayserve_operator.planning.observed import BelongingView, ObservedRayCluster, ServiceView
 from rayserve_operator.render import disruption, gang, ingress, labels, network_policies, rbac, services, storage, tls
 from rayserve_operator.render.options import RenderOptions
@@ -80,8 +80,9 @@ def _keep_services(observed: ObservedRayCluster) -> Iterator[Apply | Delete]:
     live = dict(observed.services)
     for manifest in map(stamped, _wanted_services(observed)):
         found = live.pop(manifest["metadata"]["name"], None)
-        if found is None or drifted(found, manifest):
-            yield Apply(kind=Kind.SERVICE, manifest=manifest)
+        possible = manifest if found is None else fitted(found, manifest)
+        if found is None or drifted(found, possible):
+            yield Apply(kind=Kind.SERVICE, manifest=possible)
     yield from _remove(live.values())
 
 
