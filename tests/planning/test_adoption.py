@@ -23,6 +23,8 @@ from rayserve_operator.planning.observed import (
 from rayserve_operator.planning.service import adoption
 from rayserve_operator.planning.service.goal import Aim, Goal
 from rayserve_operator.planning.service.planner import plan_service, plan_without_goal
+from rayserve_operator.planning.service.roles import stamped_cluster
+from rayserve_operator.render import labels
 from rayserve_operator.render.options import RenderOptions
 from scenarios.harness import kuberay
 from scenarios.harness.kube import Manifest
@@ -122,7 +124,7 @@ def test_the_first_thing_written_is_which_cluster_takes_traffic(config: Mapping[
 def test_no_cluster_is_made_or_changed_for_what_kuberay_filled_in(config: Mapping[str, Any]) -> None:
     found = Found(config)
     done = in_words(plan_service(found.stamped(), found.aim, NOW))
-    assert done[:2] == ["patch demo: /metadata/finalizers/0", f"note kuberay-version on {CLUSTER}"]
+    assert done[:2] == ["patch demo: /metadata/finalizers/0", f"note kuberay-version, serve-options on {CLUSTER}"]
     assert not [
         words for words in done if words.startswith(("make RayCluster", "delete", "patch demo-k2b4c", "submit"))
     ]
@@ -166,3 +168,36 @@ def test_clusters_follow_the_mark_of_their_service(wanted: str | None, present: 
     assert [patch.operations[1:] for patch in patches] == ([] if done is None else [(done,)])
     assert all(patch.operations[0] == {"op": "test", "path": "/metadata/uid", "value": meta.uid} for patch in patches)
     assert not list(adoption.hand_on(wanted, [(replace(meta, deleted_at=NOW), present)]))
+
+
+@pytest.mark.parametrize(
+    ("service", "config", "present", "handed_back"),
+    [
+        (None, None, OURS, True),
+        (KUBERAYS, None, OURS, True),
+        (None, OURS, OURS, False),
+        (None, OURS, None, False),
+        ("kueue.x-k8s.io/multikueue", None, OURS, False),
+    ],
+)
+def test_marks_that_are_no_longer_true_are_taken_off(
+    service: str | None, config: str | None, present: str | None, handed_back: bool
+) -> None:
+    spec = {"managedBy": service, "rayClusterConfig": {"managedBy": config}}
+    patches = list(adoption.hand_back(spec, [(Meta.parse(Found(CONFIGS["plain"]).cluster), present)]))
+    assert bool(patches) is handed_back
+
+
+def test_a_stamp_counts_for_nothing_where_kuberay_has_moved_the_traffic_since() -> None:
+    found = Found(CONFIGS["plain"])
+    moved = found.stamped()
+    assert moved.serve_service is not None
+    stamp = {"rayserve.ray.io/active-cluster": "demo-gone"}
+    stale = replace(
+        moved, serve_service=replace(moved.serve_service, meta=replace(moved.serve_service.meta, annotations=stamp))
+    )
+    assert stamped_cluster(moved) == CLUSTER
+    assert stamped_cluster(stale) is None
+    noted = replace(stale.clusters[0].cluster.meta, annotations={labels.KUBERAY_VERSION: labels.TAKEN_OVER})
+    ours = replace(stale.clusters[0], cluster=replace(stale.clusters[0].cluster, meta=noted))
+    assert stamped_cluster(replace(stale, clusters=(ours,))) == "demo-gone"

@@ -78,7 +78,7 @@ def told(manage: Manage = "all") -> Callable[[Callable[[AdoptionStory], Awaitabl
 
 
 ONCE = {
-    "merge RayCluster": 3,  # that it takes traffic; whose it was; which revision it serves
+    "merge RayCluster": 3,  # that it takes traffic, whose it was, which revision it serves
     "patch RayService": 1,
     "create ControllerRevision": 1,
     "apply Service": 3,
@@ -162,6 +162,35 @@ async def test_kuberay_comes_back_and_goes_again(story: AdoptionStory) -> None:
     story.assert_taken_over(pods)
     story.assert_written({"patch RayService": 1, "merge RayCluster": 1, "create Event": 1})
     await story.assert_stays()
+
+
+@told()
+async def test_what_kuberay_has_rolled_in_between_is_not_taken_back(story: AdoptionStory) -> None:
+    await story.begin(spec())
+    story.kuberay.stop()
+    await story.settle(TAKEN_OVER)
+    story.kuberay.lead()
+    await wait(TAKEN_OVER)
+    story.kuberay.bring_up_to_date(CLUSTER)
+    story.edit(spec(image="b"))
+    await story.kuberay.serve(OTHER)
+    story.network.writes.clear()
+    story.kuberay.stop()
+    await story.settle(3 * DELAY)
+    assert story.clusters == [OTHER]
+    assert story.network.writes["apply Service"] == 3
+    story.assert_reached()
+
+
+@told()
+async def test_an_edit_of_serves_own_options_rolls_what_was_taken_over(story: AdoptionStory) -> None:
+    await story.begin(spec())
+    story.kuberay.stop()
+    await story.settle(TAKEN_OVER)
+    story.edit(spec(port=8001))
+    await story.settle(3 * DELAY)
+    assert story.clusters != [CLUSTER]
+    story.assert_reached()
 
 
 @told()

@@ -19,7 +19,7 @@ from rayserve_operator.engine.tokens import Tokens
 from rayserve_operator.model.errors import NotFound, OperatorError, Refused, TokenRefused
 from rayserve_operator.model.objects import Meta, RayCluster, RayService
 from rayserve_operator.model.problems import InvalidSpec
-from rayserve_operator.model.raycluster import KUBERAY_OPERATOR, OUR_OPERATOR, RayClusterStatus
+from rayserve_operator.model.raycluster import RayClusterStatus
 from rayserve_operator.model.rayservice import RayServiceStatus
 from rayserve_operator.model.serve import ServeConfig, ServeStatus
 from rayserve_operator.model.serve_parsing import parse_serve_config
@@ -76,9 +76,8 @@ class Passes:
         return None if cluster is None else await self._cluster(cluster)
 
     async def _service(self, record: ServiceRecord) -> timedelta | None:
-        managed_by = record.spec.get("managedBy")
-        if not self.custody.covers(managed_by):
-            return await self._hand_back(record, managed_by)
+        if not self.custody.covers(record.spec.get("managedBy")):
+            return await self._hand_back(record)
         now = self.clock.now()
         try:
             aim = await self._aim(record)
@@ -89,13 +88,10 @@ class Passes:
         plan = plan_service(observed, aim, self.clock.now())
         return await self._follow(Kind.RAY_SERVICE, record.meta, record.status, plan)
 
-    async def _hand_back(self, record: ServiceRecord, managed_by: str | None) -> timedelta | None:
-        """Let the clusters of a RayService that is no longer marked as the operator's be KubeRay's again."""
-        if managed_by not in (None, KUBERAY_OPERATOR):
-            return None
-        clusters = self.store.clusters_of(record.meta.uid)
-        marked = ((found.meta, found.managed_by) for found in clusters if found.managed_by == OUR_OPERATOR)
-        steps = tuple((patch,) for patch in adoption.hand_on(managed_by, marked))
+    async def _hand_back(self, record: ServiceRecord) -> timedelta | None:
+        """Let the clusters of a RayService that is not looked after be its own controller's again."""
+        owned = ((found.meta, found.managed_by) for found in self.store.clusters_of(record.meta.uid))
+        steps = tuple((patch,) for patch in adoption.hand_back(record.spec, owned))
         return await self._follow(Kind.RAY_SERVICE, record.meta, record.status, Plan(steps=steps, status=record.status))
 
     async def _cluster(self, record: ClusterRecord) -> timedelta | None:
@@ -115,11 +111,12 @@ class Passes:
 
     async def _observe_belongings(self, cluster: RayCluster) -> ObservedRayCluster:
         meta = cluster.meta
-        if labels.KUBERAY_VERSION in meta.annotations:
+        pods = tuple(self.store.pods_of(meta.namespace, meta.name))
+        if pods:
             await self._meet_head_service(cluster)
         observed = ObservedRayCluster(
             cluster,
-            pods=tuple(self.store.pods_of(meta.namespace, meta.name)),
+            pods=pods,
             services={view.meta.name: view for view in self.store.services_of(meta.uid)},
             belongings=tuple(self.store.belongings_of(meta.uid)),
             namespace_leaving=meta.deleting and bool(meta.finalizers) and await self._namespace_leaves(meta.namespace),
@@ -130,7 +127,7 @@ class Passes:
         return replace(observed, nodes=known)
 
     async def _meet_head_service(self, cluster: RayCluster) -> None:
-        """Read the head Service that KubeRay made, which no watch shows before it bears our labels."""
+        """Read the head Service of a cluster with pods where no watch shows one: KubeRay's does not bear our labels."""
         namespace, name = cluster.meta.namespace, names.head_service_name(cluster)
         if self.store.kube_service(namespace, name) is None:
             with contextlib.suppress(NotFound):

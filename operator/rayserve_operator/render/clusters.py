@@ -7,7 +7,6 @@ from typing import Any
 from rayserve_operator.model.base import INT32_MAX
 from rayserve_operator.model.objects import API_VERSION, RAY_CLUSTER, RAY_SERVICE, RayService, owner_reference
 from rayserve_operator.model.raycluster import RayClusterSpec, WorkerGroupSpec
-from rayserve_operator.model.rayservice import RayServiceSpec
 from rayserve_operator.render import labels
 from rayserve_operator.render.containers import without_empty
 
@@ -42,9 +41,9 @@ def ray_cluster(
     }
 
 
-def manager(service: RayServiceSpec, spec: RayClusterSpec) -> str | None:
-    """The `managedBy` of a RayService's clusters: their own where they say one."""
-    return spec.managed_by or service.managed_by
+def manager(of_service: str | None, of_config: str | None) -> str | None:
+    """The `managedBy` of a RayService's clusters: that of its rayClusterConfig where there is one."""
+    return of_config or of_service
 
 
 def group_manifest(group: WorkerGroupSpec) -> dict[str, Any]:
@@ -63,7 +62,7 @@ def _spec(service: RayService, spec: RayClusterSpec) -> dict[str, Any]:
     manifest = spec.manifest()
     head = {**manifest["headGroupSpec"], "rayStartParams": dict(spec.head_group_spec.ray_start_params)}
     told = {
-        "managedBy": manager(service.spec, spec),
+        "managedBy": manager(service.spec.managed_by, spec.managed_by),
         "enableInTreeAutoscaling": spec.autoscaling or spec.enable_in_tree_autoscaling,
     }
     return {

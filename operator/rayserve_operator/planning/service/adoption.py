@@ -7,17 +7,16 @@ version is replaced, and a KubeRay that comes back rolls nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from rayserve_operator.model.objects import Meta
-from rayserve_operator.model.raycluster import OUR_OPERATOR
+from rayserve_operator.model.raycluster import KUBERAY_OPERATOR, OUR_OPERATOR
 from rayserve_operator.planning.actions import Announcement, AnyAction, Kind, Patch
 from rayserve_operator.planning.service import notes
 from rayserve_operator.planning.service.course import Course
-from rayserve_operator.render import clusters, labels
-
-TAKEN_OVER = "rayserve-operator"
-"""What stands in the place of KubeRay's version."""
+from rayserve_operator.planning.service.roles import is_kuberays
+from rayserve_operator.render import clusters, labels, ports
 
 
 def take_over(course: Course) -> Iterator[AnyAction]:
@@ -25,10 +24,14 @@ def take_over(course: Course) -> Iterator[AnyAction]:
     service, living = course.observed.service, course.observed.living
     yield from release(service.meta)
     for cluster in living:
-        if cluster.cluster.meta.annotations.get(labels.KUBERAY_VERSION, TAKEN_OVER) != TAKEN_OVER:
+        if is_kuberays(cluster):
+            noted = {labels.KUBERAY_VERSION: labels.TAKEN_OVER}
+            if cluster is course.roles.candidate and ports.serve_options(cluster.cluster) is None:
+                # KubeRay has sent it what the goal says, so a later edit of these is known as one.
+                noted[labels.SERVE_OPTIONS] = notes.written(course.goal.serve.cluster_part)
             told = Announcement("AdoptedRayCluster", f"{cluster.name} was KubeRay's, and is looked after as it is")
-            yield notes.on_cluster(cluster, {labels.KUBERAY_VERSION: TAKEN_OVER}, told)
-    wanted = clusters.manager(course.goal.spec, course.goal.spec.ray_cluster_config)
+            yield notes.on_cluster(cluster, noted, told)
+    wanted = clusters.manager(course.goal.spec.managed_by, course.goal.spec.ray_cluster_config.managed_by)
     yield from hand_on(wanted, ((found.cluster.meta, found.cluster.spec.managed_by) for found in living))
 
 
@@ -53,3 +56,16 @@ def hand_on(wanted: str | None, found: Iterable[tuple[Meta, str | None]]) -> Ite
             path = "/spec/managedBy"
             mark = {"op": "add", "path": path, "value": wanted} if wanted else {"op": "remove", "path": path}
             yield Patch(kind=Kind.RAY_CLUSTER, name=meta.name, operations=(same, mark))
+
+
+def hand_back(spec: Mapping[str, Any], found: Iterable[tuple[Meta, str | None]]) -> Iterator[Patch]:
+    """Take the operator's mark off the clusters of a RayService that is KubeRay's now.
+
+    Args:
+        spec: of the RayService, as it stands in its manifest.
+        found: its clusters, each with the `managedBy` that it has.
+    """
+    managed_by = spec.get("managedBy")
+    if managed_by in (None, KUBERAY_OPERATOR):
+        wanted = clusters.manager(managed_by, spec["rayClusterConfig"].get("managedBy"))
+        yield from hand_on(wanted, ((meta, present) for meta, present in found if present == OUR_OPERATOR))
