@@ -24,7 +24,7 @@ ONCE = {
     "patch rayservices/status": 2,
     "patch rayclusters": 3,
     "patch rayclusters/status": 2,
-    "patch services": 3,
+    "patch services": 6,
     "create controllerrevisions": 1,
     "patch poddisruptionbudgets": 1,
 }
@@ -49,6 +49,7 @@ def _make(kube: Kube, namespace: str, ray: FakeRay) -> RayService:
     made = kube.create("rayservices", wanted)
     cluster = kube.create("rayclusters", kuberay.ray_cluster(made, CLUSTER))
     for front in kuberay.services(made, cluster):
+        del front["metadata"]["managedFields"]
         if front["spec"]["clusterIP"] != "None":
             del front["spec"]["clusterIP"]
         kube.create("services", front)

@@ -137,6 +137,8 @@ class ApiServer:
         metadata["resourceVersion"] = str(self.version)
         if old is None and metadata["uid"] not in self._applied:
             self._said_by_others[metadata["uid"]] = set(fields(new))
+        if before.get("managedFields") and not metadata.get("managedFields"):
+            self._said_by_others[metadata["uid"]].clear()
         if kind is not Kind.POD and is_leaving(new) and not metadata.get("finalizers"):
             self.gone(kind, metadata["name"])
             return new

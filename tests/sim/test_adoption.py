@@ -82,6 +82,7 @@ ONCE = {
     "patch RayService": 1,
     "create ControllerRevision": 1,
     "apply Service": 3,
+    "patch Service": 3,
     "status RayCluster": 1,
     "create Event": 2,
 }

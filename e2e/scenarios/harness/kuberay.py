@@ -215,6 +215,16 @@ def _origin(service: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+_WRITTEN = {
+    "manager": "manager",
+    "operation": "Update",
+    "apiVersion": "v1",
+    "fieldsType": "FieldsV1",
+    "fieldsV1": {"f:spec": {"f:ports": {}, "f:selector": {}}},
+}
+"""What the API server notes of the plain write that made a Service."""
+
+
 def _service(name: str, labels: Manifest, owner: tuple[str, Manifest], spec: Manifest) -> Manifest:
     defaults = {"type": "ClusterIP", "sessionAffinity": "None", "internalTrafficPolicy": "Cluster"}
     return {
@@ -225,6 +235,7 @@ def _service(name: str, labels: Manifest, owner: tuple[str, Manifest], spec: Man
             "namespace": owner[1]["namespace"],
             "labels": labels,
             "ownerReferences": [_owner(*owner)],
+            "managedFields": [_WRITTEN],
         },
         "spec": {**defaults, **spec},
     }

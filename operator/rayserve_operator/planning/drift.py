@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rayserve_operator.model.objects import Meta
+from rayserve_operator.planning.actions import Kind, Patch
 from rayserve_operator.planning.observed import ServiceView
 from rayserve_operator.render import labels
 from rayserve_operator.render.manifests import annotated
@@ -48,6 +49,18 @@ def has_drifted(meta: Meta, content: Mapping[str, Any], wanted: Mapping[str, Any
         and metadata.get("labels", {}).items() <= meta.labels.items()
         and metadata.get("annotations", {}).items() <= meta.annotations.items()
     )
+
+
+def disown(live: ServiceView) -> Patch | None:
+    """Take the fields of a Service from the one who made it, as KubeRay, so that the next apply may remove some.
+
+    To server-side apply a field of two managers stays until both leave it out. A port could never get another number.
+    """
+    if live.foreign_entry is None:
+        return None
+    same = {"op": "test", "path": "/metadata/resourceVersion", "value": live.meta.version}
+    entry = {"op": "remove", "path": f"/metadata/managedFields/{live.foreign_entry}"}
+    return Patch(kind=Kind.SERVICE, name=live.meta.name, operations=(same, entry))
 
 
 def _number(port: Mapping[str, Any]) -> tuple[Any, Any]:

@@ -18,7 +18,7 @@ from rayserve_operator.planning.actions import (
     Kind,
     Step,
 )
-from rayserve_operator.planning.drift import drifted, fitted, is_headless, stamped
+from rayserve_operator.planning.drift import disown, drifted, fitted, is_headless, stamped
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService, ServiceView
 from rayserve_operator.planning.service import notes
 from rayserve_operator.planning.service.course import Course
@@ -116,3 +116,5 @@ def _apply(live: ServiceView | None, wanted: Mapping[str, Any], announce: Announ
     elif drifted(live, possible := fitted(live, wanted)):
         fenced = {**possible, "metadata": {**possible["metadata"], "resourceVersion": live.meta.version}}
         yield Apply(kind=Kind.SERVICE, manifest=fenced, announce=announce)
+    elif (patch := disown(live)) is not None:
+        yield patch
