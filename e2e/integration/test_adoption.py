@@ -53,7 +53,9 @@ def _make(kube: Kube, namespace: str, ray: FakeRay) -> RayService:
         if front["spec"]["clusterIP"] != "None":
             del front["spec"]["clusterIP"]
         kube.create("services", front)
-    for pod in (kuberay.head_pod(cluster), *kuberay.workers(cluster)):
+    head = kuberay.head_pod(cluster)
+    head["metadata"]["labels"]["ray.io/serve"] = "true"
+    for pod in (head, *kuberay.workers(cluster)):
         kube.create("pods", pod)
     service = RayService(kube, namespace, made["metadata"]["name"])
     until(lambda: service.head_address(CLUSTER), "the head has an address", SOON)

@@ -5,7 +5,16 @@ from typing import Any
 import pytest
 
 from rayserve_operator.model.objects import Meta
-from rayserve_operator.planning.drift import drifted, fingerprint, fitted, has_drifted, holds, is_headless, stamped
+from rayserve_operator.planning.drift import (
+    disown,
+    drifted,
+    fingerprint,
+    fitted,
+    has_drifted,
+    holds,
+    is_headless,
+    stamped,
+)
 from rayserve_operator.planning.observed import ServiceView
 from rayserve_operator.render import labels
 
@@ -112,3 +121,26 @@ def test_a_service_keeps_its_address_and_all_else_is_wanted_as_before() -> None:
     assert fitted(service(WEB, clusterIP="10.0.0.1"), headless) == kept
     assert fitted(service(WEB, clusterIP="None"), headless) == headless
     assert fitted(service(WEB, clusterIP="None"), kept) == kept
+
+
+def managed(*entries: dict[str, Any]) -> ServiceView:
+    metadata = {"name": "x", "resourceVersion": "7", "managedFields": list(entries)}
+    return ServiceView.parse({"metadata": metadata, "spec": {}})
+
+
+SELECTS = {"fieldsV1": {"f:spec": {"f:selector": {}}}}
+OURS = {"manager": "rayserve-operator", "operation": "Apply", **SELECTS}
+BY_HAND = {"manager": "kubectl-edit", "operation": "Update", "fieldsV1": {"f:spec": {"f:type": {}}}}
+KUBERAYS = {"manager": "manager", "operation": "Update", **SELECTS}
+
+
+def test_whoever_made_a_service_by_a_plain_write_and_nobody_else_loses_its_fields() -> None:
+    patch = disown(managed(OURS, BY_HAND, KUBERAYS))
+    assert patch is not None
+    assert patch.name == "x"
+    assert patch.operations == (
+        {"op": "test", "path": "/metadata/resourceVersion", "value": "7"},
+        {"op": "remove", "path": "/metadata/managedFields/2"},
+    )
+    assert disown(managed(OURS, BY_HAND)) is None
+    assert disown(managed()) is None
