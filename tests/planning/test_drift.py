@@ -128,7 +128,7 @@ def managed(*entries: dict[str, Any]) -> ServiceView:
     return ServiceView.parse({"metadata": metadata, "spec": {}})
 
 
-SELECTS = {"fieldsV1": {"f:spec": {"f:selector": {}}}}
+SELECTS: dict[str, Any] = {"fieldsV1": {"f:spec": {"f:selector": {}}}}
 OURS = {"manager": "rayserve-operator", "operation": "Apply", **SELECTS}
 BY_HAND = {"manager": "kubectl-edit", "operation": "Update", "fieldsV1": {"f:spec": {"f:type": {}}}}
 KUBERAYS = {"manager": "manager", "operation": "Update", **SELECTS}
