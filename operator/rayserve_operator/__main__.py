@@ -57,7 +57,8 @@ def main() -> None:
             batch_scheduler=settings.batch_scheduler,
             operator_namespace=settings.operator_namespace,
         )
-        operator = Operator(kube, ray, SystemClock(), options, timedelta(seconds=settings.node_lost_after))
+        lost_after = timedelta(seconds=settings.node_lost_after)
+        operator = Operator(kube, ray, SystemClock(), options, node_lost_after=lost_after, manage=settings.manage)
 
         async def disconnect() -> None:
             await ray.close()

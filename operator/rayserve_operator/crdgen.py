@@ -1,9 +1,4 @@
-"""Generates the CustomResourceDefinitions from the models: `python -m rayserve_operator.crdgen [--check] FOLDER …`.
-
-Pydantic's JSON schema is not structural as Kubernetes demands it: it refers, it spells "may be absent" as a union with
-null, and it carries titles and defaults that nobody asked for. Here it is flattened. Of the defaults only numbers and
-words are kept, which are KubeRay's; an absent list or object stays absent.
-"""
+"""Generates the CustomResourceDefinitions from the models: `python -m rayserve_operator.crdgen [--check] FOLDER …`."""
 
 from __future__ import annotations
 
@@ -15,10 +10,11 @@ from typing import Any
 import yaml
 from typing_extensions import override
 
-from rayserve_operator.model.base import Model, rule
+from rayserve_operator.model.base import rule
 from rayserve_operator.model.objects import GROUP
 from rayserve_operator.model.raycluster import RayClusterSpec, RayClusterStatus
 from rayserve_operator.model.rayservice import RayServiceSpec, RayServiceStatus
+from rayserve_operator.model.schema import structural
 from rayserve_operator.model.validation import CLUSTER_NAME_LENGTH, DNS_LABEL, SERVICE_NAME_LENGTH
 
 HEADER = "# Generated from the models by `make generate`; do not edit.\n"
@@ -57,13 +53,6 @@ class WithoutAnchors(yaml.SafeDumper):
     @override
     def ignore_aliases(self, data: object) -> bool:
         return True
-
-
-def structural(model: type[Model]) -> dict[str, Any]:
-    """The structural schema of a model."""
-    schema = model.model_json_schema(by_alias=True)
-    flat: dict[str, Any] = _flatten(schema, schema.get("$defs", {}))
-    return flat
 
 
 def definitions() -> dict[str, dict[str, Any]]:
@@ -176,29 +165,6 @@ def _definition(
             ],
         },
     }
-
-
-def _flatten(schema: Mapping[str, Any], definitions_: Mapping[str, Any]) -> dict[str, Any]:
-    if "$ref" in schema:
-        own = {key: value for key, value in schema.items() if key != "$ref"}
-        return _flatten({**definitions_[schema["$ref"].rpartition("/")[2]], **own}, definitions_)
-    if "anyOf" in schema:
-        own = {key: value for key, value in schema.items() if key != "anyOf"}
-        [only] = [branch for branch in schema["anyOf"] if branch != {"type": "null"}]
-        return _flatten({**only, **own}, definitions_)
-    flat = {key: value for key, value in schema.items() if key not in ("title", "$defs", "default")}
-    default = schema.get("default")
-    if isinstance(default, int | str) and not isinstance(default, bool):
-        flat["default"] = default
-    if "const" in flat:
-        flat["enum"] = [flat.pop("const")]
-    if "properties" in flat:
-        flat["properties"] = {name: _flatten(child, definitions_) for name, child in flat["properties"].items()}
-    for nested in flat.keys() & {"items", "additionalProperties"}:
-        flat[nested] = _flatten(flat[nested], definitions_)
-    if flat.get("type") == "integer":
-        flat.setdefault("format", "int32")
-    return flat
 
 
 if __name__ == "__main__":

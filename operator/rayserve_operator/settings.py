@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Self, get_args
 
+from rayserve_operator.planning.custody import Manage
 from rayserve_operator.render.options import BatchScheduler
 
 PREFIX = "RAYSERVE_"
@@ -31,6 +32,8 @@ class Settings:
     """Seconds that a node must be silent (Ready=Unknown) before the head of a cluster on it is replaced."""
     batch_scheduler: BatchScheduler | None = None
     """`volcano`, `yunikorn` or `scheduler-plugins` to schedule Ray pods; empty means the default scheduler."""
+    manage: Manage = "all"
+    """`all` to look after what is KubeRay's by default too, `marked` for what `spec.managedBy` gives to us alone."""
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:
@@ -56,6 +59,9 @@ class Settings:
         known: dict[str, BatchScheduler] = {name: name for name in get_args(BatchScheduler)}
         if scheduler and scheduler not in known:
             raise ValueError(f"{PREFIX}BATCH_SCHEDULER: {scheduler} is not supported; use {', '.join(known)}")
+        manage = environment.get(f"{PREFIX}MANAGE", "all")
+        if manage not in ("all", "marked"):
+            raise ValueError(f"{PREFIX}MANAGE: {manage} is neither all nor marked")
         return cls(
             watch_namespaces=tuple(name.strip() for name in namespaces.split(",") if name.strip()),
             cluster_domain=environment.get(f"{PREFIX}CLUSTER_DOMAIN", "cluster.local"),
@@ -65,4 +71,5 @@ class Settings:
             operator_namespace=environment.get(f"{PREFIX}OPERATOR_NAMESPACE") or None,
             node_lost_after=int(lost_after),
             batch_scheduler=known.get(scheduler),
+            manage="all" if manage == "all" else "marked",
         )

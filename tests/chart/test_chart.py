@@ -85,6 +85,7 @@ def test_the_default_values_meet_the_schema(values: Values, schema: dict[str, An
         {"watchNamespaces": "default"},
         {"watchNamespaces": ["Not_a_name"]},
         {"logLevel": "loud"},
+        {"manage": "some"},
         {"env": [{"value": "without a name"}]},
         {"resources": {"request": {}}},
     ],
@@ -126,7 +127,7 @@ def test_the_deployment_passes_settings_that_exist(templates: str) -> None:
     passed = set(re.findall(rf"name: {PREFIX}([A-Z_]+)", templates))
     known = {field.name.upper() for field in dataclasses.fields(Settings)}
     assert passed <= known
-    assert {"WATCH_NAMESPACES", "CLUSTER_DOMAIN", "LOG_LEVEL", "LOG_FORMAT"} <= passed
+    assert {"WATCH_NAMESPACES", "CLUSTER_DOMAIN", "MANAGE", "LOG_LEVEL", "LOG_FORMAT"} <= passed
 
 
 def test_the_default_values_are_settings_that_can_be_read(values: Values) -> None:
@@ -134,6 +135,7 @@ def test_the_default_values_are_settings_that_can_be_read(values: Values) -> Non
         {
             f"{PREFIX}WATCH_NAMESPACES": ",".join(values["watchNamespaces"]),
             f"{PREFIX}CLUSTER_DOMAIN": values["clusterDomain"],
+            f"{PREFIX}MANAGE": values["manage"],
             f"{PREFIX}LOG_LEVEL": values["logLevel"],
             f"{PREFIX}LOG_FORMAT": values["logFormat"],
         }

@@ -10,6 +10,7 @@ DOCUMENTS = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "charts/rayserve-operator/README.md",
+    "docs/migration.md",
     "docs/quickstart.md",
     "docs/troubleshooting.md",
     "docs/updates.md",

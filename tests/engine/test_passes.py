@@ -14,6 +14,7 @@ from rayserve_operator.engine.store import Store
 from rayserve_operator.model.errors import OperatorError, Refused, Unavailable
 from rayserve_operator.model.rayservice import RayServiceStatus
 from rayserve_operator.planning.actions import Announcement, Kind, Plan
+from rayserve_operator.planning.custody import Custody
 from rayserve_operator.planning.service.planner import plan_service
 from rayserve_operator.render.options import RenderOptions
 
@@ -71,7 +72,7 @@ class Written:
 
 async def follow(*strands: Any) -> tuple[Scripted, Written, OperatorError | None]:
     executor, written = Scripted(), Written()
-    doubles: Any = (written, None, SystemClock(), Store(lambda _: None), None, executor, written, RenderOptions())
+    doubles: Any = (written, None, SystemClock(), Store(lambda _: None), None, executor, written, RenderOptions(), Custody())
     plan = replace(of_service(None, NOW), strands=strands)
     meta = cluster(routed=600).cluster.meta
     try:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from rayserve_operator.engine.passes import is_foreign
 from rayserve_operator.model.conditions import ClusterCondition
 from rayserve_operator.model.problems import Problem
 from rayserve_operator.model.raycluster import RayClusterSpec, RayClusterStatus
@@ -36,6 +35,7 @@ from rayserve_operator.planning.actions import (
 from rayserve_operator.planning.changes import compare
 from rayserve_operator.planning.cluster.planner import plan_cluster
 from rayserve_operator.planning.condition_list import UNSUPPORTED
+from rayserve_operator.planning.custody import Custody
 from rayserve_operator.planning.observed import (
     BelongingView,
     ObservedRayCluster,
@@ -180,7 +180,7 @@ def _follows_edit(trial: Trial) -> set[str]:
     """What is done when the field is set in a RayCluster of its own in which everything is as it was wanted without."""
     before = _complete(trial.without)
     edited = replace(before, cluster=ray_cluster(trial.with_it).cluster)
-    if is_foreign(edited.cluster.spec.managed_by):
+    if not Custody().covers(edited.cluster.spec.managed_by):
         return {EVERYTHING}
     first = plan_cluster(edited, RenderOptions(), NOW)
     told = replace(edited, cluster=replace(edited.cluster, status=first.status))
@@ -240,7 +240,7 @@ def made_config(spec: Manifest) -> Manifest:
 
 
 def _seen_from_cluster(whose: str, config: Manifest, *, of_service: bool) -> Done:
-    if is_foreign(RayClusterSpec.model_validate(config).managed_by):
+    if not Custody().covers(RayClusterSpec.model_validate(config).managed_by):
         return {}
     return {
         f"{whose}, {moment}": _done(plan_cluster(observed, RenderOptions(), NOW), observed.pods)
@@ -265,7 +265,7 @@ def cluster_moments(config: Manifest, *, of_service: bool) -> Iterator[tuple[str
 
 def _seen_from_service(spec: Manifest) -> Done:
     aim = aim_at(spec)
-    if is_foreign(aim.goal.spec.managed_by):
+    if not Custody().covers(aim.goal.spec.managed_by):
         return {}
     seen = {}
     for moment, observed in service_moments(spec):
@@ -287,6 +287,7 @@ def service_moments(spec: Manifest) -> Iterator[tuple[str, ObservedService]]:
     settled = world(aim, serving, active=serving)
     yield "settled", settled
     yield "told", world(aim, serving, active=serving, status=plan_service(settled, aim, NOW).status)
+    yield "with a past", world(aim, serving, active=serving, revisions=both)
     old, following = cluster("demo-a", earlier, routed=600), cluster("demo-b", aim)
     yield "edited", world(aim, old, active=old, revisions=both[:1])
     yield "taking over", world(aim, old, following, active=old, revisions=both)

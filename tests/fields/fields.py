@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rayserve_operator.crdgen import structural
 from rayserve_operator.model.base import Model
+from rayserve_operator.model.schema import structural
 
 _OPAQUE = "x-kubernetes-preserve-unknown-fields"
 _RULES = "x-kubernetes-validations"

@@ -70,6 +70,7 @@ TELLING: Mapping[str, tuple[Any, ...]] = {
     "upgradeStrategy.progressDeadlineSeconds": (600,),
     "upgradeStrategy.warmUpTimeoutSeconds": (600,),
     "upgradeStrategy.drainTimeoutSeconds": (200,),
+    "upgradeStrategy.revisionHistoryLimit": (0,),
     "upgradeStrategy.clusterUpgradeOptions.maxSurgePercent": (50,),
     "upgradeStrategy.clusterUpgradeOptions.stepSizePercent": (50,),
     "upgradeStrategy.clusterUpgradeOptions.intervalSeconds": (5,),

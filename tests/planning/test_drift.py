@@ -5,7 +5,17 @@ from typing import Any
 import pytest
 
 from rayserve_operator.model.objects import Meta
-from rayserve_operator.planning.drift import fingerprint, has_drifted, holds, is_headless, stamped
+from rayserve_operator.planning.drift import (
+    disown,
+    drifted,
+    fingerprint,
+    fitted,
+    has_drifted,
+    holds,
+    is_headless,
+    stamped,
+)
+from rayserve_operator.planning.observed import ServiceView
 from rayserve_operator.render import labels
 
 WANTED = {
@@ -79,3 +89,58 @@ def test_a_stamp_is_the_same_for_the_same_content_in_every_version_and_order() -
 @pytest.mark.parametrize(("address", "expected"), [("None", True), ("10.0.0.1", False), (None, False)])
 def test_a_service_without_an_address_is_headless(address: str | None, expected: bool) -> None:
     assert is_headless({"clusterIP": address} if address else {}) is expected
+
+
+WEB, METRICS = {"name": "web", "port": 80}, {"name": "metrics", "port": 8080, "protocol": "TCP"}
+UDP = {"name": "dns", "port": 80, "protocol": "UDP"}
+
+
+def service(*ports: Any, **spec: Any) -> ServiceView:
+    return ServiceView(meta(), {"ports": list(ports), **spec})
+
+
+@pytest.mark.parametrize(
+    ("ports", "expected"),
+    [
+        ([WEB, METRICS], False),
+        ([METRICS, UDP, {**WEB, "protocol": "TCP", "nodePort": 30080}], False),
+        ([METRICS], True),
+        ([METRICS, UDP], True),
+        ([METRICS, {**WEB, "name": "other"}], True),
+    ],
+    ids=["as applied", "with another's, otherwise ordered", "one missing", "of another protocol", "another name"],
+)
+def test_ports_are_told_apart_by_number_and_protocol(ports: list[Any], expected: bool) -> None:
+    wanted = {"metadata": {"name": "x"}, "spec": {"ports": [WEB, METRICS]}}
+    assert drifted(service(*ports), wanted) is expected
+
+
+def test_a_service_keeps_its_address_and_all_else_is_wanted_as_before() -> None:
+    headless = {"metadata": {"name": "x"}, "spec": {"clusterIP": "None", "ports": [WEB]}}
+    kept = {**headless, "spec": {"ports": [WEB]}}
+    assert fitted(service(WEB, clusterIP="10.0.0.1"), headless) == kept
+    assert fitted(service(WEB, clusterIP="None"), headless) == headless
+    assert fitted(service(WEB, clusterIP="None"), kept) == kept
+
+
+def managed(*entries: dict[str, Any]) -> ServiceView:
+    metadata = {"name": "x", "resourceVersion": "7", "managedFields": list(entries)}
+    return ServiceView.parse({"metadata": metadata, "spec": {}})
+
+
+SELECTS: dict[str, Any] = {"fieldsV1": {"f:spec": {"f:selector": {}}}}
+OURS = {"manager": "rayserve-operator", "operation": "Apply", **SELECTS}
+BY_HAND = {"manager": "kubectl-edit", "operation": "Update", "fieldsV1": {"f:spec": {"f:type": {}}}}
+KUBERAYS = {"manager": "manager", "operation": "Update", **SELECTS}
+
+
+def test_whoever_made_a_service_by_a_plain_write_and_nobody_else_loses_its_fields() -> None:
+    patch = disown(managed(OURS, BY_HAND, KUBERAYS))
+    assert patch is not None
+    assert patch.name == "x"
+    assert patch.operations == (
+        {"op": "test", "path": "/metadata/resourceVersion", "value": "7"},
+        {"op": "remove", "path": "/metadata/managedFields/2"},
+    )
+    assert disown(managed(OURS, BY_HAND)) is None
+    assert disown(managed()) is None

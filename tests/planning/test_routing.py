@@ -94,7 +94,7 @@ def test_a_service_that_cannot_become_what_it_should_be_is_made_anew() -> None:
     observed = world(FIRST, SERVING, active=SERVING)
     result = plan(replace(observed, serve_service=headless(observed.serve_service)))
     assert in_words(result) == ["delete demo-serve-svc"]
-    words = "demo-serve-svc cannot change in place whether it has an address"
+    words = "demo-serve-svc cannot be given an address in place"
     assert announced(result) == [Announcement("RecreatingService", words)]
 
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rayserve_operator.adapters.kube import RESOURCES
+from rayserve_operator.crdgen import definitions
 from rayserve_operator.engine.store import OPTIONAL, WATCHED
 from rayserve_operator.model.errors import Refused
 from rayserve_operator.planning.actions import Kind
@@ -43,6 +44,11 @@ WITHOUT_STATUS = frozenset(
     {Kind.REVISION, Kind.SERVICE_ACCOUNT, Kind.ROLE, Kind.ROLE_BINDING, Kind.SECRET, Kind.NETWORK_POLICY, Kind.EVENT}
 )
 
+OUR_SCHEMAS: Mapping[Kind, Json] = {
+    Kind(crd["spec"]["names"]["kind"]): crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    for crd in definitions().values()
+}
+
 Hear = Callable[[Kind, str | None, Json], None]
 
 
@@ -66,6 +72,10 @@ class ApiServer:
         """By kind and name; never changed in place."""
         self._watches = {kind: Watch() for kind in WATCHED if kind not in MISSING}
         self._hear: Hear | None = None
+        self.schemas: dict[Kind, Json] = dict(OUR_SCHEMAS)
+        """By which the API server keeps what is written, and drops what it does not know."""
+        self.leases: list[Json] = []
+        """Those by which operators other than ours say that they lead."""
         self.on_change: Callable[[Kind, Json | None], None] = lambda kind, new: None
         """Is told every change; without an object if it is gone."""
         self._applied: dict[str, frozenset[Path]] = {}
@@ -111,6 +121,9 @@ class ApiServer:
         metadata = new["metadata"]
         old = self.find(kind, metadata["name"])
         before = old["metadata"] if old else {}
+        if kind in self.schemas and self.schemas[kind] is not OUR_SCHEMAS[kind]:
+            new = pruned(self.schemas[kind], new)
+            metadata = new["metadata"]
         _validate(kind, old, new)
         for key in ("uid", "creationTimestamp", "resourceVersion"):
             metadata[key] = before.get(key)
@@ -124,6 +137,8 @@ class ApiServer:
         metadata["resourceVersion"] = str(self.version)
         if old is None and metadata["uid"] not in self._applied:
             self._said_by_others[metadata["uid"]] = set(fields(new))
+        if before.get("managedFields") and not metadata.get("managedFields"):
+            self._said_by_others[metadata["uid"]].clear()
         if kind is not Kind.POD and is_leaving(new) and not metadata.get("finalizers"):
             self.gone(kind, metadata["name"])
             return new
@@ -248,6 +263,18 @@ def without_foreign_status(kind: Kind, before: Json, after: Json) -> Json:
     return {**kept, "status": before["status"]} if "status" in before else kept
 
 
+def pruned(schema: Json, value: Any) -> Any:
+    """A value without what its schema does not know; a RayService's metadata is not described in it."""
+    if schema.get("x-kubernetes-preserve-unknown-fields") or schema == {"type": "object"}:
+        return value
+    if isinstance(value, list):
+        return [pruned(schema["items"], item) for item in value]
+    if isinstance(value, dict) and "properties" in schema:
+        known = schema["properties"]
+        return {key: pruned(known[key], child) for key, child in value.items() if key in known}
+    return value
+
+
 def _validate(kind: Kind, old: Json | None, new: Json) -> None:
     if kind in MISSING:
         raise Refused(f"no matches for kind {kind}")
@@ -255,3 +282,8 @@ def _validate(kind: Kind, old: Json | None, new: Json) -> None:
         raise Refused("the data of a ControllerRevision is immutable")
     if kind is Kind.SERVICE and name_twice(new["spec"].get("ports", ())):
         raise Refused("spec.ports: Duplicate value")
+    if kind is Kind.SERVICE and old is not None and "clusterIP" in old["spec"]:
+        # An address that an apply leaves out stays.
+        new["spec"].setdefault("clusterIP", old["spec"]["clusterIP"])
+        if new["spec"]["clusterIP"] != old["spec"]["clusterIP"]:
+            raise Refused("spec.clusterIP: Invalid value: field is immutable")

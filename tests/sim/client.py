@@ -141,6 +141,12 @@ class Client:
         for manifest in await self._read(lambda: self._watched(kind)):
             yield manifest
 
+    async def schema(self, kind: Kind) -> Manifest:
+        return await self._read(lambda: self.world.schemas[kind])
+
+    async def leases(self, name: str) -> Sequence[Manifest]:
+        return await self._read(lambda: self.world.leases)
+
     async def living(self, kind: Kind) -> Listing:
         return await self._read(
             lambda: Listing(frozenset(uid_of(found) for found in self._watched(kind)), str(self.world.version))

@@ -9,6 +9,7 @@ import yaml
 from typing_extensions import override
 
 from rayserve_operator.planning.actions import Kind
+from rayserve_operator.planning.normal import pod_template
 from rayserve_operator.render import labels
 
 from .manifests import Json, merged, name_of, uid_of
@@ -228,7 +229,8 @@ class ServiceStory(Story):
         assert service["spec"]["selector"][labels.CLUSTER] == name
         assert service["metadata"]["annotations"][labels.ACTIVE_CLUSTER] == name
         config = wish.spec.ray_cluster_config
-        assert cluster["spec"]["headGroupSpec"]["template"] == config.head_group_spec.template
+        made_from = cluster["spec"]["headGroupSpec"]["template"]
+        assert pod_template(made_from) == pod_template(config.head_group_spec.template)
         live = {group["groupName"]: group for group in cluster["spec"]["workerGroupSpecs"]}
         for group in config.worker_group_specs:
             found = live.pop(group.group_name)

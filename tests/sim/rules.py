@@ -228,7 +228,7 @@ class Rules:
             case "status", _:
                 pass
             case _, Kind.RAY_SERVICE:
-                self._must(False, f"{write.verb} on the user's own RayService")
+                self._must(is_released(before, after), f"{write.verb} on the user's own RayService")
             case "delete", Kind.RAY_CLUSTER if before is not None:
                 self._ends(name_of(before))
             case "delete", Kind.POD if before is not None:
@@ -485,6 +485,14 @@ def _is_on_floors(config: ServeConfig, wish: Wish) -> bool:
         if ordered not in (None, scaling["min_replicas"], wanted[key].get("initial_replicas")):
             return False
     return True
+
+
+def is_released(before: Json | None, after: Json | None) -> bool:
+    """Whether a RayService only loses the finalizer that KubeRay gave it."""
+    if before is None or after is None or labels.SERVICE_FINALIZER not in before["metadata"].get("finalizers", ()):
+        return False
+    left = [name for name in before["metadata"]["finalizers"] if name != labels.SERVICE_FINALIZER]
+    return after == {**before, "metadata": {**before["metadata"], "finalizers": left}}
 
 
 def wanted_replicas(cluster: Json, group: Json) -> int:

@@ -14,6 +14,7 @@ from typing_extensions import override
 from rayserve_operator.engine.operator import Operator
 from rayserve_operator.model.errors import OperatorError
 from rayserve_operator.planning.actions import Kind
+from rayserve_operator.planning.custody import Manage
 from rayserve_operator.render import labels
 from rayserve_operator.render.options import RenderOptions
 
@@ -63,6 +64,7 @@ class Story:
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
+        self.manage: Manage = "all"
         self.rules = Rules()
         self.world = World(random.Random(seed))
         self.network = Network(self.rules.judge, self._crash)
@@ -99,7 +101,7 @@ class Story:
         while True:
             client = Client(self.world, self.network)
             self.lives.append(client)
-            self.operator = Operator(client, client, client, RenderOptions())
+            self.operator = Operator(client, client, client, RenderOptions(), manage=self.manage)
             chance = random.Random(self.seed + len(self.lives))
             self.operator.loop.chance = chance
             self.operator.passes.executor.chance = chance

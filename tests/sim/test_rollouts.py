@@ -217,6 +217,17 @@ async def test_a_cluster_made_again_has_a_name_of_its_own(story: ServiceStory) -
 
 
 @told
+async def test_of_many_revisions_those_in_use_and_the_newest_are_left(story: ServiceStory) -> None:
+    for code in "uvwxyz":
+        story.edit(spec(code=code, strategy={"revisionHistoryLimit": 2}))
+        await story.settle(QUIET)
+    numbers = sorted(int(found["revision"]) for found in story.world.all(Kind.REVISION))
+    assert numbers == [4, 5, 6]
+    story.assert_reached()
+    await story.assert_stays(60)
+
+
+@told
 async def test_a_service_of_the_users_is_left_alone(story: ServiceStory) -> None:
     theirs = story.world.put(
         Kind.SERVICE, {"metadata": {"name": SERVE_SERVICE}, "spec": {"selector": {"app": "theirs"}}}

@@ -261,6 +261,11 @@ class World(ApiServer):
         app = (self.runs(cluster) or {}).get("app", {})
         return str(app.get("import_path", "")).partition(":")[2]
 
+    def keep_asking(self, cluster: str, seconds: float) -> None:
+        """Let requests on a cluster go on for a while, though nobody knows that it ever took traffic."""
+        self.longest_request = seconds
+        self._left_at[cluster] = self.seconds
+
     def endpoints(self, service: str) -> frozenset[str]:
         """Names of the pods that a Service sends traffic to, as the controller of EndpointSlices saw it last."""
         return self._endpoints.get(service, frozenset())
@@ -457,7 +462,7 @@ class World(ApiServer):
             body.restarts += 1
             body.running_since, body.joined, body.is_ready, body.proxy_since = None, None, False, None
         if body.joined is not None and body.joined in self.heads:
-            asks_proxy = pod["spec"]["containers"][0]["readinessProbe"]["httpGet"]["path"] == PROXY_CHECK
+            asks_proxy = PROXY_CHECK in str(pod["spec"]["containers"][0]["readinessProbe"])
             body.is_ready = self.is_up(pod) and (self.proxy_answers(pod) or not asks_proxy)
 
     # Ray's autoscaler. ---------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -90,6 +90,8 @@ RESOURCES: Mapping[Kind, Resource] = {
 }
 
 _ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices")
+_LEASES = Resource("coordination.k8s.io", "v1", "leases")
+_CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions")
 
 
 class KubeApi:
@@ -155,6 +157,34 @@ class KubeApi:
                 yield event
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Disconnected(f"no answer to watch {path}: {describe(error)}") from error
+
+    async def schema(self, kind: Kind) -> Manifest:
+        """The OpenAPI schema by which a kind of ours is served. Raises NotFound and Refused."""
+        resource = RESOURCES[kind]
+        try:
+            found = await self._request("GET", f"{_CRDS.root}/{_CRDS.plural}/{resource.plural}.{resource.group}")
+        except Refused:
+            return await self._published_schema(kind)
+        [version] = (version for version in found["spec"]["versions"] if version["name"] == resource.version)
+        schema: Manifest = version["schema"]["openAPIV3Schema"]
+        return schema
+
+    async def _published_schema(self, kind: Kind) -> Manifest:
+        """The same from the API server's own description, which everybody may see, and which is larger."""
+        resource = RESOURCES[kind]
+        wanted = {"group": resource.group, "version": resource.version, "kind": str(kind)}
+        published = await self._request("GET", f"/openapi/v3{resource.root}")
+        schemas: Iterable[Manifest] = published["components"]["schemas"].values()
+        for schema in schemas:
+            if wanted in schema.get("x-kubernetes-group-version-kind", ()):
+                return schema
+        raise NotFound(f"the API server does not describe {kind}")
+
+    async def leases(self, name: str) -> Sequence[Manifest]:
+        """The Leases of that name, in whatever namespace."""
+        query = {"fieldSelector": f"metadata.name={name}"}
+        found = await self._request("GET", f"{_LEASES.root}/{_LEASES.plural}", query=query)
+        return found["items"] or ()
 
     async def everything(self, kind: Kind) -> AsyncIterator[Manifest]:
         """Every object of the kind that is watched, whole, a page at a time."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,11 +14,14 @@ from rayserve_operator.engine.loop import Loop
 from rayserve_operator.engine.passes import Passes
 from rayserve_operator.engine.ports import Clock, Kube, Listing, Ray
 from rayserve_operator.engine.recorder import Recorder
+from rayserve_operator.engine.served import Served
+from rayserve_operator.engine.standby import Standby
 from rayserve_operator.engine.store import OPTIONAL, WATCHED, Key, Store
 from rayserve_operator.engine.tokens import Tokens
 from rayserve_operator.model.errors import Disconnected, NotFound, OperatorError
 from rayserve_operator.planning.actions import Kind
 from rayserve_operator.planning.cluster.nodes import NODE_LOST_AFTER
+from rayserve_operator.planning.custody import Custody, Manage
 from rayserve_operator.render.options import RenderOptions
 
 logger = logging.getLogger(__name__)
@@ -33,14 +37,24 @@ class Operator:
     """Store, loop, passes and recorder, put together."""
 
     def __init__(
-        self, kube: Kube, ray: Ray, clock: Clock, options: RenderOptions, node_lost_after: timedelta = NODE_LOST_AFTER
+        self,
+        kube: Kube,
+        ray: Ray,
+        clock: Clock,
+        options: RenderOptions,
+        *,
+        node_lost_after: timedelta = NODE_LOST_AFTER,
+        manage: Manage = "all",
     ) -> None:
         self._kube = kube
         self.store = Store(self._wake, self._relent)
         self.recorder = Recorder(kube, clock)
         tokens = Tokens(kube)
         executor = Executor(kube, ray, self.store, tokens)
-        self.passes = Passes(kube, ray, clock, self.store, tokens, executor, self.recorder, options, node_lost_after)
+        self.passes = Passes(
+            kube, ray, clock, self.store, tokens, executor, self.recorder, options, Custody(manage), node_lost_after
+        )
+        self.standby = Standby(kube, clock, self._stand_by)
         self.loop = Loop(self._pass)
         self._clock = clock
         self._opened: datetime | None = None
@@ -64,12 +78,16 @@ class Operator:
                 if kind not in OPTIONAL:
                     raise NotFound(f"The API server does not know the kind {kind}; install the CRDs first") from error
                 self.unknown_kinds |= {kind}
+        self.passes.served = await Served.learn(self._kube)
+        if self.passes.custody.manage == "all":
+            await self.standby.open()
         self._opened = self._clock.now()
         self._relist_in(STARTING)
         self.loop.open()
 
     async def close(self) -> None:
         """End all passes and tell what is still to be told."""
+        await self.standby.close()
         if self._relisting is not None:
             self._relisting.cancel()
             await asyncio.gather(self._relisting, return_exceptions=True)
@@ -99,6 +117,12 @@ class Operator:
 
     def _relent(self, key: Key) -> None:
         self.loop.relent(key)
+
+    def _stand_by(self, stands_by: bool) -> None:
+        """Leave to KubeRay what it takes for its own, or look after that too."""
+        self.passes.custody = replace(self.passes.custody, stands_by=stands_by)
+        for key in list(self.store.keys()):
+            self._wake(key)
 
     def _distrust(self) -> None:
         """The watches may have missed that something is gone: look before any further pass."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -12,21 +13,23 @@ from typing import Any
 from rayserve_operator.engine.executor import Executor, Tell
 from rayserve_operator.engine.ports import Clock, Kube, Ray
 from rayserve_operator.engine.recorder import Recorder
+from rayserve_operator.engine.served import Served
 from rayserve_operator.engine.store import ClusterRecord, Key, ServiceRecord, Store
 from rayserve_operator.engine.tokens import Tokens
 from rayserve_operator.engine.trials import Trials, metrics_port, serve_port
 from rayserve_operator.model.errors import NotFound, OperatorError, Refused, TokenRefused
 from rayserve_operator.model.objects import Meta, RayCluster, RayService
 from rayserve_operator.model.problems import InvalidSpec
-from rayserve_operator.model.raycluster import KUBERAY_OPERATOR, OUR_OPERATOR, RayClusterStatus
+from rayserve_operator.model.raycluster import RayClusterStatus
 from rayserve_operator.model.rayservice import RayServiceStatus
 from rayserve_operator.model.serve import ServeConfig, ServeStatus
 from rayserve_operator.model.serve_parsing import parse_serve_config
-from rayserve_operator.planning.actions import Announcement, Kind, Plan, Strand
+from rayserve_operator.planning.actions import Announcement, Kind, Plan, Strand, strands
 from rayserve_operator.planning.cluster import nodes
 from rayserve_operator.planning.cluster import status as cluster_status
 from rayserve_operator.planning.cluster.planner import plan_cluster, refuse_cluster
 from rayserve_operator.planning.condition_list import dated
+from rayserve_operator.planning.custody import Custody
 from rayserve_operator.planning.observed import (
     NodeView,
     ObservedCluster,
@@ -37,7 +40,7 @@ from rayserve_operator.planning.observed import (
     ServiceView,
     Silence,
 )
-from rayserve_operator.planning.service import draining, gate
+from rayserve_operator.planning.service import adoption, draining, gate
 from rayserve_operator.planning.service import status as service_status
 from rayserve_operator.planning.service.goal import Aim, Goal
 from rayserve_operator.planning.service.planner import plan_service, plan_without_goal
@@ -58,7 +61,9 @@ class Passes:
     executor: Executor
     recorder: Recorder
     options: RenderOptions
+    custody: Custody
     node_lost_after: timedelta = nodes.NODE_LOST_AFTER
+    served: Served = field(default_factory=Served)
     trials: Trials = field(init=False)
     _aims: dict[str, tuple[int, Aim]] = field(default_factory=dict)
     _configs: dict[str, tuple[str, ServeConfig]] = field(default_factory=dict)
@@ -76,8 +81,8 @@ class Passes:
         return None if cluster is None else await self._cluster(cluster)
 
     async def _service(self, record: ServiceRecord) -> timedelta | None:
-        if is_foreign(record.spec.get("managedBy")):
-            return None
+        if not self.custody.covers(record.spec.get("managedBy")):
+            return await self._hand_back(record)
         now = self.clock.now()
         try:
             aim = await self._aim(record)
@@ -88,8 +93,16 @@ class Passes:
         plan = plan_service(observed, aim, self.clock.now())
         return await self._follow(Kind.RAY_SERVICE, record.meta, record.status, plan)
 
+    async def _hand_back(self, record: ServiceRecord) -> timedelta | None:
+        """Let the clusters of a RayService that is not looked after be its own controller's again."""
+        owned = ((found.meta, found.managed_by) for found in self.store.clusters_of(record.meta.uid))
+        plan = Plan(strands=strands([(tuple(adoption.hand_back(record.spec, owned)),)]), status=record.status)
+        return await self._follow(Kind.RAY_SERVICE, record.meta, record.status, plan)
+
     async def _cluster(self, record: ClusterRecord) -> timedelta | None:
         meta = record.meta
+        if not self.custody.covers_cluster(record.managed_by, meta.labels):
+            return None
         now = self.clock.now()
         plan: Plan[RayClusterStatus]
         try:
@@ -97,17 +110,18 @@ class Passes:
         except InvalidSpec as invalid:
             plan = refuse_cluster(meta, record.status, tuple(invalid.problems), now)
         else:
-            if is_foreign(cluster.spec.managed_by):
-                return None
             observed = await self._observe_belongings(cluster)
             plan = plan_cluster(observed, self.options, now, self.node_lost_after)
         return await self._follow(Kind.RAY_CLUSTER, meta, record.status, plan)
 
     async def _observe_belongings(self, cluster: RayCluster) -> ObservedRayCluster:
         meta = cluster.meta
+        pods = tuple(self.store.pods_of(meta.namespace, meta.name))
+        if pods:
+            await self._meet_head_service(cluster)
         observed = ObservedRayCluster(
             cluster,
-            pods=tuple(self.store.pods_of(meta.namespace, meta.name)),
+            pods=pods,
             services={view.meta.name: view for view in self.store.services_of(meta.uid)},
             belongings=tuple(self.store.belongings_of(meta.uid)),
             namespace_leaving=meta.deleting and bool(meta.finalizers) and await self._namespace_leaves(meta.namespace),
@@ -116,6 +130,13 @@ class Passes:
         found = await asyncio.gather(*map(self._node, asked))
         known = {name: node for name, node in zip(asked, found, strict=True) if not isinstance(node, Silence)}
         return replace(observed, nodes=known)
+
+    async def _meet_head_service(self, cluster: RayCluster) -> None:
+        """Read the head Service of a cluster with pods where no watch shows one: KubeRay's does not bear our labels."""
+        namespace, name = cluster.meta.namespace, names.head_service_name(cluster)
+        if self.store.kube_service(namespace, name) is None:
+            with contextlib.suppress(NotFound):
+                self.store.put(Kind.SERVICE, await self.kube.get(Kind.SERVICE, namespace, name))
 
     async def _node(self, name: str) -> NodeView | Silence | None:
         try:
@@ -167,7 +188,7 @@ class Passes:
     async def _report_status(
         self, kind: Kind, meta: Meta, before: RayServiceStatus | RayClusterStatus, plan: Plan[Any], tell: Tell
     ) -> None:
-        if plan.status == before:
+        if not self.served.is_news(kind, plan.status, before):
             return
         status = plan.status.manifest()
         self.store.put(kind, await self.kube.write_status(kind, meta.namespace, meta.name, status))
@@ -325,8 +346,3 @@ def blame(plan: Plan[Any], before: RayServiceStatus | RayClusterStatus, words: s
     else:
         status = dated(cluster_status.blamed(plan.status, words, now), before, now)
     return replace(plan, status=status)
-
-
-def is_foreign(managed_by: str | None) -> bool:
-    """Whether another controller looks after the object."""
-    return managed_by not in (None, KUBERAY_OPERATOR, OUR_OPERATOR)

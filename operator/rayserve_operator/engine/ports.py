@@ -32,6 +32,12 @@ class Kube(Protocol):
     async def living(self, kind: Kind) -> Listing:
         """Every object of the kind that is watched, by a metadata-only list."""
 
+    async def schema(self, kind: Kind) -> Manifest:
+        """The OpenAPI schema by which a kind of ours is served. Raises NotFound and Refused."""
+
+    async def leases(self, name: str) -> Sequence[Manifest]:
+        """The Leases of that name, in whatever namespace."""
+
     async def create(self, kind: Kind, manifest: Manifest) -> Manifest:
         """POST. Raises AlreadyExists, and OutcomeUnknown where no answer came."""
 

@@ -48,6 +48,8 @@ class ClusterRecord:
     meta: Meta
     spec: RayClusterSpec | ValidationError
     status: RayClusterStatus
+    managed_by: str | None = None
+    """Who looks after it, also where the rest of the spec cannot be read."""
 
     def read(self) -> RayCluster:
         """The RayCluster. Raises InvalidSpec if its spec cannot be read."""
@@ -245,7 +247,8 @@ def _parse(kind: Kind, manifest: Mapping[str, Any], before: View | None) -> View
     if kind is Kind.RAY_SERVICE:
         return ServiceRecord(meta, spec, _status(RayServiceStatus, status))
     known = before.spec if isinstance(before, ClusterRecord) and before.meta.generation == meta.generation else None
-    return ClusterRecord(meta, known or _cluster_spec(spec), _status(RayClusterStatus, status))
+    read = _status(RayClusterStatus, status)
+    return ClusterRecord(meta, known or _cluster_spec(spec), read, spec.get("managedBy"))
 
 
 def _cluster_spec(spec: Mapping[str, Any]) -> RayClusterSpec | ValidationError:

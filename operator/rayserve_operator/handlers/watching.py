@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -82,5 +82,14 @@ def register(registry: kopf.OperatorRegistry, assemble: Assemble) -> None:
         return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
 
     kopf.on.login(registry=registry)(log_in)
+    kopf.on.probe(registry=registry, id="role")(partial(_role, memo))
     kopf.on.startup(registry=registry, errors=kopf.ErrorsMode.PERMANENT)(start)
     kopf.on.cleanup(registry=registry)(stop)
+
+
+def _role(memo: Mapping[str, Any], **_: Any) -> str:
+    """What the health endpoint tells beside that the process lives; to stand by is to be well, too."""
+    if "operator" not in memo:
+        return "starting"
+    leader = memo["operator"].standby.leader
+    return f"standing by for KubeRay: {leader}" if leader else "at work"

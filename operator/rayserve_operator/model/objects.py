@@ -14,6 +14,7 @@ GROUP = "ray.io"
 API_VERSION = "ray.io/v1"
 RAY_CLUSTER = "RayCluster"
 RAY_SERVICE = "RayService"
+RAY_JOB = "RayJob"
 
 
 @dataclass(frozen=True, slots=True)

@@ -251,7 +251,7 @@ class RayClusterSpec(Model):
     suspend: bool | None = None
     """Whether the cluster is held at no pods."""
     managed_by: ManagedBy | None = None
-    """Which controller looks after this object; set at creation."""
+    """Which controller looks after this object; clusters of a RayService follow it."""
     network_policy: NetworkPolicyOptions | None = None
     """NetworkPolicies for the cluster's pods."""
     tls_options: TlsOptions | None = None

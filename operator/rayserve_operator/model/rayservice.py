@@ -14,6 +14,7 @@ DEFAULT_WARM_UP_TIMEOUT = 300
 DEFAULT_PROGRESS_DEADLINE = 1800
 DEFAULT_DRAIN_TIMEOUT = 600
 DEFAULT_MIN_REQUESTS = 20
+DEFAULT_REVISION_HISTORY_LIMIT = 10
 
 
 class ClusterUpgradeOptions(Model):
@@ -106,6 +107,8 @@ class ServiceUpgradeStrategy(Model):
     """What follows when it does not match it by then: `Proceed` (the default) switches, `Rollback` gives it up."""
     drain_timeout_seconds: Annotated[int, Field(ge=0)] | None = None
     """Seconds after the switch at which the old cluster ends though requests are under way; unset means 600."""
+    revision_history_limit: Annotated[int, Field(ge=0)] | None = None
+    """Revisions kept beside those that are in use; unset means 10."""
 
 
 class RayServiceSpec(Model):
@@ -151,6 +154,11 @@ class RayServiceSpec(Model):
     def drain_timeout(self) -> int:
         """Seconds after the switch at which the old cluster ends in any case."""
         return _given(self._strategy.drain_timeout_seconds, DEFAULT_DRAIN_TIMEOUT)
+
+    @property
+    def revision_history_limit(self) -> int:
+        """Revisions kept beside those that are in use."""
+        return _given(self._strategy.revision_history_limit, DEFAULT_REVISION_HISTORY_LIMIT)
 
     @property
     def needs_parity(self) -> bool:

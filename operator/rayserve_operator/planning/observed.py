@@ -244,11 +244,15 @@ class ServiceView:
 
     meta: Meta
     spec: Mapping[str, Any]
+    foreign_entry: int | None = None
+    """Which of its managed fields are those of somebody else who made it, by a plain write."""
 
     @classmethod
     def parse(cls, manifest: Mapping[str, Any]) -> Self:
         """Read a Service."""
-        return cls(meta=Meta.parse(manifest), spec=manifest.get("spec") or {})
+        managed = manifest["metadata"].get("managedFields") or ()
+        foreign = (index for index, entry in enumerate(managed) if _is_by_its_maker(entry))
+        return cls(meta=Meta.parse(manifest), spec=manifest.get("spec") or {}, foreign_entry=next(foreign, None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -427,6 +431,12 @@ class ObservedService:
 def age(meta: Meta, now: datetime) -> float:
     """Seconds since the object was created."""
     return (now - meta.created).total_seconds() if meta.created else 0.0
+
+
+def _is_by_its_maker(entry: Mapping[str, Any]) -> bool:
+    """Whether managed fields are of one who made a Service, or all of its spec, without server-side apply."""
+    spec = (entry.get("fieldsV1") or {}).get("f:spec") or {}
+    return entry.get("operation") == "Update" and "f:selector" in spec
 
 
 def _time(text: str | None) -> datetime | None:

@@ -41,6 +41,11 @@ def ray_cluster(
     }
 
 
+def manager(of_service: str | None, of_config: str | None) -> str | None:
+    """The `managedBy` of a RayService's clusters: that of its rayClusterConfig where there is one."""
+    return of_config or of_service
+
+
 def group_manifest(group: WorkerGroupSpec) -> dict[str, Any]:
     """A worker group as a RayCluster holds it, with the fields that Ray's autoscaler insists on."""
     return {
@@ -57,7 +62,7 @@ def _spec(service: RayService, spec: RayClusterSpec) -> dict[str, Any]:
     manifest = spec.manifest()
     head = {**manifest["headGroupSpec"], "rayStartParams": dict(spec.head_group_spec.ray_start_params)}
     told = {
-        "managedBy": spec.managed_by or service.spec.managed_by,
+        "managedBy": manager(service.spec.managed_by, spec.managed_by),
         "enableInTreeAutoscaling": spec.autoscaling or spec.enable_in_tree_autoscaling,
     }
     return {

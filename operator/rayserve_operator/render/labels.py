@@ -46,6 +46,13 @@ PRIORITY_CLASS: Final = "ray.io/priority-class-name"
 REDIS_FINALIZER: Final = "ray.io/gcs-ft-redis-cleanup-finalizer"
 """Holds a RayCluster until what it left in Redis is removed (KubeRay's)."""
 
+SERVICE_FINALIZER: Final = "ray.io/rayservice-finalizer"
+"""Holds a RayService until KubeRay has deleted its clusters; here that is left to Kubernetes."""
+KUBERAY_VERSION: Final = "ray.io/kuberay-version"
+"""On a RayCluster: the KubeRay that last wrote its spec and the hash of it."""
+TAKEN_OVER: Final = "rayserve-operator"
+"""What stands there once a cluster was taken over from KubeRay."""
+
 PREFIX: Final = "rayserve.ray.io/"
 
 # Ours, on the operator's own pods; the chart sets it.

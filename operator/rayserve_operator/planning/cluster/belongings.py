@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from rayserve_operator.model.scale import hosts
-from rayserve_operator.planning.actions import Announcement, Apply, Delete, Kind, Step
+from rayserve_operator.planning.actions import Announcement, Apply, Delete, Kind, Patch, Step
 from rayserve_operator.planning.cluster import budget
-from rayserve_operator.planning.drift import drifted, has_drifted, stamped
+from rayserve_operator.planning.drift import disown, drifted, fitted, has_drifted, stamped
 from rayserve_operator.planning.observed import BelongingView, ObservedRayCluster, ServiceView
 from rayserve_operator.render import disruption, gang, ingress, labels, network_policies, rbac, services, storage, tls
 from rayserve_operator.render.options import RenderOptions
@@ -86,12 +86,15 @@ def _named_ips(observed: ObservedRayCluster, role: str) -> frozenset[str]:
     return named if present.issubset(named) else present
 
 
-def _keep_services(observed: ObservedRayCluster) -> Iterator[Apply | Delete]:
+def _keep_services(observed: ObservedRayCluster) -> Iterator[Apply | Delete | Patch]:
     live = dict(observed.services)
     for manifest in map(stamped, _wanted_services(observed)):
         found = live.pop(manifest["metadata"]["name"], None)
-        if found is None or drifted(found, manifest):
-            yield Apply(kind=Kind.SERVICE, manifest=manifest)
+        possible = manifest if found is None else fitted(found, manifest)
+        if found is None or drifted(found, possible):
+            yield Apply(kind=Kind.SERVICE, manifest=possible)
+        elif (patch := disown(found)) is not None:
+            yield patch
     yield from _remove(live.values())
 
 

@@ -17,7 +17,7 @@ from rayserve_operator.planning.observed import ObservedCluster, PodView
 from rayserve_operator.planning.service import notes
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.goal import Goal
-from rayserve_operator.planning.service.roles import Roles, has_ended, was_routed
+from rayserve_operator.planning.service.roles import Roles, has_ended, may_have_served
 from rayserve_operator.render import labels
 
 QUIET_FOR = timedelta(seconds=15)
@@ -48,7 +48,7 @@ def steps(course: Course) -> Iterator[Step]:
         if has_ended(cluster):
             yield tuple(_end_pods(cluster))
             yield from _delete(course, cluster)
-        elif not was_routed(cluster):
+        elif not may_have_served(cluster):
             yield from _end(course, cluster, _why_superseded(course))
         elif clock is None:
             if _has_left_the_service(course, cluster):
@@ -83,7 +83,7 @@ def progress(course: Course) -> str:
     for cluster in course.roles.leaving:
         if _takes_leave(cluster):
             told.append(f"{cluster.name} still stands behind the serve Service")
-        elif was_routed(cluster):
+        elif may_have_served(cluster):
             told.append(f"{cluster.name} is drained")
     return "; ".join(told)
 
@@ -141,7 +141,7 @@ def _why_superseded(course: Course) -> str:
 
 def _takes_leave(cluster: ObservedCluster) -> bool:
     """Whether it has lost the traffic, which is not written down yet."""
-    return was_routed(cluster) and notes.time_of(cluster.cluster.meta, labels.RETIRED_AT) is None
+    return may_have_served(cluster) and notes.time_of(cluster.cluster.meta, labels.RETIRED_AT) is None
 
 
 def _has_left_the_service(course: Course, cluster: ObservedCluster) -> bool:

@@ -12,7 +12,7 @@ from rayserve_operator.planning.observed import ObservedCluster
 from rayserve_operator.planning.service import analysis, capacity, gate, giving_up, notes, shifting, submission
 from rayserve_operator.planning.service.capacity import Floors
 from rayserve_operator.planning.service.course import Course
-from rayserve_operator.planning.service.roles import needs_new_cluster, stamped_cluster, was_routed
+from rayserve_operator.planning.service.roles import may_have_served, needs_new_cluster, stamped_cluster, was_routed
 from rayserve_operator.planning.service.share import share_of
 from rayserve_operator.planning.words import few
 from rayserve_operator.render import clusters, labels, names, revisions
@@ -194,7 +194,7 @@ def _floors_of_pending(course: Course, pending: ObservedCluster) -> Floors:
 def _floors_of_active(course: Course, active: ObservedCluster) -> Floors:
     """Clients that cling to an old cluster come over when it ends, and find the floors still there."""
     noted = capacity.floors_of(active)
-    if any(was_routed(cluster) for cluster in course.roles.leaving):
+    if any(may_have_served(cluster) for cluster in course.roles.leaving):
         return noted
     return capacity.floors_lifted(active.assigned or course.goal.serve, noted)
 

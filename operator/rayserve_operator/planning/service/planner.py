@@ -17,7 +17,17 @@ from rayserve_operator.model.problems import Problem
 from rayserve_operator.model.rayservice import RayServiceStatus
 from rayserve_operator.planning.actions import Announcement, Delete, Kind, Patch, Plan, Step, strands
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService
-from rayserve_operator.planning.service import draining, gate, giving_up, keeping, routing, shifting, submission
+from rayserve_operator.planning.service import (
+    adoption,
+    draining,
+    gate,
+    giving_up,
+    history,
+    keeping,
+    routing,
+    shifting,
+    submission,
+)
 from rayserve_operator.planning.service import status as service_status
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.goal import Aim
@@ -36,7 +46,7 @@ def plan_service(observed: ObservedService, aim: Aim, now: datetime) -> Plan[Ray
     """Decide the next actions and the status of a RayService."""
     service = observed.service
     if service.meta.deleting:
-        return Plan(status=service.status)
+        return _leave(service.meta, service.status)
     course = Course(observed, aim.goal, now)
     phase = phase_of_service(observed)
     status = service_status.project(course, aim, phase)
@@ -54,8 +64,15 @@ def plan_without_goal(
     meta: Meta, status: RayServiceStatus, problems: tuple[Problem, ...], now: datetime
 ) -> Plan[RayServiceStatus]:
     """What happens to a RayService that never had a valid spec: it is told so, and nothing is made."""
+    if meta.deleting:
+        return _leave(meta, status)
     told = service_status.refuse(meta, status, problems, now)
     return Plan(status=told, announcements=service_status.announcements(status, told))
+
+
+def _leave(meta: Meta, status: RayServiceStatus) -> Plan[RayServiceStatus]:
+    """What happens to a RayService on its way out: Kubernetes' garbage collection deletes what was made for it."""
+    return Plan(strands=strands([(tuple(adoption.release(meta)),)]), status=status)
 
 
 def _work(course: Course, *, spec_is_valid: bool) -> Iterator[Iterable[Step]]:
@@ -64,10 +81,12 @@ def _work(course: Course, *, spec_is_valid: bool) -> Iterator[Iterable[Step]]:
         # Nothing else is done in such a pass: the guess must be seen to hold first.
         yield routing.stamp(course)
         return
+    yield (tuple(adoption.take_over(course)),)
     yield (tuple(routing.label_heads(course)),)
     yield routing.keep(course)
     yield (tuple(routing.keep_preview(course)),)
     yield draining.steps(course)
+    yield (tuple(history.trim(course)),)
     yield from _after(tuple(keeping.keep_revision(course)), _pursue(course, spec_is_valid=spec_is_valid))
 
 

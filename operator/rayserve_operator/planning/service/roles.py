@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rayserve_operator.model.serve import ServeStatus
-from rayserve_operator.planning.observed import Failure, ObservedCluster, ObservedService, RevisionView
+from rayserve_operator.planning.observed import Failure, ObservedCluster, ObservedService, RevisionView, ServiceView
 from rayserve_operator.planning.service import notes
 from rayserve_operator.planning.service.goal import Goal
 from rayserve_operator.render import labels, ports
@@ -78,11 +78,16 @@ def given_up(observed: ObservedService, goal: Goal) -> Failure | None:
 
 
 def stamped_cluster(observed: ObservedService) -> str | None:
-    """Name of the cluster that the serve Service was given with its traffic, if ours and stamped."""
+    """Name of the cluster that the serve Service was given with its traffic, if ours and stamped.
+
+    KubeRay moves traffic by the selector alone. So a stamp says nothing where that leads to a cluster of KubeRay's.
+    """
     service = observed.serve_service
     if service is None or is_conflict(observed):
         return None
-    return service.meta.annotations.get(labels.ACTIVE_CLUSTER)
+    stamp, selected = service.meta.annotations.get(labels.ACTIVE_CLUSTER), _selected(service)
+    was_moved = stamp != selected and any(c.name == selected and is_kuberays(c) for c in observed.living)
+    return None if was_moved else stamp
 
 
 def is_conflict(observed: ObservedService) -> bool:
@@ -112,7 +117,7 @@ def _fallbacks(observed: ObservedService) -> Iterator[ObservedCluster]:
     if is_conflict(observed):
         return
     if observed.serve_service is not None:
-        yield from _named(observed, (observed.serve_service.spec.get("selector") or {}).get(labels.CLUSTER))
+        yield from _named(observed, _selected(observed.serve_service))
     status = observed.service.status.active_service_status
     if status is not None:
         yield from _named(observed, status.ray_cluster_name)
@@ -130,9 +135,24 @@ def was_routed(observed: ObservedCluster) -> bool:
     return labels.ROUTED_AT in observed.cluster.meta.annotations
 
 
+def may_have_served(observed: ObservedCluster) -> bool:
+    """Whether clients may cling to the cluster. Of one that KubeRay made nothing says whether it has taken traffic."""
+    return was_routed(observed) or labels.REVISION not in observed.cluster.meta.annotations
+
+
 def has_ended(observed: ObservedCluster) -> bool:
     """Whether the cluster's pods were given up."""
     return labels.ENDED_AT in observed.cluster.meta.annotations
+
+
+def is_kuberays(observed: ObservedCluster) -> bool:
+    """Whether KubeRay wrote the cluster last, and it is yet to be taken over."""
+    return observed.cluster.meta.annotations.get(labels.KUBERAY_VERSION, labels.TAKEN_OVER) != labels.TAKEN_OVER
+
+
+def _selected(service: ServiceView) -> str | None:
+    found: str | None = (service.spec.get("selector") or {}).get(labels.CLUSTER)
+    return found
 
 
 def _named(observed: ObservedService, name: str | None) -> Iterator[ObservedCluster]:

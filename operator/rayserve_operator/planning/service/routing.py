@@ -18,7 +18,7 @@ from rayserve_operator.planning.actions import (
     Kind,
     Step,
 )
-from rayserve_operator.planning.drift import drifted, is_headless, stamped
+from rayserve_operator.planning.drift import disown, drifted, fitted, is_headless, stamped
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService, ServiceView
 from rayserve_operator.planning.service import notes, shifting
 from rayserve_operator.planning.service.course import Course
@@ -33,11 +33,9 @@ def stamp(course: Course) -> Iterator[Step]:
     active = course.roles.active
     if active is None:
         return
-    found = Announcement(
-        "FoundActiveCluster",
-        f"The serve Service did not say which cluster takes traffic; {active.name} was found to be it",
-        "Warning",
-    )
+    words = f"The serve Service did not say which cluster takes traffic; {active.name} was found to be it"
+    is_adopted = labels.REVISION not in active.cluster.meta.annotations
+    found = Announcement("FoundActiveCluster", words, "Normal" if is_adopted else "Warning")
     yield tuple(_mark_routed(active, course.now))
     yield tuple(_route(course.observed, active, found))
 
@@ -141,9 +139,11 @@ def _route(
 def _apply(live: ServiceView | None, wanted: Mapping[str, Any], announce: Announcement | None) -> Iterator[AnyAction]:
     if live is None:
         yield Create(kind=Kind.SERVICE, manifest=wanted, announce=announce)
-    elif is_headless(live.spec) != is_headless(wanted["spec"]):
-        told = Announcement("RecreatingService", f"{live.meta.name} cannot change in place whether it has an address")
+    elif is_headless(live.spec) and not is_headless(wanted["spec"]):
+        told = Announcement("RecreatingService", f"{live.meta.name} cannot be given an address in place")
         yield Delete(kind=Kind.SERVICE, name=live.meta.name, uid=live.meta.uid, announce=told)
-    elif drifted(live, wanted):
-        fenced = {**wanted, "metadata": {**wanted["metadata"], "resourceVersion": live.meta.version}}
+    elif drifted(live, possible := fitted(live, wanted)):
+        fenced = {**possible, "metadata": {**possible["metadata"], "resourceVersion": live.meta.version}}
         yield Apply(kind=Kind.SERVICE, manifest=fenced, announce=announce)
+    elif (patch := disown(live)) is not None:
+        yield patch

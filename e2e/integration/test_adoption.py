@@ -1,0 +1,106 @@
+"""What KubeRay made, behind CRDs that default as KubeRay's do, is taken over as it is."""
+
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from scenarios.harness import kuberay, manifests
+from scenarios.harness.audit import AuditLog
+from scenarios.harness.fakes import FakeRay
+from scenarios.harness.kube import Kube, Manifest, kubectl
+from scenarios.harness.process import OperatorProcess
+from scenarios.harness.rayservice import RayService
+from scenarios.harness.release import USER_AGENT
+from scenarios.harness.waiting import Stopwatch, until
+
+SAMPLE = manifests.sample("minimal")
+CLUSTER = "minimal-k2b4c"
+SOON = 30.0
+QUIET = 12.0
+"""Seconds in which an operator at rest looks at everything again."""
+ONCE = {
+    "patch rayservices": 1,
+    "patch rayservices/status": 2,
+    "patch rayclusters": 3,
+    "patch rayclusters/status": 2,
+    "patch services": 6,
+    "create controllerrevisions": 1,
+    "patch poddisruptionbudgets": 1,
+}
+"""How often each kind is written at most; a status a second time for what happens meanwhile."""
+
+
+@pytest.fixture
+def kuberays_crds() -> Iterator[None]:
+    """KubeRay's CRDs in the place of ours, for one test."""
+    ours = [manifests.load(path) for path in sorted(manifests.CRDS.glob("*.yaml"))]
+    for crds in (kuberay.crds(ours), ours):
+        kubectl("replace", "-f", "-", text=yaml.safe_dump_all(crds))
+        names = [f"crd/{crd['metadata']['name']}" for crd in crds]
+        kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
+        if crds is not ours:
+            yield
+
+
+def _make(kube: Kube, namespace: str, ray: FakeRay) -> RayService:
+    """A RayService that serves, with everything that KubeRay makes for it."""
+    wanted = kuberay.ray_service(SAMPLE["spec"], SAMPLE["metadata"]["name"], namespace)
+    made = kube.create("rayservices", wanted)
+    cluster = kube.create("rayclusters", kuberay.ray_cluster(made, CLUSTER))
+    for front in kuberay.services(made, cluster):
+        del front["metadata"]["managedFields"]
+        if front["spec"]["clusterIP"] != "None":
+            del front["spec"]["clusterIP"]
+        kube.create("services", front)
+    head = kuberay.head_pod(cluster)
+    head["metadata"]["labels"]["ray.io/serve"] = "true"
+    for pod in (head, *kuberay.workers(cluster)):
+        kube.create("pods", pod)
+    service = RayService(kube, namespace, made["metadata"]["name"])
+    until(lambda: service.head_address(CLUSTER), "the head has an address", SOON)
+    ray.take(service.head_address(CLUSTER), manifests.serve_config(SAMPLE))
+    generation = made["metadata"]["generation"]
+    for plural, status in {
+        "rayservices": kuberay.service_status(CLUSTER, generation=generation),
+        "rayclusters": kuberay.cluster_status(CLUSTER),
+    }.items():
+        name = CLUSTER if plural == "rayclusters" else service.name
+        kube.merge(plural, namespace, name, {"status": status}, "status")
+    return service
+
+
+def _uids(objects: list[Manifest]) -> dict[str, str]:
+    return {found["metadata"]["name"]: found["metadata"]["uid"] for found in objects}
+
+
+@pytest.mark.usefixtures("kuberays_crds")
+def test_what_kuberay_made_is_taken_over_as_it_is(
+    kube: Kube, namespace: str, ray: FakeRay, operator: OperatorProcess, audit_log: AuditLog
+) -> None:
+    """Pods, RayCluster and Services stay the same objects, and each is written once."""
+    operator.kill()
+    service = _make(kube, namespace, ray)
+    owned = ("pods", "services", "rayclusters")
+    before = {plural: _uids(kube.list(plural, namespace)) for plural in owned}
+    told = len(ray.puts)
+    since = audit_log.position()
+    operator.start()
+    service.wait_ready(SOON)
+    watch = Stopwatch()
+    until(lambda: watch.seconds > QUIET, "a time of rest", QUIET + 5)
+    assert {plural: _uids(kube.list(plural, namespace)) for plural in owned} == before
+    assert service.active_cluster == CLUSTER
+    assert not service.object["metadata"].get("finalizers")
+    assert len(ray.puts) == told
+    writes = audit_log.writes(since, USER_AGENT)
+    too_often = {
+        what: count
+        for what, count in writes.items()
+        if what != "create events" and count > ONCE.get(what, 0)
+    }
+    assert not too_often
+    assert "lacks spec.upgradeStrategy" in operator.log
+    rest = audit_log.position()
+    until(lambda: watch.seconds > 2 * QUIET, "another time of rest", 2 * QUIET + 5)
+    assert not audit_log.writes(rest, USER_AGENT)

@@ -1,0 +1,69 @@
+"""What is asked of the API server once, beside objects of the kinds that are watched."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from kubernetes.aio import client
+
+from rayserve_operator.adapters.kube import KubeApi
+from rayserve_operator.model.errors import NotFound
+from rayserve_operator.planning.actions import Kind
+
+SCHEMA = {"type": "object", "properties": {"spec": {"type": "object"}}}
+CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/rayservices.ray.io"
+OPENAPI = "/openapi/v3/apis/ray.io/v1"
+LEASES = "/apis/coordination.k8s.io/v1/leases?fieldSelector=metadata.name%3Dray-operator-leader"
+
+
+@asynccontextmanager
+async def serving(**answers: Any) -> AsyncIterator[KubeApi]:
+    """An API server that gives these answers, by path, and refuses all else."""
+
+    async def answer(request: web.Request) -> web.Response:
+        found = answers["paths"].get(request.raw_path)
+        return web.json_response(found or {"message": "forbidden"}, status=200 if found else 403)
+
+    application = web.Application()
+    application.router.add_get("/{path:.*}", answer)
+    async with TestServer(application) as server:
+        configuration = client.Configuration()
+        configuration.host = f"http://{server.host}:{server.port}"
+        kube = KubeApi(client.ApiClient(configuration), ())
+        try:
+            yield kube
+        finally:
+            await kube.close()
+
+
+async def test_the_schema_is_that_of_the_version_which_is_read() -> None:
+    versions = [
+        {"name": "v1alpha1", "schema": {"openAPIV3Schema": {}}},
+        {"name": "v1", "schema": {"openAPIV3Schema": SCHEMA}},
+    ]
+    async with serving(paths={CRD: {"spec": {"versions": versions}}}) as kube:
+        assert await kube.schema(Kind.RAY_SERVICE) == SCHEMA
+
+
+async def test_who_may_not_see_the_crd_is_told_what_everybody_is() -> None:
+    kind = {"group": "ray.io", "version": "v1", "kind": "RayService"}
+    described = {**SCHEMA, "x-kubernetes-group-version-kind": [kind]}
+    listed = {"x-kubernetes-group-version-kind": [{**kind, "kind": "RayServiceList"}]}
+    schemas = {"io.ray.v1.RayServiceList": listed, "io.ray.v1.RayService": described, "io.k8s.Meta": {}}
+    async with serving(paths={OPENAPI: {"components": {"schemas": schemas}}}) as kube:
+        assert await kube.schema(Kind.RAY_SERVICE) == described
+        with pytest.raises(NotFound):
+            await kube.schema(Kind.RAY_CLUSTER)
+
+
+async def test_leases_of_a_name_are_found_in_whatever_namespace() -> None:
+    found = [{"metadata": {"name": "ray-operator-leader", "namespace": "anywhere"}}]
+    async with serving(paths={LEASES: {"items": found}}) as kube:
+        assert await kube.leases("ray-operator-leader") == found
+    async with serving(paths={LEASES: {"items": None}}) as kube:
+        assert await kube.leases("ray-operator-leader") == ()
