@@ -99,7 +99,28 @@ def test_a_cluster_is_told_of_as_kuberay_does(scrape: Scrape) -> None:
     assert scrape("kuberay_cluster_provisioned_duration_seconds", **of("b")) is None
 
 
-def test_under_our_own_prefix_objects_are_only_counted(scrape: Scrape) -> None:
+def test_a_service_that_is_well_adds_no_series_of_our_own(scrape: Scrape) -> None:
+    async def series() -> set[tuple[str, ...]]:
+        own = (family for family in scrape.registry.collect() if family.name.startswith(PREFIX))
+        return {(sample.name, *sample.labels.values()) for family in own for sample in family.samples}
+
+    well = condition("Ready", "True"), condition("ApplicationsHealthy", "True"), condition("Suspended", "False")
+    put(scrape, Kind.RAY_SERVICE, thing("a", *well))
+    before = run(series())
+    put(scrape, Kind.RAY_SERVICE, thing("b", *well))
+    assert run(series()) == before
+
+
+@pytest.mark.parametrize(
+    ("type_", "status"),
+    [("Stalled", "True"), ("Suspended", "True"), ("SpecValid", "False"), ("ServiceConflict", "True")],
+)
+def test_a_service_that_wants_attention_is_named(scrape: Scrape, type_: str, status: str) -> None:
+    put(scrape, Kind.RAY_SERVICE, thing("a", condition("Ready", "False"), condition(type_, status)))
+    assert scrape(f"{PREFIX}service_attention", namespace="shop", name="a", condition=type_, reason="Why") == 1
+
+
+def test_objects_are_counted_by_kind_and_by_condition(scrape: Scrape) -> None:
     stalled = condition("Stalled", "True", "ImageError")
     put(scrape, Kind.RAY_SERVICE, thing("a", stalled), thing("b", stalled), thing("c"))
     about = {"kind": "RayService", "condition": "Stalled", "status": "True", "reason": "ImageError"}
@@ -107,8 +128,6 @@ def test_under_our_own_prefix_objects_are_only_counted(scrape: Scrape) -> None:
     assert scrape(f"{PREFIX}objects", kind="RayService") == 3
     assert scrape(f"{PREFIX}passes_waiting") == 3
     assert scrape(f"{PREFIX}passes_held") == 1
-    named = {label for definition in DEFINITIONS if definition.name.startswith(PREFIX) for label in definition.labels}
-    assert not named & {"name", "namespace", "uid"}
 
 
 def test_an_object_that_is_gone_is_told_of_no_more(scrape: Scrape) -> None:

@@ -1,7 +1,8 @@
 """The operator's Prometheus metrics, all defined here; docs/metrics.md is made from these definitions.
 
-Under our own prefix nothing is told of single objects, so that the number of series stays the same however many there
-are. Those under `kuberay_` tell of each object, because KubeRay's do, and its dashboards read them by name.
+Under our own prefix single objects are told of only while they want a person's attention, so that a thousand that are
+well cost no more series than one. Those under `kuberay_` tell of each object, because KubeRay's do, and its dashboards
+read them by name.
 """
 
 from __future__ import annotations
@@ -181,8 +182,25 @@ CONDITIONS = _define(
     ("kind", "condition", "status", "reason"),
     "RayServices and RayClusters whose status has this condition.",
 )
+ATTENTION = _define(
+    f"{PREFIX}service_attention",
+    "gauge",
+    ("namespace", "name", "condition", "reason"),
+    "1 for each RayService whose condition Stalled, ServiceConflict, Suspending or Suspended is true, or SpecValid or"
+    " ApplicationsHealthy false. There is no series for a service that is well.",
+)
 BUILD = _define(f"{PREFIX}build_info", "gauge", ("version", "python"), "1, with what runs.")
 
+_CALLS_FOR_ATTENTION: Final = frozenset(
+    {
+        (ServiceCondition.STALLED, "True"),
+        (ServiceCondition.SERVICE_CONFLICT, "True"),
+        (ServiceCondition.SUSPENDING, "True"),
+        (ServiceCondition.SUSPENDED, "True"),
+        (ServiceCondition.SPEC_VALID, "False"),
+        (ServiceCondition.APPLICATIONS_HEALTHY, "False"),
+    }
+)
 _OBJECT = ("namespace", "name", "uid")
 CLUSTER_INFO = _define(
     "kuberay_cluster_info",
@@ -314,6 +332,7 @@ class Census(Collector):
         yield objects
         services, clusters = list(store.services()), list(store.clusters())
         yield _conditions(services, clusters)
+        yield _attention(services)
         yield from _of_services(services)
         yield from _of_clusters(clusters)
 
@@ -334,6 +353,15 @@ def _conditions(services: list[ServiceRecord], clusters: list[ClusterRecord]) ->
     family = CONDITIONS.gauge()
     for found, count in tally.items():
         family.add_metric(found, count)
+    return family
+
+
+def _attention(services: list[ServiceRecord]) -> Metric:
+    family = ATTENTION.gauge()
+    for record in services:
+        for condition in record.status.conditions:
+            if (condition.type, condition.status) in _CALLS_FOR_ATTENTION:
+                family.add_metric([record.meta.namespace, record.meta.name, condition.type, condition.reason], 1)
     return family
 
 
