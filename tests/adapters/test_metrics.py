@@ -99,6 +99,14 @@ def test_a_cluster_is_told_of_as_kuberay_does(scrape: Scrape) -> None:
     assert scrape("kuberay_cluster_provisioned_duration_seconds", **of("b")) is None
 
 
+@pytest.mark.parametrize("time", ["", "yesterday", "2030-01-01T00:01:30"])
+def test_a_time_that_cannot_be_read_spoils_no_scrape(scrape: Scrape, time: str) -> None:
+    spoilt = condition("RayClusterProvisioned", "True") | {"lastTransitionTime": time}
+    put(scrape, Kind.RAY_CLUSTER, thing("a", spoilt))
+    assert scrape("kuberay_cluster_provisioned_duration_seconds", **of("a")) is None
+    assert scrape("kuberay_cluster_condition_provisioned", **of("a"), condition="true") == 1
+
+
 def test_a_service_that_is_well_adds_no_series_of_our_own(scrape: Scrape) -> None:
     async def series() -> set[tuple[str, ...]]:
         own = (family for family in scrape.registry.collect() if family.name.startswith(PREFIX))

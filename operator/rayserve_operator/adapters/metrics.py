@@ -110,7 +110,9 @@ PHASE_SECONDS = _define(
     "Duration of the parts of rollouts, from the stamps on RayClusters and ControllerRevisions.",
     _ROLLOUT_SECONDS,
 )
-SWITCHES = _define(f"{PREFIX}switches_total", "counter", (), "Times that traffic was moved to another cluster.")
+SWITCHES = _define(
+    f"{PREFIX}switches_total", "counter", (), "Times that traffic was moved to another cluster, or given its first one."
+)
 GIVEN_UP = _define(
     f"{PREFIX}rollouts_given_up_total",
     "counter",
@@ -382,11 +384,21 @@ def _of_clusters(clusters: list[ClusterRecord]) -> Iterator[Metric]:
         about = _about(record)
         info.add_metric([*about, record.meta.labels.get(labels.FROM_CRD, "None")], 1)
         provisioned.add_metric([*about, _holds(record, ClusterCondition.PROVISIONED)], 1)
-        condition = _condition(record, ClusterCondition.PROVISIONED)
-        if condition is not None and condition.status == "True" and record.meta.created is not None:
-            took = datetime.fromisoformat(condition.last_transition_time) - record.meta.created
+        took = _provisioned_after(record)
+        if took is not None:
             seconds.add_metric(about, took.total_seconds())
     yield from (info, provisioned, seconds)
+
+
+def _provisioned_after(record: ClusterRecord) -> timedelta | None:
+    """How long the cluster took; None where it is not there yet, or its status was written by a careless hand."""
+    condition = _condition(record, ClusterCondition.PROVISIONED)
+    if condition is None or condition.status != "True" or record.meta.created is None:
+        return None
+    try:
+        return datetime.fromisoformat(condition.last_transition_time) - record.meta.created
+    except (ValueError, TypeError):
+        return None
 
 
 def _about(record: ServiceRecord | ClusterRecord) -> tuple[str, str, str]:

@@ -34,6 +34,7 @@ class Endpoints:
 
 def _probe(holds: Probe) -> Handler:
     async def answer(_: web.Request) -> web.Response:
-        return web.Response(text="ok\n") if holds() else web.Response(text="not now\n", status=503)
+        is_so = holds()
+        return web.json_response({"ok": is_so}, status=200 if is_so else 503)
 
     return answer

@@ -33,8 +33,8 @@ AT_ONCE = 2
 class _Series:
     """The same announcement about the same object, over and over."""
 
-    kind: Kind
-    meta: Meta
+    about: Mapping[str, str]
+    """Reference to the object."""
     announcement: Announcement
     first: datetime
     last: datetime
@@ -51,15 +51,8 @@ class _Series:
         return {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"namespace": self.meta.namespace, "name": self.name},
-            "involvedObject": {
-                "apiVersion": API_VERSION,
-                "kind": str(self.kind),
-                "namespace": self.meta.namespace,
-                "name": self.meta.name,
-                "uid": self.meta.uid,
-                "resourceVersion": self.meta.version,
-            },
+            "metadata": {"namespace": self.about["namespace"], "name": self.name},
+            "involvedObject": self.about,
             "reason": self.announcement.reason,
             "message": self.announcement.message[:MESSAGE_LIMIT],
             "type": self.announcement.type,
@@ -112,7 +105,9 @@ class Recorder:
 
     def _series_of(self, kind: Kind, meta: Meta, announcement: Announcement, now: datetime) -> _Series:
         key = (meta.uid, announcement)
-        series = self._series.setdefault(key, _Series(kind, meta, announcement, first=now, last=now))
+        series = self._series.get(key)
+        if series is None:
+            self._series[key] = series = _Series(_reference(kind, meta), announcement, first=now, last=now)
         self._series.move_to_end(key)
         if len(self._series) > REMEMBERED:
             self._series.popitem(last=False)
@@ -135,15 +130,26 @@ class Recorder:
     async def _write(self, series: _Series) -> None:
         if series.name:
             try:
-                await self.kube.merge(Kind.EVENT, series.meta.namespace, series.name, series.repetition())
+                await self.kube.merge(Kind.EVENT, series.about["namespace"], series.name, series.repetition())
             except NotFound:
                 # The API server forgets events after a while.
                 series.first, series.count = series.last, 1
             else:
                 return
         self._sequence += 1
-        series.name = f"{series.meta.name}.{int(series.last.timestamp() * 1e6):x}{self._sequence:x}"
+        series.name = f"{series.about['name']}.{int(series.last.timestamp() * 1e6):x}{self._sequence:x}"
         await self.kube.create(Kind.EVENT, series.manifest())
+
+
+def _reference(kind: Kind, meta: Meta) -> Mapping[str, str]:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": str(kind),
+        "namespace": meta.namespace,
+        "name": meta.name,
+        "uid": meta.uid,
+        "resourceVersion": meta.version,
+    }
 
 
 def _stamp(time: datetime) -> str:
