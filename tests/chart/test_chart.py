@@ -155,9 +155,10 @@ def test_probes_ask_where_the_operator_answers(templates: str) -> None:
 
 
 def test_what_is_scraped_is_where_the_metrics_are(templates: str) -> None:
-    assert re.search(r"- name: http\n +containerPort: 8080", templates)
-    assert re.search(r"- name: http\n +port: 8080\n +targetPort: http", templates)
-    assert f"- port: {ports.METRICS}\n" in templates
+    assert re.search(r"- name: probes\n +containerPort: 8080", templates)
+    assert re.search(r"- name: metrics\n +port: 8080\n +targetPort: probes", templates)
+    assert ports.METRICS == "metrics", "of both monitors the port"
+    assert templates.count("- port: metrics\n") == 2
 
 
 def test_the_charts_crds_are_copies(root: Path, chart: Path) -> None:

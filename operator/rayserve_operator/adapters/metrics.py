@@ -98,7 +98,7 @@ PASSES_HELD = _define(
     f"{PREFIX}passes_held",
     "gauge",
     (),
-    "1 while no pass begins, because a watch was cut and what there is has not been listed since; else 0.",
+    "1 while no pass begins here, as from when a watch is cut until what there is has been listed; else 0.",
 )
 LONGEST_PASS = _define(
     f"{PREFIX}longest_pass_seconds", "gauge", (), "Age of the oldest pass under way; 0 where none is."
