@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -10,7 +11,9 @@ import pytest
 from typing_extensions import override
 
 from rayserve_operator.engine.milestones import GivenUp, Milestone, Phase, PhaseEnded, Switched
+from rayserve_operator.engine.operator import STUCK_AFTER
 from rayserve_operator.engine.ports import Unmetered
+from rayserve_operator.engine.store import Key
 from rayserve_operator.planning.actions import Kind
 from rayserve_operator.planning.service.draining import QUIET_FOR
 
@@ -152,3 +155,19 @@ def test_an_outage_is_a_doubt_until_all_was_listed() -> None:
     assert notebook.doubts == 1
     assert notebook.listings["failed"] > 0
     assert notebook.listings["done"] > 0
+
+
+def test_a_pass_that_never_ends_is_death() -> None:
+    async def tell(story: ServiceStory) -> None:
+        async def hang(_: Key) -> timedelta | None:
+            await asyncio.Event().wait()
+            return None
+
+        story.operator.loop.run_pass = hang
+        story.edit(spec(image="b"))
+        await wait(STUCK_AFTER.total_seconds() - 60)
+        assert story.operator.is_alive
+        await wait(120)
+        assert not story.operator.is_alive
+
+    measured(tell)
