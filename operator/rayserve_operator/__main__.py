@@ -12,9 +12,10 @@ from prometheus_client import CollectorRegistry
 
 from rayserve_operator import __version__
 from rayserve_operator.adapters import logs
+from rayserve_operator.adapters.census import Census
 from rayserve_operator.adapters.clock import SystemClock
+from rayserve_operator.adapters.counting import Counts
 from rayserve_operator.adapters.kube import KubeApi
-from rayserve_operator.adapters.metrics import Census, Metrics
 from rayserve_operator.adapters.ray import RayApi
 from rayserve_operator.adapters.web import Endpoints
 from rayserve_operator.engine.operator import Operator
@@ -35,16 +36,16 @@ def main() -> None:
 
     async def assemble() -> tuple[Operator, Callable[[], Awaitable[None]]]:
         registry = CollectorRegistry()
-        metrics = Metrics(registry)
-        kube = await KubeApi.connect(settings.watch_namespaces, USER_AGENT, metrics.asked_kubernetes)
-        ray = RayApi(USER_AGENT, metrics.asked_ray)
+        counts = Counts(registry)
+        kube = await KubeApi.connect(settings.watch_namespaces, USER_AGENT, counts.asked_kubernetes)
+        ray = RayApi(USER_AGENT, counts.asked_ray)
         options = RenderOptions(
             cluster_domain=settings.cluster_domain,
             batch_scheduler=settings.batch_scheduler,
             operator_namespace=settings.operator_namespace,
         )
         node_lost_after = timedelta(seconds=settings.node_lost_after)
-        operator = Operator(kube, ray, SystemClock(), options, node_lost_after=node_lost_after, meter=metrics)
+        operator = Operator(kube, ray, SystemClock(), options, node_lost_after=node_lost_after, meter=counts)
         registry.register(Census(operator))
         endpoints = Endpoints(registry, is_alive=lambda: operator.is_alive, is_ready=lambda: operator.is_ready)
 

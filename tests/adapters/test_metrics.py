@@ -6,7 +6,9 @@ from typing import Any, cast
 import pytest
 from prometheus_client import CollectorRegistry
 
-from rayserve_operator.adapters.metrics import DEFINITIONS, PREFIX, Census, Metrics
+from rayserve_operator.adapters.census import Census
+from rayserve_operator.adapters.counting import Counts
+from rayserve_operator.adapters.metrics import DEFINITIONS, PREFIX
 from rayserve_operator.adapters.requests import Request
 from rayserve_operator.engine.milestones import GivenUp, Phase, PhaseEnded, Switched
 from rayserve_operator.engine.operator import Operator
@@ -36,10 +38,10 @@ class Scrape:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.metrics = Metrics(self.registry)
+        self.counts = Counts(self.registry)
         nobody = cast(Any, None)
         self.operator = Operator(
-            cast(Kube, nobody), cast(Ray, nobody), cast(Clock, nobody), RenderOptions(), meter=self.metrics
+            cast(Kube, nobody), cast(Ray, nobody), cast(Clock, nobody), RenderOptions(), meter=self.counts
         )
         self.registry.register(Census(self.operator))
 
@@ -148,7 +150,7 @@ def test_an_object_that_is_gone_is_told_of_no_more(scrape: Scrape) -> None:
 
 
 def test_what_the_engine_tells_is_counted(scrape: Scrape) -> None:
-    meter: Meter = scrape.metrics
+    meter: Meter = scrape.counts
     meter.passed(Kind.RAY_SERVICE, "acted", timedelta(seconds=2))
     meter.reached(PhaseEnded(Phase.DRAIN, timedelta(seconds=70)))
     meter.reached(Switched())
@@ -172,8 +174,8 @@ def test_what_the_engine_tells_is_counted(scrape: Scrape) -> None:
 
 
 def test_requests_are_counted_without_the_names_in_them(scrape: Scrape) -> None:
-    scrape.metrics.asked_kubernetes(Request("GET", "/api/v1/namespaces/shop/pods/head", {}, "404", 0.2))
-    scrape.metrics.asked_ray(Request("PUT", "/api/serve/applications/", {}, "timeout", 3.0))
+    scrape.counts.asked_kubernetes(Request("GET", "/api/v1/namespaces/shop/pods/head", {}, "404", 0.2))
+    scrape.counts.asked_ray(Request("PUT", "/api/serve/applications/", {}, "timeout", 3.0))
     assert scrape(f"{PREFIX}api_requests_total", verb="get", resource="pods", code="404") == 1
     assert scrape(f"{PREFIX}api_request_duration_seconds_sum", verb="get") == 0.2
     about = {"method": "PUT", "path": "/api/serve/applications/"}

@@ -7,27 +7,11 @@ read them by name.
 
 from __future__ import annotations
 
-import platform
-from collections import Counter as Tally
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
-from typing_extensions import override
-
-from rayserve_operator import __version__
-from rayserve_operator.adapters.requests import Request, api_call
-from rayserve_operator.engine.milestones import GivenUp, Milestone, Phase, PhaseEnded, Switched
-from rayserve_operator.engine.operator import Operator
-from rayserve_operator.engine.store import ClusterRecord, ServiceRecord
-from rayserve_operator.model.conditions import ClusterCondition, Condition, ServiceCondition
-from rayserve_operator.planning.actions import Announcement, Kind
-from rayserve_operator.planning.service.giving_up import Reason
-from rayserve_operator.render import labels
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.metrics_core import GaugeMetricFamily
 
 PREFIX: Final = "rayserve_operator_"
 
@@ -193,16 +177,6 @@ ATTENTION = _define(
 )
 BUILD = _define(f"{PREFIX}build_info", "gauge", ("version", "python"), "1, with what runs.")
 
-_CALLS_FOR_ATTENTION: Final = frozenset(
-    {
-        (ServiceCondition.STALLED, "True"),
-        (ServiceCondition.SERVICE_CONFLICT, "True"),
-        (ServiceCondition.SUSPENDING, "True"),
-        (ServiceCondition.SUSPENDED, "True"),
-        (ServiceCondition.SPEC_VALID, "False"),
-        (ServiceCondition.APPLICATIONS_HEALTHY, "False"),
-    }
-)
 _OBJECT = ("namespace", "name", "uid")
 CLUSTER_INFO = _define(
     "kuberay_cluster_info",
@@ -235,180 +209,3 @@ SERVICE_UPGRADE = _define(
     (*_OBJECT, "condition"),
     "1 for each RayService, with whether condition UpgradeInProgress is true or false.",
 )
-
-
-class Metrics:
-    """The `Meter` of the engine, and what its requests are told to."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        # When a series was made is of no use here, and would double their number.
-        disable_created_metrics()
-        ProcessCollector(registry=registry)
-        self._passes = PASSES.counter(registry)
-        self._pass_seconds = PASS_SECONDS.histogram(registry)
-        self._phases = PHASE_SECONDS.histogram(registry)
-        self._switches = SWITCHES.counter(registry)
-        self._given_up = GIVEN_UP.counter(registry)
-        self._announcements = ANNOUNCEMENTS.counter(registry)
-        self._events_lost = EVENTS_LOST.counter(registry)
-        self._ray_requests = RAY_REQUESTS.counter(registry)
-        self._ray_seconds = RAY_SECONDS.histogram(registry)
-        self._api_requests = API_REQUESTS.counter(registry)
-        self._api_seconds = API_SECONDS.histogram(registry)
-        self._watch_events = WATCH_EVENTS.counter(registry)
-        self._interruptions = INTERRUPTIONS.counter(registry)
-        self._relists = RELISTS.counter(registry)
-        self._relist_seconds = RELIST_SECONDS.histogram(registry)
-        # A counter that begins with its first event shows no increase for that one.
-        for phase in Phase:
-            self._phases.labels(phase)
-        for reason in Reason:
-            self._given_up.labels(reason)
-
-    def passed(self, kind: Kind, result: str, took: timedelta) -> None:
-        """Count a pass."""
-        self._passes.labels(kind, result).inc()
-        self._pass_seconds.labels(kind).observe(took.total_seconds())
-
-    def reached(self, milestone: Milestone) -> None:
-        """Count what has become of a rollout."""
-        match milestone:
-            case PhaseEnded(phase, took):
-                self._phases.labels(phase).observe(took.total_seconds())
-            case Switched():
-                self._switches.inc()
-            case GivenUp(reason):
-                self._given_up.labels(reason).inc()
-
-    def announced(self, kind: Kind, announcement: Announcement) -> None:
-        """Count something that was told."""
-        self._announcements.labels(kind, announcement.type, announcement.reason).inc()
-
-    def event_lost(self) -> None:
-        """Count an event that could not be written."""
-        self._events_lost.inc()
-
-    def saw(self, kind: Kind, event: str | None) -> None:
-        """Count a watch event."""
-        self._watch_events.labels(kind, event or "LISTED").inc()
-
-    def doubted(self) -> None:
-        """Count a cut."""
-        self._interruptions.inc()
-
-    def listed(self, result: str, took: timedelta) -> None:
-        """Count a listing."""
-        self._relists.labels(result).inc()
-        self._relist_seconds.observe(took.total_seconds())
-
-    def asked_ray(self, request: Request) -> None:
-        """Count a request to Ray. Its paths are few and fixed."""
-        self._ray_requests.labels(request.method, request.path, request.code).inc()
-        self._ray_seconds.labels(request.method, request.path).observe(request.seconds)
-
-    def asked_kubernetes(self, request: Request) -> None:
-        """Count a request to the API server."""
-        call = api_call(request)
-        self._api_requests.labels(call.verb, call.resource, request.code).inc()
-        self._api_seconds.labels(call.verb).observe(request.seconds)
-
-
-class Census(Collector):
-    """What there is, found out whenever it is asked for."""
-
-    def __init__(self, operator: Operator) -> None:
-        self._operator = operator
-
-    @override
-    def collect(self) -> Iterator[Metric]:
-        """The gauges."""
-        load, store = self._operator.loop.load(), self._operator.store
-        yield _one(BUILD, 1, __version__, platform.python_version())
-        yield _one(PASSES_RUNNING, load.running)
-        yield _one(PASSES_WAITING, load.waiting)
-        yield _one(PASSES_HELD, load.is_held)
-        yield _one(LONGEST_PASS, load.longest.total_seconds())
-        objects = OBJECTS.gauge()
-        for kind, count in store.counts():
-            objects.add_metric([kind], count)
-        yield objects
-        services, clusters = list(store.services()), list(store.clusters())
-        yield _conditions(services, clusters)
-        yield _attention(services)
-        yield from _of_services(services)
-        yield from _of_clusters(clusters)
-
-
-def _one(definition: Definition, value: float, *of: str) -> Metric:
-    family = definition.gauge()
-    family.add_metric(of, value)
-    return family
-
-
-def _conditions(services: list[ServiceRecord], clusters: list[ClusterRecord]) -> Metric:
-    tally = Tally(
-        (kind, condition.type, condition.status, condition.reason)
-        for kind, records in ((Kind.RAY_SERVICE, services), (Kind.RAY_CLUSTER, clusters))
-        for record in records
-        for condition in record.status.conditions
-    )
-    family = CONDITIONS.gauge()
-    for found, count in tally.items():
-        family.add_metric(found, count)
-    return family
-
-
-def _attention(services: list[ServiceRecord]) -> Metric:
-    family = ATTENTION.gauge()
-    for record in services:
-        for condition in record.status.conditions:
-            if (condition.type, condition.status) in _CALLS_FOR_ATTENTION:
-                family.add_metric([record.meta.namespace, record.meta.name, condition.type, condition.reason], 1)
-    return family
-
-
-def _of_services(services: list[ServiceRecord]) -> Iterator[Metric]:
-    info, ready, upgrade = SERVICE_INFO.gauge(), SERVICE_READY.gauge(), SERVICE_UPGRADE.gauge()
-    for record in services:
-        about = _about(record)
-        info.add_metric(about, 1)
-        ready.add_metric([*about, _holds(record, ServiceCondition.READY)], 1)
-        upgrade.add_metric([*about, _holds(record, ServiceCondition.UPGRADE_IN_PROGRESS)], 1)
-    yield from (info, ready, upgrade)
-
-
-def _of_clusters(clusters: list[ClusterRecord]) -> Iterator[Metric]:
-    info, provisioned = CLUSTER_INFO.gauge(), CLUSTER_PROVISIONED.gauge()
-    seconds = CLUSTER_PROVISIONED_SECONDS.gauge()
-    for record in clusters:
-        about = _about(record)
-        info.add_metric([*about, record.meta.labels.get(labels.FROM_CRD, "None")], 1)
-        provisioned.add_metric([*about, _holds(record, ClusterCondition.PROVISIONED)], 1)
-        took = _provisioned_after(record)
-        if took is not None:
-            seconds.add_metric(about, took.total_seconds())
-    yield from (info, provisioned, seconds)
-
-
-def _provisioned_after(record: ClusterRecord) -> timedelta | None:
-    """How long the cluster took; None where it is not there yet, or its status was written by a careless hand."""
-    condition = _condition(record, ClusterCondition.PROVISIONED)
-    if condition is None or condition.status != "True" or record.meta.created is None:
-        return None
-    try:
-        return datetime.fromisoformat(condition.last_transition_time) - record.meta.created
-    except (ValueError, TypeError):
-        return None
-
-
-def _about(record: ServiceRecord | ClusterRecord) -> tuple[str, str, str]:
-    return record.meta.namespace, record.meta.name, record.meta.uid
-
-
-def _holds(record: ServiceRecord | ClusterRecord, type_: str) -> str:
-    condition = _condition(record, type_)
-    return "true" if condition is not None and condition.status == "True" else "false"
-
-
-def _condition(record: ServiceRecord | ClusterRecord, type_: str) -> Condition | None:
-    return next((found for found in record.status.conditions if found.type == type_), None)
