@@ -35,8 +35,8 @@ def main() -> None:
     logs.begin(settings.log_level, settings.log_format)
 
     async def assemble() -> tuple[Operator, Callable[[], Awaitable[None]]]:
-        registry = CollectorRegistry()
-        counts = Counts(registry)
+        exposed = CollectorRegistry()
+        counts = Counts(exposed)
         kube = await KubeApi.connect(settings.watch_namespaces, USER_AGENT, counts.asked_kubernetes)
         ray = RayApi(USER_AGENT, counts.asked_ray)
         options = RenderOptions(
@@ -46,8 +46,8 @@ def main() -> None:
         )
         node_lost_after = timedelta(seconds=settings.node_lost_after)
         operator = Operator(kube, ray, SystemClock(), options, node_lost_after=node_lost_after, meter=counts)
-        registry.register(Census(operator))
-        endpoints = Endpoints(registry, is_alive=lambda: operator.is_alive, is_ready=lambda: operator.is_ready)
+        exposed.register(Census(operator))
+        endpoints = Endpoints(exposed, is_alive=lambda: operator.is_alive, is_ready=lambda: operator.is_ready)
 
         async def disconnect() -> None:
             await endpoints.close()
