@@ -49,15 +49,17 @@ unit: $(VENV)/ready ## Tests without a cluster (K=EXPR selects)
 mutants: $(VENV)/ready ## Mutation testing of planning/ (K=PART selects modules by their path)
 	$(BIN)/python -m tests.mutants $(K)
 
-generate: $(VENV)/ready ## Generate the CRDs from the models, the chart's copies of them, the tables of fields and of rules
+generate: $(VENV)/ready ## Generate the CRDs, the chart's copies of them, and the pages of fields, rules and metrics
 	$(BIN)/python -m rayserve_operator.crdgen crds charts/rayserve-operator/files/crds
 	$(BIN)/python -m tests.fields.table docs/fields.md
 	$(BIN)/python -m tests.lint.page docs/rules.md
+	$(BIN)/python -m tests.observability.reference docs/metrics.md
 
 generate-check: $(VENV)/ready
 	@echo "== generated files"; $(BIN)/python -m rayserve_operator.crdgen --check crds charts/rayserve-operator/files/crds
 	@$(BIN)/python -m tests.fields.table --check docs/fields.md
 	@$(BIN)/python -m tests.lint.page --check docs/rules.md
+	@$(BIN)/python -m tests.observability.reference --check docs/metrics.md
 
 ##@ On a real API server, and on real Ray
 

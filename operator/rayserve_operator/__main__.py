@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import kopf
-from typing_extensions import override
+from prometheus_client import CollectorRegistry
 
 from rayserve_operator import __version__
+from rayserve_operator.adapters import logs
+from rayserve_operator.adapters.census import Census
 from rayserve_operator.adapters.clock import SystemClock
+from rayserve_operator.adapters.counting import Counts
 from rayserve_operator.adapters.kube import KubeApi
 from rayserve_operator.adapters.ray import RayApi
+from rayserve_operator.adapters.web import Endpoints
 from rayserve_operator.engine.operator import Operator
 from rayserve_operator.handlers import watching
 from rayserve_operator.render.options import RenderOptions
@@ -24,47 +26,43 @@ from rayserve_operator.settings import Settings
 USER_AGENT = f"rayserve-operator/{__version__}"
 
 
-class JsonLines(logging.Formatter):
-    """One JSON object a line."""
-
-    @override
-    def format(self, record: logging.LogRecord) -> str:
-        """The record as JSON."""
-        line = {
-            "time": self.formatTime(record),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line)
-
-
 def main() -> None:
     """Run the operator until it is told to stop. Settings come from the environment, see `settings`."""
     try:
         settings = Settings.read(os.environ)
     except ValueError as error:
         sys.exit(str(error))
-    _log(settings)
+    logs.begin(settings.log_level, settings.log_format)
 
     async def assemble() -> tuple[Operator, Callable[[], Awaitable[None]]]:
-        kube = await KubeApi.connect(settings.watch_namespaces, USER_AGENT)
-        ray = RayApi(USER_AGENT)
+        exposed = CollectorRegistry()
+        counts = Counts(exposed)
+        kube = await KubeApi.connect(settings.watch_namespaces, USER_AGENT, counts.asked_kubernetes)
+        ray = RayApi(USER_AGENT, counts.asked_ray)
         options = RenderOptions(
             cluster_domain=settings.cluster_domain,
             batch_scheduler=settings.batch_scheduler,
             operator_namespace=settings.operator_namespace,
         )
-        lost_after = timedelta(seconds=settings.node_lost_after)
-        operator = Operator(kube, ray, SystemClock(), options, node_lost_after=lost_after, manage=settings.manage)
+        operator = Operator(
+            kube,
+            ray,
+            SystemClock(),
+            options,
+            node_lost_after=timedelta(seconds=settings.node_lost_after),
+            manage=settings.manage,
+            meter=counts,
+        )
+        exposed.register(Census(operator))
+        endpoints = Endpoints(exposed, is_alive=lambda: operator.is_alive, is_ready=lambda: operator.is_ready)
 
         async def disconnect() -> None:
+            await endpoints.close()
             await ray.close()
             await kube.close()
 
         try:
+            await endpoints.open(settings.health_port)
             await operator.open()
         except BaseException:
             await disconnect()
@@ -78,17 +76,7 @@ def main() -> None:
         standalone=True,
         clusterwide=not settings.watch_namespaces,
         namespaces=settings.watch_namespaces,
-        liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz",
     )
-
-
-def _log(settings: Settings) -> None:
-    handler = logging.StreamHandler()
-    text = logging.Formatter("%(asctime)s %(levelname)-7s %(message)s")
-    handler.setFormatter(JsonLines() if settings.log_format == "json" else text)
-    logging.basicConfig(level=settings.log_level, handlers=[handler])
-    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
-    logging.getLogger("kopf").setLevel(logging.WARNING)
 
 
 if __name__ == "__main__":

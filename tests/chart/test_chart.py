@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from rayserve_operator import __version__
-from rayserve_operator.render import network_policies
+from rayserve_operator.render import network_policies, ports
 from rayserve_operator.settings import PREFIX, Settings
 
 Values = dict[str, Any]
@@ -88,6 +88,8 @@ def test_the_default_values_meet_the_schema(values: Values, schema: dict[str, An
         {"manage": "some"},
         {"env": [{"value": "without a name"}]},
         {"resources": {"request": {}}},
+        {"metrics": {"serviceMonitor": {"interval": "30"}}},
+        {"metrics": {"rules": {"runbooks": "docs.example.com"}}},
     ],
 )
 def test_a_wrong_value_is_refused(wrong: Values, schema: dict[str, Any]) -> None:
@@ -151,6 +153,14 @@ def test_network_policies_know_the_operators_pods(templates: str) -> None:
 def test_probes_ask_where_the_operator_answers(templates: str) -> None:
     assert f"containerPort: {Settings().health_port}" in templates
     assert "path: /healthz" in templates
+    assert "path: /readyz" in templates
+
+
+def test_what_is_scraped_is_where_the_metrics_are(templates: str) -> None:
+    assert re.search(r"- name: probes\n +containerPort: 8080", templates)
+    assert re.search(r"- name: metrics\n +port: 8080\n +targetPort: probes", templates)
+    assert ports.METRICS == "metrics", "of both monitors the port"
+    assert templates.count("- port: metrics\n") == 2
 
 
 def test_the_charts_crds_are_copies(root: Path, chart: Path) -> None:

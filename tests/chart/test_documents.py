@@ -5,13 +5,17 @@ from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
 DOCUMENTS = (
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "charts/rayserve-operator/README.md",
+    "docs/metrics.md",
     "docs/migration.md",
+    "docs/observability.md",
     "docs/quickstart.md",
+    *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs" / "runbooks").iterdir())),
     "docs/troubleshooting.md",
     "docs/updates.md",
 )

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from rayserve_operator.engine.loop import DAWDLING, JITTER, LONGEST_DAWDLE, RUSH, Loop
+from rayserve_operator.engine.loop import DAWDLING, JITTER, LONGEST_DAWDLE, RUSH, Load, Loop
 from rayserve_operator.engine.store import Key
 from rayserve_operator.model.errors import Unavailable
 from rayserve_operator.planning.actions import Kind
@@ -195,3 +195,25 @@ def test_what_is_done_in_a_pass_is_news() -> None:
     run(story())
     done = next(number for number, at in enumerate(looks) if at >= 500)
     assert looks[done + 2] - looks[done + 1] == OFTEN.total_seconds()
+
+
+def test_the_load_tells_what_runs_for_how_long_and_what_waits() -> None:
+    async def look(_: Key) -> None:
+        await asyncio.Event().wait()
+
+    async def whole() -> tuple[Load, Load]:
+        loop = Loop(look)
+        loop.wake(KEY)
+        held = loop.load()
+        loop.open()
+        await wait(3)
+        loop.wake(OTHER)
+        loop.wake(OTHER)
+        await wait(2)
+        busy = loop.load()
+        await loop.close()
+        return held, busy
+
+    held, busy = run(whole())
+    assert held == Load(running=0, waiting=1, longest=timedelta(), is_held=True)
+    assert busy == Load(running=2, waiting=0, longest=timedelta(seconds=5), is_held=False)

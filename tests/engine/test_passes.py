@@ -72,7 +72,17 @@ class Written:
 
 async def follow(*strands: Any) -> tuple[Scripted, Written, OperatorError | None]:
     executor, written = Scripted(), Written()
-    doubles: Any = (written, None, SystemClock(), Store(lambda _: None), None, executor, written, RenderOptions(), Custody())
+    doubles: Any = (
+        written,
+        None,
+        SystemClock(),
+        Store(lambda _: None),
+        None,
+        executor,
+        written,
+        RenderOptions(),
+        Custody(),
+    )
     plan = replace(of_service(None, NOW), strands=strands)
     meta = cluster(routed=600).cluster.meta
     try:

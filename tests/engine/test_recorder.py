@@ -7,7 +7,7 @@ import pytest
 
 from rayserve_operator.engine.ports import Kube
 from rayserve_operator.engine.recorder import MESSAGE_LIMIT, REPEATED_AFTER, Recorder
-from rayserve_operator.model.errors import Unavailable
+from rayserve_operator.model.errors import NotFound, Unavailable
 from rayserve_operator.model.objects import Meta
 from rayserve_operator.planning.actions import Announcement, Kind
 
@@ -27,12 +27,24 @@ class Sink:
 
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
+        self.writes = 0
         self.is_down = False
 
     async def create(self, kind: Kind, manifest: dict[str, Any]) -> None:
+        self._arrive()
+        self.events.append(dict(manifest))
+
+    async def merge(self, kind: Kind, namespace: str, name: str, patch: dict[str, Any]) -> None:
+        self._arrive()
+        found = [event for event in self.events if event["metadata"] == {"namespace": namespace, "name": name}]
+        if not found:
+            raise NotFound(name)
+        found[0].update(patch)
+
+    def _arrive(self) -> None:
+        self.writes += 1
         if self.is_down:
             raise Unavailable("down")
-        self.events.append(manifest)
 
 
 @pytest.fixture
@@ -69,29 +81,54 @@ async def test_an_event_says_what_it_is_about(recorder: Recorder, sink: Sink) ->
     }
 
 
-async def test_a_warning_that_repeats_itself_is_told_once_in_a_while(
+async def test_a_warning_that_repeats_itself_is_counted_and_told_once_in_a_while(
     recorder: Recorder, sink: Sink, clock: Clock
 ) -> None:
     await tell(recorder, "same")
     clock.time += REPEATED_AFTER - timedelta(seconds=1)
     await tell(recorder, "same")
     await tell(recorder, "another")
-    assert [event["message"] for event in sink.events] == ["same", "another"]
+    assert [(event["message"], event["count"]) for event in sink.events] == [("same", 1), ("another", 1)]
     clock.time += timedelta(seconds=2)
     await tell(recorder, "same")
-    assert len(sink.events) == 3
+    assert [(event["message"], event["count"]) for event in sink.events] == [("same", 3), ("another", 1)]
+    assert sink.events[0]["firstTimestamp"] == "2030-01-01T00:00:00Z"
+    assert sink.events[0]["lastTimestamp"] == "2030-01-01T00:10:01Z"
 
 
-async def test_what_was_done_twice_is_told_twice_under_names_of_their_own(recorder: Recorder, sink: Sink) -> None:
+async def test_what_was_done_twice_is_one_event_with_a_count(recorder: Recorder, sink: Sink) -> None:
     await tell(recorder, "created", "Normal")
     await tell(recorder, "created", "Normal")
-    assert len({event["metadata"]["name"] for event in sink.events}) == 2
+    [event] = sink.events
+    assert event["count"] == 2
+
+
+async def test_what_was_done_often_at_once_takes_two_requests(recorder: Recorder, sink: Sink) -> None:
+    for _ in range(100):
+        recorder.tell(Kind.RAY_SERVICE, META, Announcement("Reason", "created"))
+    await recorder.close()
+    assert [event["count"] for event in sink.events] == [100]
+    assert sink.writes <= 2
+
+
+async def test_an_event_that_kubernetes_has_forgotten_begins_anew(recorder: Recorder, sink: Sink, clock: Clock) -> None:
+    await tell(recorder, "created", "Normal")
+    [old] = sink.events
+    sink.events.clear()
+    clock.time += timedelta(hours=2)
+    await tell(recorder, "created", "Normal")
+    [new] = sink.events
+    assert new["metadata"]["name"] != old["metadata"]["name"]
+    assert (new["count"], new["firstTimestamp"]) == (1, "2030-01-01T02:00:00Z")
 
 
 async def test_an_event_that_cannot_be_sent_is_in_nobodys_way(recorder: Recorder, sink: Sink) -> None:
     sink.is_down = True
-    await tell(recorder, "lost")
+    await tell(recorder, "lost", "Normal")
     assert sink.events == []
+    sink.is_down = False
+    await tell(recorder, "lost", "Normal")
+    assert [event["count"] for event in sink.events] == [2]
 
 
 async def test_a_long_message_is_cut_to_what_kubernetes_takes(recorder: Recorder, sink: Sink) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 
 from rayserve_operator.model.raycluster import RayClusterSpec
 from rayserve_operator.model.rayservice import RayServiceSpec
+from tests.generated import keep
 
 from .effects import EVERYTHING, Verdict, of_cluster_field, of_service_field
 from .fields import Field, fields
@@ -62,19 +62,6 @@ def gap(field: Field, verdict: Verdict) -> str | None:
     if has_effect or verdict.unsupported or field.is_branch or field.path in READ_BY_RAY:
         return None
     return f"{field.path} has no effect; give it one, refuse it, or say in known.py why not"
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Write the document, or with --check tell whether it is there already."""
-    is_check = "--check" in arguments
-    [path] = (Path(argument) for argument in arguments if argument != "--check")
-    text = document()
-    if path.is_file() and path.read_text() == text:
-        return 0
-    if not is_check:
-        path.write_text(text)
-    print(f"{path} is not what the tests find; run `make generate`" if is_check else f"wrote {path}")  # noqa: T201
-    return 1 if is_check else 0
 
 
 def _service_spec() -> Iterator[str]:
@@ -185,4 +172,4 @@ def _counts(field: Field, verdict: Verdict) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(keep(document(), sys.argv[1:]))

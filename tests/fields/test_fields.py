@@ -9,7 +9,7 @@ from .effects import Verdict, made_config, of_cluster_field, of_service_field
 from .fields import Field
 from .known import DEAD, LEFT_EMPTY, READ_BY_RAY
 from .statuses import CLUSTER_STATUS, SERVICE_STATUS, is_filled_in
-from .table import CLUSTER_SPEC, SERVICE_SPEC, document, gap, main
+from .table import CLUSTER_SPEC, SERVICE_SPEC, document, gap
 from .values import TELLING, find, trials
 
 DOCUMENT = Path(__file__).parents[2] / "docs/fields.md"
@@ -58,10 +58,3 @@ def test_whatever_is_said_of_a_field_is_said_of_one_that_there_is() -> None:
 
 def test_the_document_is_what_is_found() -> None:
     assert DOCUMENT.read_text() == document(), "run `make generate`"
-
-
-def test_the_check_tells_what_is_stale(tmp_path: Path) -> None:
-    path = tmp_path / "fields.md"
-    assert main(["--check", str(path)]) == 1
-    assert main([str(path)]) == 0
-    assert main(["--check", str(path)]) == 0

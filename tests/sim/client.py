@@ -188,7 +188,7 @@ class Client:
     async def merge(self, kind: Kind, namespace: str, name: str, patch: Manifest) -> Manifest:
         def effect() -> Json:
             found = self._found(kind, name)
-            if patch["metadata"].get("uid", uid_of(found)) != uid_of(found):
+            if patch.get("metadata", {}).get("uid", uid_of(found)) != uid_of(found):
                 raise Superseded(f"{kind} {name} is another one")
             return without_foreign_status(kind, found, merged(found, patch))
 

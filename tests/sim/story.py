@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, settings
 from typing_extensions import override
 
 from rayserve_operator.engine.operator import Operator
+from rayserve_operator.engine.ports import Meter, Unmetered
 from rayserve_operator.model.errors import OperatorError
 from rayserve_operator.planning.actions import Kind
 from rayserve_operator.planning.custody import Manage
@@ -70,6 +71,8 @@ class Story:
         self.network = Network(self.rules.judge, self._crash)
         self.rules.world, self.rules.network = self.world, self.network
         self.world.on_change, self.world.on_step = self.rules.saw, self.rules.look
+        self.meter: Meter = Unmetered()
+        """Counts for all the lives of the operator."""
         self.lives: list[Client] = []
         self.operator: Operator
         self._alarm = _Alarm(self.rules)
@@ -101,7 +104,7 @@ class Story:
         while True:
             client = Client(self.world, self.network)
             self.lives.append(client)
-            self.operator = Operator(client, client, client, RenderOptions(), manage=self.manage)
+            self.operator = Operator(client, client, client, RenderOptions(), manage=self.manage, meter=self.meter)
             chance = random.Random(self.seed + len(self.lives))
             self.operator.loop.chance = chance
             self.operator.passes.executor.chance = chance

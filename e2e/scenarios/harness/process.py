@@ -34,7 +34,7 @@ class OperatorProcess:
                 stderr=subprocess.STDOUT,
                 cwd="/",
             )
-        until(self._is_healthy, "the operator is healthy", 30)
+        until(self._is_ready, "the operator is ready", 30)
 
     def stop(self) -> None:
         """Ask it to end, and wait until it has."""
@@ -55,8 +55,8 @@ class OperatorProcess:
         """All that it has said."""
         return self._log.read_text()
 
-    def _is_healthy(self) -> bool:
+    def _is_ready(self) -> bool:
         assert self._process
         if self._process.poll() is not None:
             raise RuntimeError(f"the operator has ended:\n{self.log}")
-        return ray.answer(f"http://127.0.0.1:{HEALTH_PORT}/healthz") is not None
+        return ray.answer(f"http://127.0.0.1:{HEALTH_PORT}/readyz") is not None

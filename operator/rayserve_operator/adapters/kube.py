@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -14,6 +14,7 @@ import aiohttp
 from kubernetes.aio import client, config
 
 from rayserve_operator.adapters.ray import describe
+from rayserve_operator.adapters.requests import Request, tracing
 from rayserve_operator.engine.ports import Listing, Manifest
 from rayserve_operator.model.errors import (
     AlreadyExists,
@@ -103,12 +104,15 @@ class KubeApi:
         self._turn = asyncio.Semaphore(AT_ONCE)
 
     @classmethod
-    async def connect(cls, namespaces: Sequence[str], user_agent: str) -> KubeApi:
+    async def connect(
+        cls, namespaces: Sequence[str], user_agent: str, on_request: Callable[[Request], None] = lambda _: None
+    ) -> KubeApi:
         """Connect as a pod does, or as the current kubeconfig context says where there is one.
 
         Args:
             namespaces: the namespaces that are watched; none means all.
             user_agent: what the API server's audit log calls us.
+            on_request: is told of every request.
         """
         configuration = client.Configuration()
         try:
@@ -118,7 +122,10 @@ class KubeApi:
         configuration.connection_pool_maxsize = AT_ONCE
         # Where aiohttp is to trust the environment, it looks there in a thread at every request, which costs as much as
         # the request itself. So that is asked once, here.
-        configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
+        configuration.client_session_kwargs = {
+            "trust_env": bool(getproxies()),
+            "trace_configs": [tracing(on_request)],
+        }
         api_client = client.ApiClient(configuration)
         api_client.user_agent = user_agent
         return cls(api_client, namespaces)

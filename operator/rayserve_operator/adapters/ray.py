@@ -9,6 +9,7 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from rayserve_operator.adapters.requests import Request, tracing
 from rayserve_operator.model.errors import Refused, TokenRefused, Unavailable
 from rayserve_operator.model.serve import ServeConfig, ServeStatus
 from rayserve_operator.planning.observed import Traffic
@@ -44,11 +45,12 @@ def describe(error: Exception) -> str:
 class RayApi:
     """The `Ray` of the engine, over one pool of connections."""
 
-    def __init__(self, user_agent: str) -> None:
+    def __init__(self, user_agent: str, on_request: Callable[[Request], None] = lambda _: None) -> None:
         # Ray hides env_vars from clients that look like a browser, so the name must not begin with Mozilla.
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
             headers={"User-Agent": user_agent},
+            trace_configs=[tracing(on_request)],
         )
 
     async def close(self) -> None:

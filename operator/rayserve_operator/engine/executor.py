@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import secrets
 from collections.abc import Callable, Mapping
@@ -31,11 +32,15 @@ from rayserve_operator.planning.service import submission
 from rayserve_operator.render import labels
 from rayserve_operator.render.names import NAME_ALPHABET
 
+logger = logging.getLogger(__name__)
+
 DRAWN_CHARACTERS = 5
 DRAWN_BYTES = 32
 CREATE_ATTEMPTS = 4
 
 Tell = Callable[[Announcement], None]
+Done = Callable[[str, AnyAction], None]
+"""Is told the namespace and an action that has succeeded, once its effect is in the store."""
 
 
 @dataclass(slots=True)
@@ -47,6 +52,7 @@ class Executor:
     store: Store
     tokens: Tokens
     chance: random.Random = field(default_factory=random.SystemRandom)
+    on_done: Done = lambda _namespace, _action: None
     _unanswered: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     """Names drawn for creates that never were answered; the next create of their kind takes one up again."""
 
@@ -59,6 +65,8 @@ class Executor:
 
     async def _one(self, namespace: str, action: AnyAction, tell: Tell) -> None:
         await self._perform(namespace, action)
+        logger.debug("Done: %s", describe(action))
+        self.on_done(namespace, action)
         if action.announce is not None:
             tell(action.announce)
 
@@ -181,3 +189,17 @@ class Executor:
     def _saw(self, kind: Kind, manifest: Manifest) -> None:
         if kind in WATCHED:
             self.store.put(kind, manifest)
+
+
+def describe(action: AnyAction) -> str:
+    """An action in words, which tell of no content."""
+    match action:
+        case Create() | Apply():
+            metadata = action.manifest["metadata"]
+            prefix = action.name_prefix if isinstance(action, Create) else None
+            what = f"{action.kind} {metadata.get('name', f'{prefix}…')}"
+        case Patch() | Annotate() | Delete() | Confirm():
+            what = f"{action.kind} {action.name}"
+        case SubmitServe():
+            what = action.cluster
+    return f"{type(action).__name__} {what}"

@@ -8,7 +8,9 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import NamedTuple
 
+from rayserve_operator.engine import scope
 from rayserve_operator.engine.store import Key
 from rayserve_operator.model.errors import OperatorError
 
@@ -34,11 +36,25 @@ Pass = Callable[[Key], Awaitable[timedelta | None]]
 """Looks at one object and says when to look again, or None to wait for something to wake it."""
 
 
+class Load(NamedTuple):
+    """How busy the loop is."""
+
+    running: int
+    """Passes under way."""
+    waiting: int
+    """Objects that are due and have no pass under way, because the loop is held."""
+    longest: timedelta
+    """How long the oldest of the passes under way has been so."""
+    is_held: bool
+
+
 @dataclass(slots=True)
 class _Turn:
     """What is known of one object's turns."""
 
     task: asyncio.Task[None] | None = None
+    began_at: float = 0.0
+    """When the pass under way began, by the loop's clock."""
     is_due_again: bool = False
     timer: asyncio.TimerHandle | None = None
     failures: int = 0
@@ -97,6 +113,7 @@ class Loop:
             turn.timer.cancel()
             turn.timer = None
         turn.is_due_again = False
+        turn.began_at = asyncio.get_running_loop().time()
         turn.task = asyncio.get_running_loop().create_task(self._run(key, turn), name=f"{key.kind} {key.name}")
 
     def forget(self, key: Key) -> None:
@@ -110,7 +127,15 @@ class Loop:
         """Whether no pass runs; timers may wait."""
         return all(turn.task is None for turn in self._turns.values())
 
+    def load(self) -> Load:
+        """How busy the loop is now."""
+        begun = [turn.began_at for turn in self._turns.values() if turn.task is not None]
+        waiting = sum(turn.is_due_again and turn.task is None for turn in self._turns.values())
+        now = asyncio.get_running_loop().time()
+        return Load(len(begun), waiting, timedelta(seconds=now - min(begun, default=now)), not self._is_open)
+
     async def _run(self, key: Key, turn: _Turn) -> None:
+        scope.enter(key)
         again = await self._attempt(key, turn)
         turn.task = None
         if turn.is_due_again and turn.failures == 0 and turn.rush <= RUSH:
@@ -130,12 +155,14 @@ class Loop:
         except OperatorError as error:
             turn.failures += 1
             delay = self._backoff(turn.failures, error.first_retry, error.last_retry)
-            logger.info("%s %s/%s: %s; next try in %.1f s", *key, error, delay.total_seconds())
+            # A single failure is everyday life: two writers met, or an answer was lost.
+            level = logging.DEBUG if turn.failures == 1 else logging.INFO
+            logger.log(level, "%s; next try in %.1f s", error, delay.total_seconds())
             return delay
         except Exception:
             turn.failures += 1
             delay = self._backoff(turn.failures, UNEXPECTED_FIRST_RETRY, UNEXPECTED_LAST_RETRY)
-            logger.exception("%s %s/%s: unexpected failure; next try in %.1f s", *key, delay.total_seconds())
+            logger.exception("Unexpected failure; next try in %.1f s", delay.total_seconds())
             return delay
         turn.failures = 0
         if again == timedelta():
@@ -145,7 +172,7 @@ class Loop:
             turn.rush = 0
         if turn.rush > RUSH:
             delay = self._backoff(turn.rush - RUSH, RUSH_FIRST_DELAY, RUSH_LAST_DELAY)
-            logger.warning("%s %s/%s: %d passes in a row found something to do", *key, turn.rush)
+            logger.warning("%d passes in a row found something to do", turn.rush)
             return delay
         return None if again is None else self._spread(self._dawdled(again, turn))
 

@@ -9,17 +9,19 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from rayserve_operator.engine import scope
 from rayserve_operator.engine.executor import Executor
 from rayserve_operator.engine.loop import Loop
+from rayserve_operator.engine.milestones import milestones
 from rayserve_operator.engine.passes import Passes
-from rayserve_operator.engine.ports import Clock, Kube, Listing, Ray
+from rayserve_operator.engine.ports import Clock, Kube, Listing, Meter, Ray, Unmetered
 from rayserve_operator.engine.recorder import Recorder
 from rayserve_operator.engine.served import Served
 from rayserve_operator.engine.standby import Standby
 from rayserve_operator.engine.store import OPTIONAL, WATCHED, Key, Store
 from rayserve_operator.engine.tokens import Tokens
 from rayserve_operator.model.errors import Disconnected, NotFound, OperatorError
-from rayserve_operator.planning.actions import Kind
+from rayserve_operator.planning.actions import AnyAction, Kind
 from rayserve_operator.planning.cluster.nodes import NODE_LOST_AFTER
 from rayserve_operator.planning.custody import Custody, Manage
 from rayserve_operator.render.options import RenderOptions
@@ -31,6 +33,8 @@ RELISTED_EVERY = timedelta(minutes=5)
 RELIST_RETRY = timedelta(seconds=1)
 STARTING = timedelta(seconds=10)
 """For this long after the start, an event without a type belongs to the first listing."""
+STUCK_AFTER = timedelta(minutes=15)
+"""Every request has a time-out, the longest of 75 s, so a pass of that length is one that never ends."""
 
 
 class Operator:
@@ -45,12 +49,14 @@ class Operator:
         *,
         node_lost_after: timedelta = NODE_LOST_AFTER,
         manage: Manage = "all",
+        meter: Meter | None = None,
     ) -> None:
         self._kube = kube
+        self._meter = meter or Unmetered()
         self.store = Store(self._wake, self._relent)
-        self.recorder = Recorder(kube, clock)
+        self.recorder = Recorder(kube, clock, self._meter)
         tokens = Tokens(kube)
-        executor = Executor(kube, ray, self.store, tokens)
+        executor = Executor(kube, ray, self.store, tokens, on_done=self._did)
         self.passes = Passes(
             kube, ray, clock, self.store, tokens, executor, self.recorder, options, Custody(manage), node_lost_after
         )
@@ -60,8 +66,19 @@ class Operator:
         self._opened: datetime | None = None
         self.unknown_kinds: frozenset[Kind] = frozenset()
         """Optional kinds that the API server did not know at the start, so that they cannot be watched."""
+        self._is_in_doubt = False
         self._relisting: asyncio.Task[None] | None = None
         self._next_relist: asyncio.TimerHandle | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it knows what there is."""
+        return self._opened is not None and not self._is_in_doubt
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether every pass that was begun may still end."""
+        return self.loop.load().longest < STUCK_AFTER
 
     async def open(self) -> None:
         """Learn what there is, all of it before anything is decided, and then look after it and all that comes.
@@ -98,6 +115,7 @@ class Operator:
 
     def saw(self, kind: Kind, event: str | None, manifest: Mapping[str, Any]) -> None:
         """Take in a watch event. One without a type, after the start, tells that the kind was listed anew."""
+        self._meter.saw(kind, event)
         if event == "DELETED":
             self.store.remove(kind, manifest["metadata"]["uid"])
             return
@@ -106,11 +124,32 @@ class Operator:
             self._distrust()
 
     async def _pass(self, key: Key) -> timedelta | None:
+        began = self._time()
+        result = "unexpected"
         try:
-            return await self.passes.run(key)
-        except Disconnected:
-            self._distrust()
+            again = await self.passes.run(key)
+            result = "acted" if again == timedelta() else "rested"
+        except OperatorError as error:
+            result = type(error).__name__
+            if isinstance(error, Disconnected):
+                self._distrust()
             raise
+        except asyncio.CancelledError:
+            result = "cancelled"
+            raise
+        finally:
+            self._meter.passed(key.kind, result, self._time() - began)
+        logger.debug("The pass %s; next one: %s", result, "when something happens" if again is None else again)
+        return again
+
+    def _did(self, namespace: str, action: AnyAction) -> None:
+        for milestone in milestones(self.store, namespace, action, self._clock.now()):
+            self._meter.reached(milestone)
+
+    @staticmethod
+    def _time() -> timedelta:
+        """The time of the running event loop, for durations."""
+        return timedelta(seconds=asyncio.get_running_loop().time())
 
     def _wake(self, key: Key) -> None:
         self.loop.wake(key)
@@ -127,6 +166,8 @@ class Operator:
     def _distrust(self) -> None:
         """The watches may have missed that something is gone: look before any further pass."""
         if self._relisting is None:
+            self._is_in_doubt = True
+            self._meter.doubted()
             self.loop.hold()
             self._start_relisting()
 
@@ -141,14 +182,18 @@ class Operator:
             self._relisting = asyncio.get_running_loop().create_task(self._relist())
 
     async def _relist(self) -> None:
-        delay = RELIST_RETRY
+        # What has raised the doubt may be a pass.
+        scope.leave()
+        delay, began, result = RELIST_RETRY, self._time(), "failed"
         try:
             await self.relist()
+            self._is_in_doubt = False
             self.loop.open()
-            delay = RELISTED_EVERY
+            delay, result = RELISTED_EVERY, "done"
         except OperatorError as error:
             logger.warning("Could not list what there is: %s", error)
         finally:
+            self._meter.listed(result, self._time() - began)
             self._relisting = None
             self._relist_in(delay)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
+from rayserve_operator.engine.milestones import Milestone
 from rayserve_operator.model.serve import ServeConfig, ServeStatus
-from rayserve_operator.planning.actions import Kind
+from rayserve_operator.planning.actions import Announcement, Kind
 from rayserve_operator.planning.observed import Traffic
 
 Manifest = Mapping[str, Any]
@@ -92,3 +93,53 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """The time, with its zone."""
+
+
+class Meter(Protocol):
+    """Counts and times what the engine does, without telling objects apart. No verb raises or waits."""
+
+    def passed(self, kind: Kind, result: str, took: timedelta) -> None:
+        """A pass has ended: it `acted`, it `rested`, or it failed with an error of this type's name."""
+
+    def reached(self, milestone: Milestone) -> None:
+        """A rollout has come to a point."""
+
+    def announced(self, kind: Kind, announcement: Announcement) -> None:
+        """Something was told about an object of this kind."""
+
+    def event_lost(self) -> None:
+        """A Kubernetes event could not be written."""
+
+    def saw(self, kind: Kind, event: str | None) -> None:
+        """A watch has shown an object; without a type, because it was listed."""
+
+    def doubted(self) -> None:
+        """A watch was cut, or the API server not reached: no pass begins until all was listed."""
+
+    def listed(self, result: str, took: timedelta) -> None:
+        """Everything that is watched was listed: `done`, or `failed`."""
+
+
+class Unmetered:
+    """A Meter that keeps nothing."""
+
+    def passed(self, kind: Kind, result: str, took: timedelta) -> None:
+        """Nothing."""
+
+    def reached(self, milestone: Milestone) -> None:
+        """Nothing."""
+
+    def announced(self, kind: Kind, announcement: Announcement) -> None:
+        """Nothing."""
+
+    def event_lost(self) -> None:
+        """Nothing."""
+
+    def saw(self, kind: Kind, event: str | None) -> None:
+        """Nothing."""
+
+    def doubted(self) -> None:
+        """Nothing."""
+
+    def listed(self, result: str, took: timedelta) -> None:
+        """Nothing."""

@@ -1,4 +1,7 @@
-"""Kubernetes events: each decision told once, never in the way of the next one."""
+"""Kubernetes events: each decision told once, never in the way of the next one.
+
+What repeats itself is one Event with a count, as the events of Kubernetes' own controllers are.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from rayserve_operator.engine.ports import Clock, Kube
-from rayserve_operator.model.errors import OperatorError
+from rayserve_operator.engine.ports import Clock, Kube, Meter, Unmetered
+from rayserve_operator.model.errors import NotFound, OperatorError
 from rayserve_operator.model.objects import API_VERSION, Meta
 from rayserve_operator.planning.actions import Announcement, Kind
 
@@ -19,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 COMPONENT = "rayserve-operator"
 REPEATED_AFTER = timedelta(minutes=10)
+"""A warning that repeats itself is only counted until then. What was done is told each time that it was."""
 REMEMBERED = 10_000
 MESSAGE_LIMIT = 1024
 AT_ONCE = 2
@@ -26,12 +30,51 @@ AT_ONCE = 2
 
 
 @dataclass(slots=True)
+class _Series:
+    """The same announcement about the same object, over and over."""
+
+    about: Mapping[str, str]
+    """Reference to the object."""
+    announcement: Announcement
+    first: datetime
+    last: datetime
+    count: int = 0
+    name: str = ""
+    """Of the Event; empty as long as there is none."""
+    told_at: datetime | None = None
+    untold: bool = False
+    """Whether there is something to tell that no request has taken with it yet."""
+    is_under_way: bool = False
+
+    def manifest(self) -> Mapping[str, Any]:
+        """The whole Event."""
+        return {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"namespace": self.about["namespace"], "name": self.name},
+            "involvedObject": self.about,
+            "reason": self.announcement.reason,
+            "message": self.announcement.message[:MESSAGE_LIMIT],
+            "type": self.announcement.type,
+            "source": {"component": COMPONENT},
+            "reportingComponent": COMPONENT,
+            "firstTimestamp": _stamp(self.first),
+            **self.repetition(),
+        }
+
+    def repetition(self) -> Mapping[str, Any]:
+        """What changes when it is told once more."""
+        return {"lastTimestamp": _stamp(self.last), "count": self.count}
+
+
+@dataclass(slots=True)
 class Recorder:
-    """Sends events in the background. One that repeats itself within ten minutes is left out."""
+    """Sends events in the background."""
 
     kube: Kube
     clock: Clock
-    _told: OrderedDict[tuple[str, Announcement], datetime] = field(default_factory=OrderedDict)
+    meter: Meter = field(default_factory=Unmetered)
+    _series: OrderedDict[tuple[str, Announcement], _Series] = field(default_factory=OrderedDict)
     _sending: set[asyncio.Task[None]] = field(default_factory=set)
     _sequence: int = 0
     _turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
@@ -39,53 +82,75 @@ class Recorder:
     def tell(self, kind: Kind, meta: Meta, announcement: Announcement) -> None:
         """Tell something about an object."""
         now = self.clock.now()
-        told = self._told.get((meta.uid, announcement))
-        if told is not None and now - told < REPEATED_AFTER and announcement.type == "Warning":
+        series = self._series_of(kind, meta, announcement, now)
+        series.count += 1
+        series.last = now
+        is_warning = announcement.type == "Warning"
+        if is_warning and series.told_at is not None and now - series.told_at < REPEATED_AFTER:
             return
-        self._told[meta.uid, announcement] = now
-        if len(self._told) > REMEMBERED:
-            self._told.popitem(last=False)
-        logger.info("%s %s/%s: %s: %s", kind, meta.namespace, meta.name, announcement.reason, announcement.message)
-        self._sequence += 1
-        task = asyncio.get_running_loop().create_task(self._send(self._event(kind, meta, announcement, now)))
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
+        series.told_at = now
+        series.untold = True
+        level = logging.WARNING if is_warning else logging.INFO
+        logger.log(level, "%s: %s", announcement.reason, announcement.message)
+        self.meter.announced(kind, announcement)
+        if not series.is_under_way:
+            series.is_under_way = True
+            task = asyncio.get_running_loop().create_task(self._send(series))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
 
     async def close(self) -> None:
         """Wait for the events under way."""
         await asyncio.gather(*self._sending)
 
-    async def _send(self, event: Mapping[str, Any]) -> None:
-        try:
-            async with self._turn:
-                await self.kube.create(Kind.EVENT, event)
-        except OperatorError as error:
-            logger.warning("An event was lost: %s", error)
+    def _series_of(self, kind: Kind, meta: Meta, announcement: Announcement, now: datetime) -> _Series:
+        key = (meta.uid, announcement)
+        series = self._series.get(key)
+        if series is None:
+            self._series[key] = series = _Series(_reference(kind, meta), announcement, first=now, last=now)
+        self._series.move_to_end(key)
+        if len(self._series) > REMEMBERED:
+            self._series.popitem(last=False)
+        return series
 
-    def _event(self, kind: Kind, meta: Meta, announcement: Announcement, now: datetime) -> Mapping[str, Any]:
-        stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
-        about = {
-            "apiVersion": API_VERSION,
-            "kind": str(kind),
-            "namespace": meta.namespace,
-            "name": meta.name,
-            "uid": meta.uid,
-            "resourceVersion": meta.version,
-        }
-        return {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {
-                "namespace": meta.namespace,
-                "name": f"{meta.name}.{int(now.timestamp() * 1e6):x}{self._sequence:x}",
-            },
-            "involvedObject": about,
-            "reason": announcement.reason,
-            "message": announcement.message[:MESSAGE_LIMIT],
-            "type": announcement.type,
-            "source": {"component": COMPONENT},
-            "reportingComponent": COMPONENT,
-            "firstTimestamp": stamp,
-            "lastTimestamp": stamp,
-            "count": 1,
-        }
+    async def _send(self, series: _Series) -> None:
+        try:
+            while series.untold:
+                async with self._turn:
+                    series.untold = False
+                    await self._write(series)
+        except OperatorError as error:
+            # Whether there is such an Event is not known, so the next one is an Event of its own.
+            series.name = ""
+            logger.warning("An event was lost: %s", error)
+            self.meter.event_lost()
+        finally:
+            series.is_under_way = False
+
+    async def _write(self, series: _Series) -> None:
+        if series.name:
+            try:
+                await self.kube.merge(Kind.EVENT, series.about["namespace"], series.name, series.repetition())
+            except NotFound:
+                # The API server forgets events after a while.
+                series.first, series.count = series.last, 1
+            else:
+                return
+        self._sequence += 1
+        series.name = f"{series.about['name']}.{int(series.last.timestamp() * 1e6):x}{self._sequence:x}"
+        await self.kube.create(Kind.EVENT, series.manifest())
+
+
+def _reference(kind: Kind, meta: Meta) -> Mapping[str, str]:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": str(kind),
+        "namespace": meta.namespace,
+        "name": meta.name,
+        "uid": meta.uid,
+        "resourceVersion": meta.version,
+    }
+
+
+def _stamp(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")

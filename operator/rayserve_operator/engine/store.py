@@ -135,6 +135,19 @@ class Store:
             for view in self._views[kind].values():
                 yield Key(kind, view.meta.namespace, view.meta.name)
 
+    def counts(self) -> Iterator[tuple[Kind, int]]:
+        """How many objects of each kind there are."""
+        for kind, views in self._views.items():
+            yield kind, len(views)
+
+    def services(self) -> Iterator[ServiceRecord]:
+        """Every RayService."""
+        return (view for view in self._views[Kind.RAY_SERVICE].values() if isinstance(view, ServiceRecord))
+
+    def clusters(self) -> Iterator[ClusterRecord]:
+        """Every RayCluster."""
+        return (view for view in self._views[Kind.RAY_CLUSTER].values() if isinstance(view, ClusterRecord))
+
     def service(self, namespace: str, name: str) -> ServiceRecord | None:
         """The RayService of that name."""
         view = self._by_name(Kind.RAY_SERVICE, namespace, name)

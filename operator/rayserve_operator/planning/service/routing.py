@@ -25,6 +25,8 @@ from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.roles import is_conflict, was_routed
 from rayserve_operator.render import labels, services
 
+SWITCHED = "SwitchedTraffic"
+"""Reason of the announcement that traffic goes to another cluster."""
 _LOADING = frozenset({"NOT_STARTED", "DEPLOYING"})
 
 
@@ -67,7 +69,7 @@ def switch(course: Course) -> Iterator[Step]:
         meta = successor.cluster.meta
         yield tuple(_mark_routed(successor, course.now, course.goal.revision))
         yield (Confirm(kind=Kind.RAY_CLUSTER, name=meta.name, uid=meta.uid),)
-        switched = Announcement("SwitchedTraffic", f"Traffic goes to {meta.name} now")
+        switched = Announcement(SWITCHED, f"Traffic goes to {meta.name} now")
         yield tuple(_route(course.observed, successor, switched))
 
 
