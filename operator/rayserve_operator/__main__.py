@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 
 import kopf
 from typing_extensions import override
@@ -16,6 +17,7 @@ from rayserve_operator import __version__
 from rayserve_operator.adapters.clock import SystemClock
 from rayserve_operator.adapters.kube import KubeApi
 from rayserve_operator.adapters.ray import RayApi
+from rayserve_operator.engine.election import Election
 from rayserve_operator.engine.operator import Operator
 from rayserve_operator.handlers import watching
 from rayserve_operator.render.options import RenderOptions
@@ -57,11 +59,21 @@ def main() -> None:
             batch_scheduler=settings.batch_scheduler,
             operator_namespace=settings.operator_namespace,
         )
-        operator = Operator(kube, ray, SystemClock(), options, timedelta(seconds=settings.node_lost_after))
+        # The Lease has a connection of its own, so that its renewal waits behind no other request.
+        lease = await KubeApi.connect((), USER_AGENT)
+        operator = Operator(
+            kube,
+            ray,
+            SystemClock(),
+            options,
+            timedelta(seconds=settings.node_lost_after),
+            election=_election(settings, lease),
+        )
 
         async def disconnect() -> None:
             await ray.close()
             await kube.close()
+            await lease.close()
 
         try:
             await operator.open()
@@ -79,6 +91,15 @@ def main() -> None:
         namespaces=settings.watch_namespaces,
         liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz",
     )
+
+
+def _election(settings: Settings, kube: KubeApi) -> Election | None:
+    """What decides whether this replica acts; None where it is the only one."""
+    if settings.lease_name is None or settings.operator_namespace is None:
+        return None
+    # Whoever has lost the Lease ends on the spot: what it had under way must not go on beside the next leader's work.
+    end = partial(os._exit, 1)
+    return Election(kube, SystemClock(), settings.operator_namespace, settings.lease_name, settings.identity, end)
 
 
 def _log(settings: Settings) -> None:

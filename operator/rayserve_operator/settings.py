@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Self, get_args
 
 from rayserve_operator.render.options import BatchScheduler
@@ -31,6 +32,10 @@ class Settings:
     """Seconds that a node must be silent (Ready=Unknown) before the head of a cluster on it is replaced."""
     batch_scheduler: BatchScheduler | None = None
     """`volcano`, `yunikorn` or `scheduler-plugins` to schedule Ray pods; empty means the default scheduler."""
+    lease_name: str | None = None
+    """Name of the Lease, in `operator_namespace`, whose holder alone acts; empty where there is no other replica."""
+    identity: str = field(default_factory=socket.gethostname)
+    """What the Lease calls this replica, the name of its pod; its own also after a restart, and nobody else's."""
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:
@@ -53,6 +58,10 @@ class Settings:
         if not lost_after.isdecimal():
             raise ValueError(f"{PREFIX}NODE_LOST_AFTER: {lost_after} is no number of seconds; use one, as 60")
         scheduler = environment.get(f"{PREFIX}BATCH_SCHEDULER", "")
+        namespace = environment.get(f"{PREFIX}OPERATOR_NAMESPACE") or None
+        lease = environment.get(f"{PREFIX}LEASE_NAME") or None
+        if lease and not namespace:
+            raise ValueError(f"{PREFIX}LEASE_NAME: a Lease has a namespace; set {PREFIX}OPERATOR_NAMESPACE")
         known: dict[str, BatchScheduler] = {name: name for name in get_args(BatchScheduler)}
         if scheduler and scheduler not in known:
             raise ValueError(f"{PREFIX}BATCH_SCHEDULER: {scheduler} is not supported; use {', '.join(known)}")
@@ -62,7 +71,9 @@ class Settings:
             log_level=level,
             log_format="json" if form == "json" else "text",
             health_port=int(port),
-            operator_namespace=environment.get(f"{PREFIX}OPERATOR_NAMESPACE") or None,
+            operator_namespace=namespace,
             node_lost_after=int(lost_after),
             batch_scheduler=known.get(scheduler),
+            lease_name=lease,
+            identity=environment.get(f"{PREFIX}IDENTITY") or socket.gethostname(),
         )

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from rayserve_operator.engine.election import Election
 from rayserve_operator.engine.executor import Executor
 from rayserve_operator.engine.loop import Loop
 from rayserve_operator.engine.passes import Passes
@@ -30,10 +31,26 @@ STARTING = timedelta(seconds=10)
 
 
 class Operator:
-    """Store, loop, passes and recorder, put together."""
+    """Store, loop, passes and recorder, put together.
+
+    Args:
+        kube: the Kubernetes API.
+        ray: Ray's own endpoints.
+        clock: the time of day.
+        options: what the operator's settings say about every rendered object.
+        node_lost_after: how long a node must be silent before the head on it is replaced.
+        election: decides when this process acts; until then it only keeps its store. Without one it acts at once.
+    """
 
     def __init__(
-        self, kube: Kube, ray: Ray, clock: Clock, options: RenderOptions, node_lost_after: timedelta = NODE_LOST_AFTER
+        self,
+        kube: Kube,
+        ray: Ray,
+        clock: Clock,
+        options: RenderOptions,
+        node_lost_after: timedelta = NODE_LOST_AFTER,
+        *,
+        election: Election | None = None,
     ) -> None:
         self._kube = kube
         self.store = Store(self._wake, self._relent)
@@ -43,6 +60,8 @@ class Operator:
         self.passes = Passes(kube, ray, clock, self.store, tokens, executor, self.recorder, options, node_lost_after)
         self.loop = Loop(self._pass)
         self._clock = clock
+        self._election = election
+        self._takes_over = False
         self._opened: datetime | None = None
         self.unknown_kinds: frozenset[Kind] = frozenset()
         """Optional kinds that the API server did not know at the start, so that they cannot be watched."""
@@ -56,26 +75,24 @@ class Operator:
             NotFound: the CRDs are not installed.
             Unavailable: the API server does not answer.
         """
-        for kind in WATCHED:
-            try:
-                async for manifest in self._kube.everything(kind):
-                    self.store.put(kind, manifest)
-            except NotFound as error:
-                if kind not in OPTIONAL:
-                    raise NotFound(f"The API server does not know the kind {kind}; install the CRDs first") from error
-                self.unknown_kinds |= {kind}
+        await self._learn()
         self._opened = self._clock.now()
         self._relist_in(STARTING)
-        self.loop.open()
+        if self._election is None:
+            self.loop.open()
+        else:
+            self._election.open(self._take_over)
 
     async def close(self) -> None:
-        """End all passes and tell what is still to be told."""
+        """End all passes, let another one lead, and tell what is still to be told."""
         if self._relisting is not None:
             self._relisting.cancel()
             await asyncio.gather(self._relisting, return_exceptions=True)
         if self._next_relist is not None:
             self._next_relist.cancel()
         await self.loop.close()
+        if self._election is not None:
+            await self._election.close()
         await self.recorder.close()
 
     def saw(self, kind: Kind, event: str | None, manifest: Mapping[str, Any]) -> None:
@@ -87,7 +104,29 @@ class Operator:
         if event is None and self._opened is not None and self._clock.now() - self._opened > STARTING:
             self._distrust()
 
+    @property
+    def acts(self) -> bool:
+        """Whether it is this process that looks after objects."""
+        return self._election is None or self._election.leads
+
+    async def _learn(self) -> None:
+        for kind in WATCHED:
+            try:
+                async for manifest in self._kube.everything(kind):
+                    self.store.put(kind, manifest)
+            except NotFound as error:
+                if kind not in OPTIONAL:
+                    raise NotFound(f"The API server does not know the kind {kind}; install the CRDs first") from error
+                self.unknown_kinds |= {kind}
+
+    def _take_over(self) -> None:
+        """Begin with what the last leader has left: its last writes may not have come by the watches yet."""
+        self._takes_over = True
+        self._start_relisting()
+
     async def _pass(self, key: Key) -> timedelta | None:
+        if not self.acts:
+            return None
         try:
             return await self.passes.run(key)
         except Disconnected:
@@ -95,7 +134,9 @@ class Operator:
             raise
 
     def _wake(self, key: Key) -> None:
-        self.loop.wake(key)
+        # On taking over every known object is woken.
+        if self.acts:
+            self.loop.wake(key)
 
     def _relent(self, key: Key) -> None:
         self.loop.relent(key)
@@ -117,11 +158,18 @@ class Operator:
             self._relisting = asyncio.get_running_loop().create_task(self._relist())
 
     async def _relist(self) -> None:
-        delay = RELIST_RETRY
+        delay, takes_over = RELIST_RETRY, self._takes_over
         try:
+            if takes_over:
+                await self._learn()
             await self.relist()
-            self.loop.open()
-            delay = RELISTED_EVERY
+            if takes_over:
+                self._takes_over = False
+                for key in list(self.store.keys()):
+                    self.loop.wake(key)
+            if self.acts and not self._takes_over:
+                self.loop.open()
+            delay = timedelta() if self._takes_over else RELISTED_EVERY
         except OperatorError as error:
             logger.warning("Could not list what there is: %s", error)
         finally:
