@@ -56,7 +56,7 @@ class Operator:
         self.store = Store(self._wake, self._relent)
         self.recorder = Recorder(kube, clock)
         tokens = Tokens(kube)
-        executor = Executor(kube, ray, self.store, tokens)
+        executor = Executor(kube, ray, self.store, tokens, may_act=lambda: self.acts)
         self.passes = Passes(kube, ray, clock, self.store, tokens, executor, self.recorder, options, node_lost_after)
         self.loop = Loop(self._pass)
         self._clock = clock
