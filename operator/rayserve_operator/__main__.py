@@ -56,6 +56,7 @@ def main() -> None:
         ray = RayApi(USER_AGENT)
         options = RenderOptions(
             cluster_domain=settings.cluster_domain,
+            container_env=settings.default_container_env,
             batch_scheduler=settings.batch_scheduler,
             operator_namespace=settings.operator_namespace,
         )
@@ -67,6 +68,7 @@ def main() -> None:
             SystemClock(),
             options,
             timedelta(seconds=settings.node_lost_after),
+            shard=settings.shard,
             election=_election(settings, lease),
         )
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 from rayserve_operator.render.options import BatchScheduler
 
@@ -32,6 +33,10 @@ class Settings:
     """Seconds that a node must be silent (Ready=Unknown) before the head of a cluster on it is replaced."""
     batch_scheduler: BatchScheduler | None = None
     """`volcano`, `yunikorn` or `scheduler-plugins` to schedule Ray pods; empty means the default scheduler."""
+    shard: str = ""
+    """Only RayServices whose label rayserve.ray.io/shard has this value are looked after; empty means those without."""
+    default_container_env: tuple[Mapping[str, Any], ...] = ()
+    """Environment variables of every Ray container that does not set them, as a JSON list of a container's `env`."""
     lease_name: str | None = None
     """Name of the Lease, in `operator_namespace`, whose holder alone acts; empty where there is no other replica."""
     identity: str = field(default_factory=socket.gethostname)
@@ -74,6 +79,19 @@ class Settings:
             operator_namespace=namespace,
             node_lost_after=int(lost_after),
             batch_scheduler=known.get(scheduler),
+            shard=environment.get(f"{PREFIX}SHARD", ""),
+            default_container_env=_variables(environment.get(f"{PREFIX}DEFAULT_CONTAINER_ENV", "")),
             lease_name=lease,
             identity=environment.get(f"{PREFIX}IDENTITY") or socket.gethostname(),
         )
+
+
+def _variables(text: str) -> tuple[Mapping[str, Any], ...]:
+    """Read entries of a container's `env`; no text means none."""
+    try:
+        entries = json.loads(text or "[]")
+    except ValueError:
+        entries = None
+    if isinstance(entries, list) and all(isinstance(entry, dict) and entry.get("name") for entry in entries):
+        return tuple(entries)
+    raise ValueError(f'{PREFIX}DEFAULT_CONTAINER_ENV: use a JSON list, as [{{"name": "HF_HOME", "value": "/models"}}]')

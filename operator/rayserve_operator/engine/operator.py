@@ -39,6 +39,7 @@ class Operator:
         clock: the time of day.
         options: what the operator's settings say about every rendered object.
         node_lost_after: how long a node must be silent before the head on it is replaced.
+        shard: name of the shard that this operator is; it looks after what bears that name, or none where it has none.
         election: decides when this process acts; until then it only keeps its store. Without one it acts at once.
     """
 
@@ -50,6 +51,7 @@ class Operator:
         options: RenderOptions,
         node_lost_after: timedelta = NODE_LOST_AFTER,
         *,
+        shard: str = "",
         election: Election | None = None,
     ) -> None:
         self._kube = kube
@@ -60,6 +62,9 @@ class Operator:
         self.passes = Passes(kube, ray, clock, self.store, tokens, executor, self.recorder, options, node_lost_after)
         self.loop = Loop(self._pass)
         self._clock = clock
+        self._shard = shard
+        self._elsewhere: set[Key] = set()
+        """Objects of other shards that had reason to be looked at."""
         self._election = election
         self._takes_over = False
         self._opened: datetime | None = None
@@ -125,13 +130,25 @@ class Operator:
         self._start_relisting()
 
     async def _pass(self, key: Key) -> timedelta | None:
-        if not self.acts:
+        if not self.acts or not self._is_ours(key):
             return None
         try:
             return await self.passes.run(key)
         except Disconnected:
             self._distrust()
             raise
+
+    def _is_ours(self, key: Key) -> bool:
+        if self.store.shard(key) != self._shard:
+            self._elsewhere.add(key)
+            return False
+        service = self.store.service(key.namespace, key.name)
+        if key in self._elsewhere and key.kind is Kind.RAY_SERVICE and service is not None:
+            # It comes from another shard, and with it its clusters, which nothing else would wake.
+            for cluster in self.store.clusters_of(service.meta.uid):
+                self.loop.wake(Key(Kind.RAY_CLUSTER, cluster.meta.namespace, cluster.meta.name))
+        self._elsewhere.discard(key)
+        return True
 
     def _wake(self, key: Key) -> None:
         # On taking over every known object is woken.
@@ -186,3 +203,4 @@ class Operator:
                 listing = Listing(frozenset(), "")
             self.store.prune(kind, listing.uids, listing.version)
         self.passes.forget(self.store.uids())
+        self._elsewhere.intersection_update(self.store.keys())
