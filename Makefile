@@ -49,13 +49,15 @@ unit: $(VENV)/ready ## Tests without a cluster (K=EXPR selects)
 mutants: $(VENV)/ready ## Mutation testing of planning/ (K=PART selects modules by their path)
 	$(BIN)/python -m tests.mutants $(K)
 
-generate: $(VENV)/ready ## Generate the CRDs from the models, the chart's copies of them, and the table of fields
+generate: $(VENV)/ready ## Generate the CRDs from the models, the chart's copies of them, the table of fields, and the chart's tables
 	$(BIN)/python -m rayserve_operator.crdgen crds charts/rayserve-operator/files/crds
 	$(BIN)/python -m tests.fields.table docs/fields.md
+	$(BIN)/python -m tests.chart.readme charts/rayserve-operator
 
 generate-check: $(VENV)/ready
 	@echo "== generated files"; $(BIN)/python -m rayserve_operator.crdgen --check crds charts/rayserve-operator/files/crds
 	@$(BIN)/python -m tests.fields.table --check docs/fields.md
+	@$(BIN)/python -m tests.chart.readme --check charts/rayserve-operator
 
 ##@ On a real API server, and on real Ray
 

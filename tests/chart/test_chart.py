@@ -19,6 +19,7 @@ from rayserve_operator import __version__
 from rayserve_operator.render import network_policies
 from rayserve_operator.settings import PREFIX, Settings
 
+from . import readme
 from .rights import Right, granted, needed, rights_of
 
 Values = dict[str, Any]
@@ -78,6 +79,11 @@ def test_the_default_values_meet_the_schema(values: Values, schema: dict[str, An
         {"logLevel": "loud"},
         {"env": [{"value": "without a name"}]},
         {"resources": {"request": {}}},
+        {"replicas": 2, "leaderElection": False},
+        {"replicas": "2"},
+        {"shard": "no shard"},
+        {"defaultContainerEnv": [{"value": "without a name"}]},
+        {"networkPolicy": {"apiServerPorts": []}},
     ],
 )
 def test_a_wrong_value_is_refused(wrong: Values, schema: dict[str, Any]) -> None:
@@ -88,6 +94,11 @@ def test_a_wrong_value_is_refused(wrong: Values, schema: dict[str, Any]) -> None
 def test_every_value_is_used_and_every_used_value_is_there(values: Values, templates: str) -> None:
     used = set(re.findall(r"\.Values\.([A-Za-z.]*[A-Za-z])", templates))
     assert used == set(_leaves(values))
+
+
+def test_every_value_is_described(values: Values, chart: Path) -> None:
+    described = {value.path for value in readme.values((chart / "values.yaml").read_text())}
+    assert described == set(_leaves(values))
 
 
 def test_every_value_is_in_the_schema(values: Values, schema: dict[str, Any]) -> None:
@@ -120,7 +131,7 @@ def test_the_deployment_passes_settings_that_exist(templates: str) -> None:
     passed = set(re.findall(rf"name: {PREFIX}([A-Z_]+)", templates))
     known = {field.name.upper() for field in dataclasses.fields(Settings)}
     assert passed <= known
-    assert {"WATCH_NAMESPACES", "CLUSTER_DOMAIN", "LOG_LEVEL", "LOG_FORMAT"} <= passed
+    assert known - passed == {"HEALTH_PORT"}
 
 
 def test_the_default_values_are_settings_that_can_be_read(values: Values) -> None:
@@ -130,6 +141,8 @@ def test_the_default_values_are_settings_that_can_be_read(values: Values) -> Non
             f"{PREFIX}CLUSTER_DOMAIN": values["clusterDomain"],
             f"{PREFIX}LOG_LEVEL": values["logLevel"],
             f"{PREFIX}LOG_FORMAT": values["logFormat"],
+            f"{PREFIX}SHARD": values["shard"],
+            f"{PREFIX}DEFAULT_CONTAINER_ENV": json.dumps(values["defaultContainerEnv"]),
         }
     )
     assert settings == Settings(log_format="json")
