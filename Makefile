@@ -59,6 +59,10 @@ generate-check: $(VENV)/ready
 	@$(BIN)/python -m tests.fields.table --check docs/fields.md
 	@$(BIN)/python -m tests.chart.readme --check charts/rayserve-operator
 
+install-manifests: $(VENV)/ready ## Generate manifests/install from the chart (needs the built helm, see cluster-up)
+	PATH="$$($(BIN)/python -c 'from localcluster import binaries; print(binaries.search_path())'):$$PATH" \
+	  $(BIN)/python -m scenarios.install_manifests
+
 ##@ On a real API server, and on real Ray
 
 integration: $(VENV)/ready ## Tests on a real kube-apiserver
@@ -110,5 +114,5 @@ clean: ## Remove the virtual environment and tool caches (the built binaries and
 help: ## This text
 	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*##/ {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: demo test check format format-check lint types layers unit mutants generate generate-check integration e2e \
-	e2e-ci bench bench-startup soak cluster-up cluster-down cluster-status cluster-shell clean help
+.PHONY: demo test check format format-check lint types layers unit mutants generate generate-check install-manifests \
+	integration e2e e2e-ci bench bench-startup soak cluster-up cluster-down cluster-status cluster-shell clean help

@@ -67,7 +67,9 @@ capabilities:
 - name: RAYSERVE_CLUSTER_DOMAIN
   value: {{ .Values.clusterDomain | quote }}
 - name: RAYSERVE_OPERATOR_NAMESPACE
-  value: {{ .Release.Namespace }}
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.namespace
 - name: RAYSERVE_LEASE_NAME
   value: {{ ternary (include "rayserve-operator.fullname" .) "" .Values.leaderElection | quote }}
 - name: RAYSERVE_IDENTITY
