@@ -32,7 +32,7 @@ ITS_OWN_NAMESPACE = {
 
 
 def rendered(values: Mapping[str, Any]) -> list[Manifest]:
-    """The chart's objects, the CRDs and the test apart, without the labels that only Helm goes by."""
+    """The chart's objects, CRDs and test apart, without the labels that only Helm goes by."""
     text = tool(
         *("helm", "template", RELEASE, str(CHART), f"--namespace={NAMESPACE}", "--skip-tests"),
         *(f"--kube-version={KUBERNETES}", "--set=crds.install=false", "--values=-"),

@@ -10,7 +10,9 @@ DOCUMENTS = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "charts/rayserve-operator/README.md",
+    "docs/gitops.md",
     "docs/quickstart.md",
+    "docs/scale.md",
     "docs/troubleshooting.md",
     "docs/updates.md",
 )
