@@ -44,9 +44,12 @@ class Link:
         self.api = api
         self.hangs = False
         self.loses_answers = False
+        self.answers_nonsense = False
 
     async def _travel(self) -> None:
         await wait(CALL)
+        if self.answers_nonsense:
+            raise ValueError("this is no JSON")
         if self.hangs:
             await asyncio.Event().wait()
 
@@ -183,6 +186,21 @@ def test_a_leader_that_cannot_renew_ends_before_another_one_leads() -> None:
         [lost] = first.lost_at
         assert not first.election.leads
         assert lost < second.led_at[0] < 45
+
+    story(tell)
+
+
+def test_who_waits_survives_an_answer_that_nobody_expected() -> None:
+    async def tell(api: Api) -> None:
+        first = Replica(api, "a")
+        await wait(1)
+        second = Replica(api, "b")
+        second.link.answers_nonsense = True
+        await wait(10)
+        second.link.answers_nonsense = False
+        await first.election.close()
+        await wait(3)
+        assert second.election.leads
 
     story(tell)
 

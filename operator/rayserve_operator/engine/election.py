@@ -98,6 +98,9 @@ class Election:
             # A write without an answer may have taken effect.
             self._written = None
             logger.warning("%s: %s", self, str(error) or "no answer in time")
+        except Exception:
+            self._written = None
+            logger.exception("%s: unexpected failure", self)
         if not self._is_over:
             self._next = loop.call_at(began + pause.total_seconds(), self._start)
 
