@@ -49,17 +49,23 @@ unit: $(VENV)/ready ## Tests without a cluster (K=EXPR selects)
 mutants: $(VENV)/ready ## Mutation testing of planning/ (K=PART selects modules by their path)
 	$(BIN)/python -m tests.mutants $(K)
 
-generate: $(VENV)/ready ## Generate the CRDs, the chart's copies of them, and the pages of fields, rules and metrics
+generate: $(VENV)/ready ## Generate the CRDs, the chart's copies of them and its tables, and the pages of fields, rules and metrics
 	$(BIN)/python -m rayserve_operator.crdgen crds charts/rayserve-operator/files/crds
 	$(BIN)/python -m tests.fields.table docs/fields.md
 	$(BIN)/python -m tests.lint.page docs/rules.md
 	$(BIN)/python -m tests.observability.reference docs/metrics.md
+	$(BIN)/python -m tests.chart.readme charts/rayserve-operator
 
 generate-check: $(VENV)/ready
 	@echo "== generated files"; $(BIN)/python -m rayserve_operator.crdgen --check crds charts/rayserve-operator/files/crds
 	@$(BIN)/python -m tests.fields.table --check docs/fields.md
 	@$(BIN)/python -m tests.lint.page --check docs/rules.md
 	@$(BIN)/python -m tests.observability.reference --check docs/metrics.md
+	@$(BIN)/python -m tests.chart.readme --check charts/rayserve-operator
+
+install-manifests: $(VENV)/ready ## Generate manifests/install from the chart (needs the built helm, see cluster-up)
+	PATH="$$($(BIN)/python -c 'from localcluster import binaries; print(binaries.search_path())'):$$PATH" \
+	  $(BIN)/python -m scenarios.install_manifests
 
 ##@ On a real API server, and on real Ray
 
@@ -112,5 +118,5 @@ clean: ## Remove the virtual environment and tool caches (the built binaries and
 help: ## This text
 	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*##/ {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: demo test check format format-check lint types layers unit mutants generate generate-check integration e2e \
-	e2e-ci bench bench-startup soak cluster-up cluster-down cluster-status cluster-shell clean help
+.PHONY: demo test check format format-check lint types layers unit mutants generate generate-check install-manifests \
+	integration e2e e2e-ci bench bench-startup soak cluster-up cluster-down cluster-status cluster-shell clean help

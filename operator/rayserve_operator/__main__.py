@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 
 import kopf
 from prometheus_client import CollectorRegistry
@@ -18,6 +19,7 @@ from rayserve_operator.adapters.counting import Counts
 from rayserve_operator.adapters.kube import KubeApi
 from rayserve_operator.adapters.ray import RayApi
 from rayserve_operator.adapters.web import Endpoints
+from rayserve_operator.engine.election import Election
 from rayserve_operator.engine.operator import Operator
 from rayserve_operator.handlers import watching
 from rayserve_operator.render.options import RenderOptions
@@ -41,9 +43,12 @@ def main() -> None:
         ray = RayApi(USER_AGENT, counts.asked_ray)
         options = RenderOptions(
             cluster_domain=settings.cluster_domain,
+            container_env=settings.default_container_env,
             batch_scheduler=settings.batch_scheduler,
             operator_namespace=settings.operator_namespace,
         )
+        # The Lease has a connection of its own, so that its renewal waits behind no other request.
+        lease = await KubeApi.connect((), USER_AGENT, counts.asked_kubernetes)
         operator = Operator(
             kube,
             ray,
@@ -51,6 +56,8 @@ def main() -> None:
             options,
             node_lost_after=timedelta(seconds=settings.node_lost_after),
             manage=settings.manage,
+            shard=settings.shard,
+            election=_election(settings, lease),
             meter=counts,
         )
         exposed.register(Census(operator))
@@ -60,6 +67,7 @@ def main() -> None:
             await endpoints.close()
             await ray.close()
             await kube.close()
+            await lease.close()
 
         try:
             await endpoints.open(settings.health_port)
@@ -77,6 +85,15 @@ def main() -> None:
         clusterwide=not settings.watch_namespaces,
         namespaces=settings.watch_namespaces,
     )
+
+
+def _election(settings: Settings, kube: KubeApi) -> Election | None:
+    """What decides whether this replica acts; None where it is the only one."""
+    if settings.lease_name is None or settings.operator_namespace is None:
+        return None
+    # Whoever has lost the Lease ends on the spot: what it had under way must not go on beside the next leader's work.
+    end = partial(os._exit, 1)
+    return Election(kube, SystemClock(), settings.operator_namespace, settings.lease_name, settings.identity, end)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, Self, get_args
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self, get_args
 
 from rayserve_operator.planning.custody import Manage
 from rayserve_operator.render.options import BatchScheduler
@@ -34,6 +36,14 @@ class Settings:
     """`volcano`, `yunikorn` or `scheduler-plugins` to schedule Ray pods; empty means the default scheduler."""
     manage: Manage = "all"
     """`all` to look after what is KubeRay's by default too, `marked` for what `spec.managedBy` gives to us alone."""
+    shard: str = ""
+    """Only RayServices whose label rayserve.ray.io/shard has this value are looked after; empty means those without."""
+    default_container_env: tuple[Mapping[str, Any], ...] = ()
+    """Environment variables of every Ray container that does not set them, as a JSON list of a container's `env`."""
+    lease_name: str | None = None
+    """Name of the Lease, in `operator_namespace`, whose holder alone acts; empty where there is no other replica."""
+    identity: str = field(default_factory=socket.gethostname)
+    """What the Lease calls this replica, the name of its pod; its own also after a restart, and nobody else's."""
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:
@@ -56,6 +66,10 @@ class Settings:
         if not lost_after.isdecimal():
             raise ValueError(f"{PREFIX}NODE_LOST_AFTER: {lost_after} is no number of seconds; use one, as 60")
         scheduler = environment.get(f"{PREFIX}BATCH_SCHEDULER", "")
+        namespace = environment.get(f"{PREFIX}OPERATOR_NAMESPACE") or None
+        lease = environment.get(f"{PREFIX}LEASE_NAME") or None
+        if lease and not namespace:
+            raise ValueError(f"{PREFIX}LEASE_NAME: a Lease has a namespace; set {PREFIX}OPERATOR_NAMESPACE")
         known: dict[str, BatchScheduler] = {name: name for name in get_args(BatchScheduler)}
         if scheduler and scheduler not in known:
             raise ValueError(f"{PREFIX}BATCH_SCHEDULER: {scheduler} is not supported; use {', '.join(known)}")
@@ -68,8 +82,23 @@ class Settings:
             log_level=level,
             log_format="json" if form == "json" else "text",
             health_port=int(port),
-            operator_namespace=environment.get(f"{PREFIX}OPERATOR_NAMESPACE") or None,
+            operator_namespace=namespace,
             node_lost_after=int(lost_after),
             batch_scheduler=known.get(scheduler),
             manage="all" if manage == "all" else "marked",
+            shard=environment.get(f"{PREFIX}SHARD", ""),
+            default_container_env=_variables(environment.get(f"{PREFIX}DEFAULT_CONTAINER_ENV", "")),
+            lease_name=lease,
+            identity=environment.get(f"{PREFIX}IDENTITY") or socket.gethostname(),
         )
+
+
+def _variables(text: str) -> tuple[Mapping[str, Any], ...]:
+    """Read entries of a container's `env`; no text means none."""
+    try:
+        entries = json.loads(text or "[]")
+    except ValueError:
+        entries = None
+    if isinstance(entries, list) and all(isinstance(entry, dict) and entry.get("name") for entry in entries):
+        return tuple(entries)
+    raise ValueError(f'{PREFIX}DEFAULT_CONTAINER_ENV: use a JSON list, as [{{"name": "HF_HOME", "value": "/models"}}]')

@@ -8,7 +8,6 @@ import dataclasses
 import json
 import re
 from collections.abc import Iterator
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,10 @@ from rayserve_operator import __version__
 from rayserve_operator.render import network_policies, ports
 from rayserve_operator.settings import PREFIX, Settings
 
-Values = dict[str, Any]
-Right = tuple[str, str, str]
+from . import readme
+from .rights import Right, granted, needed, rights_of
 
-GRANTED_TO_THE_AUTOSCALER = (
-    {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "patch"]},
-    {"apiGroups": [""], "resources": ["pods/resize"], "verbs": ["patch"]},
-    {"apiGroups": ["ray.io"], "resources": ["rayclusters"], "verbs": ["get", "patch"]},
-)
+Values = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -44,22 +39,19 @@ def schema(chart: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def templates(chart: Path) -> str:
-    return "\n".join(path.read_text() for path in sorted((chart / "templates").iterdir()))
+    return "\n".join(path.read_text() for path in sorted((chart / "templates").rglob("*.*")))
 
 
 @pytest.fixture(scope="module")
-def rights(chart: Path) -> set[Right]:
+def rights(chart: Path) -> dict[str, set[Right]]:
+    """The rules of each name."""
     text = (chart / "templates" / "_rules.tpl").read_text()
-    body = re.search(r'define "rayserve-operator\.rules" -\}\}(.*?)\{\{- end', text, re.DOTALL)
-    assert body
-    assert "{{" not in body[1], "the rules are plain YAML"
-    return set(_rights(yaml.safe_load(body[1])))
+    found = re.findall(r'define "rayserve-operator\.(\w+)" -\}\}(.*?)\{\{- end \}\}', text, re.DOTALL)
+    return {name: {right for rule in yaml.safe_load(_plain(body)) for right in rights_of(rule)} for name, body in found}
 
 
-def _rights(rules: Any) -> Iterator[Right]:
-    for rule in rules:
-        assert set(rule) == {"apiGroups", "resources", "verbs"}
-        yield from product(rule["apiGroups"], rule["resources"], rule["verbs"])
+def _plain(body: str) -> str:
+    return body.replace('{{ include "rayserve-operator.fullname" . }}', "name")
 
 
 def _leaves(values: Values, prefix: str = "") -> Iterator[str]:
@@ -90,6 +82,11 @@ def test_the_default_values_meet_the_schema(values: Values, schema: dict[str, An
         {"resources": {"request": {}}},
         {"metrics": {"serviceMonitor": {"interval": "30"}}},
         {"metrics": {"rules": {"runbooks": "docs.example.com"}}},
+        {"replicas": 2, "leaderElection": False},
+        {"replicas": "2"},
+        {"shard": "no shard"},
+        {"defaultContainerEnv": [{"value": "without a name"}]},
+        {"networkPolicy": {"apiServerPorts": []}},
     ],
 )
 def test_a_wrong_value_is_refused(wrong: Values, schema: dict[str, Any]) -> None:
@@ -102,6 +99,11 @@ def test_every_value_is_used_and_every_used_value_is_there(values: Values, templ
     assert used == set(_leaves(values))
 
 
+def test_every_value_is_described(values: Values, chart: Path) -> None:
+    described = {value.path for value in readme.values((chart / "values.yaml").read_text())}
+    assert described == set(_leaves(values))
+
+
 def test_every_value_is_in_the_schema(values: Values, schema: dict[str, Any]) -> None:
     assert set(values) == set(schema["properties"]) - {"global"}
 
@@ -111,25 +113,30 @@ def test_the_chart_is_of_the_packages_version(chart: Path) -> None:
     assert meta["appVersion"] == __version__
 
 
-def test_no_right_is_a_wildcard_and_secrets_have_a_switch_of_their_own(rights: set[Right]) -> None:
-    assert not [right for right in rights if "*" in right]
-    assert "secrets" not in {resource for _, resource, _ in rights}
+def test_the_operator_has_the_rights_that_it_needs_and_no_others(rights: dict[str, set[Right]]) -> None:
+    assert set(rights) == {"rules", "secretRules", "clusterRules", "leaseRules"}
+    assert set.union(*rights.values()) == needed()
 
 
-def test_what_users_write_is_neither_made_nor_removed(rights: set[Right]) -> None:
-    verbs = {verb for group, resource, verb in rights if (group, resource) == ("ray.io", "rayservices")}
-    assert not verbs & {"create", "delete", "deletecollection"}
+def test_secrets_the_lease_and_what_is_of_no_namespace_have_switches_of_their_own(
+    rights: dict[str, set[Right]],
+) -> None:
+    resources = {name: {resource for _, resource, _ in found} for name, found in rights.items()}
+    assert resources["secretRules"] == {"secrets"}
+    assert resources["clusterRules"] == {"nodes", "customresourcedefinitions", "leases"}
+    assert resources["leaseRules"] == {"leases"}
+    assert not resources["rules"] & {"secrets", "nodes", "leases", "*"}
 
 
-def test_the_operator_holds_what_it_grants(rights: set[Right]) -> None:
-    assert set(_rights(GRANTED_TO_THE_AUTOSCALER)) <= rights
+def test_the_operator_can_grant_what_it_grants_in_every_mode(rights: dict[str, set[Right]]) -> None:
+    assert set(granted()) <= rights["rules"]
 
 
 def test_the_deployment_passes_settings_that_exist(templates: str) -> None:
     passed = set(re.findall(rf"name: {PREFIX}([A-Z_]+)", templates))
     known = {field.name.upper() for field in dataclasses.fields(Settings)}
     assert passed <= known
-    assert {"WATCH_NAMESPACES", "CLUSTER_DOMAIN", "MANAGE", "LOG_LEVEL", "LOG_FORMAT"} <= passed
+    assert known - passed == {"HEALTH_PORT"}
 
 
 def test_the_default_values_are_settings_that_can_be_read(values: Values) -> None:
@@ -140,6 +147,8 @@ def test_the_default_values_are_settings_that_can_be_read(values: Values) -> Non
             f"{PREFIX}MANAGE": values["manage"],
             f"{PREFIX}LOG_LEVEL": values["logLevel"],
             f"{PREFIX}LOG_FORMAT": values["logFormat"],
+            f"{PREFIX}SHARD": values["shard"],
+            f"{PREFIX}DEFAULT_CONTAINER_ENV": json.dumps(values["defaultContainerEnv"]),
         }
     )
     assert settings == Settings(log_format="json")

@@ -49,6 +49,7 @@ def test_metadata() -> None:
         ("argocd.argoproj.io/tracking-id", False),
         ("kustomize.toolkit.fluxcd.io/name", False),
         ("meta.helm.sh/release-name", False),
+        ("rayserve.ray.io/shard", True),
         ("rayserve.ray.io/anything", False),
     ],
 )

@@ -127,6 +127,8 @@ class Client:
         self.world = world
         self.network = network
         self.is_dead = False
+        self.stopped_until = 0.0
+        """Until when the process is stopped, so that no answer reaches it."""
         self._unanswered: set[asyncio.Future[Any]] = set()
 
     def now(self) -> datetime:
@@ -308,7 +310,7 @@ class Client:
                 tell(outcome)
 
         def arrived() -> None:
-            back = world.chance.uniform(0, LATENCY)
+            back = max(world.chance.uniform(0, LATENCY), self.stopped_until - loop.time())
             try:
                 found = arrive()
             except OperatorError as error:

@@ -37,3 +37,58 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
   name: {{ include "rayserve-operator.serviceAccountName" . }}
   namespace: {{ .Release.Namespace }}
 {{- end }}
+
+{{- define "rayserve-operator.image" -}}
+image: "{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}"
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+{{- end }}
+
+{{- define "rayserve-operator.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{- define "rayserve-operator.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end }}
+
+{{- define "rayserve-operator.env" -}}
+- name: RAYSERVE_WATCH_NAMESPACES
+  value: {{ join "," (uniq .Values.watchNamespaces) | quote }}
+- name: RAYSERVE_MANAGE
+  value: {{ .Values.manage }}
+- name: RAYSERVE_SHARD
+  value: {{ .Values.shard | quote }}
+- name: RAYSERVE_CLUSTER_DOMAIN
+  value: {{ .Values.clusterDomain | quote }}
+- name: RAYSERVE_OPERATOR_NAMESPACE
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.namespace
+- name: RAYSERVE_LEASE_NAME
+  value: {{ ternary (include "rayserve-operator.fullname" .) "" .Values.leaderElection | quote }}
+- name: RAYSERVE_IDENTITY
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+- name: RAYSERVE_DEFAULT_CONTAINER_ENV
+  value: {{ toJson .Values.defaultContainerEnv | quote }}
+- name: RAYSERVE_BATCH_SCHEDULER
+  value: {{ .Values.batchScheduler | quote }}
+- name: RAYSERVE_NODE_LOST_AFTER
+  value: {{ .Values.nodeLostAfter | quote }}
+- name: RAYSERVE_LOG_LEVEL
+  value: {{ .Values.logLevel | quote }}
+- name: RAYSERVE_LOG_FORMAT
+  value: {{ .Values.logFormat | quote }}
+{{- with .Values.env }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}

@@ -1,16 +1,16 @@
 {{- /*
-What the operator may do in each namespace that it watches. Plain YAML, the same in the ClusterRole and in the
-Roles, so that a test can read it without Helm. No `update`: the operator writes by POST, apply and patch alone.
+What the operator may do in each namespace that it watches. Plain YAML, the same in the ClusterRole and in the Roles, so
+that a test can hold it against what the code does. No `update`: the operator writes by POST, apply and patch alone.
 */}}
 {{- define "rayserve-operator.rules" -}}
-# What users write: read, and never made or removed. `finalizers` is asked for by clusters that check whether
-# an owner reference may block deletion.
+# What users write is only read. KubeRay's finalizer, which nobody else would take off, is patched away.
 - apiGroups: [ray.io]
   resources: [rayservices]
-  verbs: [get, list, watch, patch]
+  verbs: [list, watch, patch]
 - apiGroups: [ray.io]
   resources: [rayservices/status, rayclusters/status]
-  verbs: [get, patch]
+  verbs: [patch]
+# Asked for by clusters that check whether an owner reference may block deletion.
 - apiGroups: [ray.io]
   resources: [rayservices/finalizers, rayclusters/finalizers]
   verbs: [update]
@@ -21,44 +21,48 @@ Roles, so that a test can read it without Helm. No `update`: the operator writes
 - apiGroups: [""]
   resources: [pods, services]
   verbs: [get, list, watch, create, patch, delete]
-# These go with their owner, by Kubernetes' own garbage collection.
-- apiGroups: [""]
-  resources: [serviceaccounts, persistentvolumeclaims]
-  verbs: [get, list, watch, create, patch]
-- apiGroups: [batch]
-  resources: [jobs]
-  verbs: [get, list, watch, create, patch]
-# These go when they are no longer wanted.
-- apiGroups: [networking.k8s.io]
-  resources: [networkpolicies, ingresses]
-  verbs: [get, list, watch, create, patch, delete]
-- apiGroups: [policy]
-  resources: [poddisruptionbudgets]
-  verbs: [get, list, watch, create, patch, delete]
-- apiGroups: [cert-manager.io]
-  resources: [issuers, certificates]
-  verbs: [get, list, watch, create, patch]
-- apiGroups: [scheduling.volcano.sh, scheduling.x-k8s.io]
-  resources: [podgroups]
-  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [apps]
   resources: [controllerrevisions]
   verbs: [get, list, watch, create, patch, delete]
+# These go with their owner, by Kubernetes' own garbage collection.
 - apiGroups: [""]
-  resources: [events]
-  verbs: [create, patch]
-# Which pods take traffic.
-- apiGroups: [discovery.k8s.io]
-  resources: [endpointslices]
-  verbs: [get, list, watch]
-# Ray's autoscaler gets a Role of its own in each cluster with autoscaling: pods get, list, watch and patch,
-# pods/resize patch, rayclusters get and patch. Only what the operator holds itself can be granted.
+  resources: [serviceaccounts, persistentvolumeclaims]
+  verbs: [list, watch, create, patch]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [list, watch, create, patch]
+- apiGroups: [cert-manager.io]
+  resources: [issuers, certificates]
+  verbs: [list, watch, create, patch]
+# These go when they are no longer wanted.
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies, ingresses]
+  verbs: [list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [list, watch, create, patch, delete]
+- apiGroups: [scheduling.volcano.sh, scheduling.x-k8s.io]
+  resources: [podgroups]
+  verbs: [list, watch, create, patch, delete]
+# Ray's autoscaler gets a Role of its own in each cluster with autoscaling. Only what the operator holds itself can be
+# granted, and `patch` of pods/resize is held for nothing else.
 - apiGroups: [rbac.authorization.k8s.io]
   resources: [roles, rolebindings]
-  verbs: [get, list, watch, create, patch]
+  verbs: [list, watch, create, patch]
 - apiGroups: [""]
   resources: [pods/resize]
   verbs: [patch]
+# Which pods take traffic.
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [list]
+# Whether the namespace itself is on its way out.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create, patch]
 {{- end }}
 
 {{- /*
@@ -69,4 +73,35 @@ for cert-manager to fill.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, create]
+{{- end }}
+
+{{- /*
+What belongs to no namespace that is watched: nodes tell whether that of a silent head is lost, the definitions which
+fields there are, and KubeRay's Lease whether a KubeRay is at work.
+*/}}
+{{- define "rayserve-operator.clusterRules" -}}
+- apiGroups: [""]
+  resources: [nodes]
+  verbs: [get]
+- apiGroups: [apiextensions.k8s.io]
+  resources: [customresourcedefinitions]
+  resourceNames: [rayservices.ray.io, rayclusters.ray.io]
+  verbs: [get]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [ray-operator-leader]
+  verbs: [list]
+{{- end }}
+
+{{- /*
+The Lease that says which replica acts. `create` cannot be told the name of what is not there yet.
+*/}}
+{{- define "rayserve-operator.leaseRules" -}}
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [{{ include "rayserve-operator.fullname" . }}]
+  verbs: [get, patch]
 {{- end }}

@@ -88,6 +88,7 @@ RESOURCES: Mapping[Kind, Resource] = {
     Kind.NODE: Resource("", "v1", "nodes"),
     Kind.NAMESPACE: Resource("", "v1", "namespaces"),
     Kind.EVENT: Resource("", "v1", "events"),
+    Kind.LEASE: Resource("coordination.k8s.io", "v1", "leases"),
 }
 
 _ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices")

@@ -53,6 +53,8 @@ class Executor:
     tokens: Tokens
     chance: random.Random = field(default_factory=random.SystemRandom)
     on_done: Done = lambda _namespace, _action: None
+    may_act: Callable[[], bool] = lambda: True
+    """Whether this process still leads: asked before every request, since any wait may have been a long one."""
     _unanswered: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     """Names drawn for creates that never were answered; the next create of their kind takes one up again."""
 
@@ -71,6 +73,7 @@ class Executor:
             tell(action.announce)
 
     async def _perform(self, namespace: str, action: AnyAction) -> None:
+        self._fence()
         match action:
             case Create(kind=Kind.SERVICE):
                 self._saw(action.kind, await self._create_service(namespace, action.manifest))
@@ -98,6 +101,7 @@ class Executor:
         """POST, under one name however often the answer is lost; a namesake counts only if it is this very object."""
         manifest = self._named(namespace, action)
         for attempt in range(CREATE_ATTEMPTS):
+            self._fence()
             try:
                 return await self.kube.create(action.kind, manifest)
             except OutcomeUnknown:
@@ -185,6 +189,10 @@ class Executor:
     async def _note(self, namespace: str, action: SubmitServe, noted: Mapping[str, str]) -> None:
         patch: Mapping[str, Any] = {"metadata": {"uid": action.cluster_uid, "annotations": noted}}
         self._saw(Kind.RAY_CLUSTER, await self.kube.merge(Kind.RAY_CLUSTER, namespace, action.cluster, patch))
+
+    def _fence(self) -> None:
+        if not self.may_act():
+            raise Superseded("another replica of the operator leads")
 
     def _saw(self, kind: Kind, manifest: Manifest) -> None:
         if kind in WATCHED:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from rayserve_operator.engine import scope
+from rayserve_operator.engine.election import Election
 from rayserve_operator.engine.executor import Executor
 from rayserve_operator.engine.loop import Loop
 from rayserve_operator.engine.milestones import milestones
@@ -38,7 +39,17 @@ STUCK_AFTER = timedelta(minutes=15)
 
 
 class Operator:
-    """Store, loop, passes and recorder, put together."""
+    """Store, loop, passes and recorder, put together.
+
+    Args:
+        kube: the Kubernetes API.
+        ray: Ray's own endpoints.
+        clock: the time of day.
+        options: what the operator's settings say about every rendered object.
+        node_lost_after: how long a node must be silent before the head on it is replaced.
+        shard: name of the shard that this operator is; it looks after what bears that name, or none where it has none.
+        election: decides when this process acts; until then it only keeps its store. Without one it acts at once.
+    """
 
     def __init__(
         self,
@@ -49,6 +60,8 @@ class Operator:
         *,
         node_lost_after: timedelta = NODE_LOST_AFTER,
         manage: Manage = "all",
+        shard: str = "",
+        election: Election | None = None,
         meter: Meter | None = None,
     ) -> None:
         self._kube = kube
@@ -56,13 +69,18 @@ class Operator:
         self.store = Store(self._wake, self._relent)
         self.recorder = Recorder(kube, clock, self._meter)
         tokens = Tokens(kube)
-        executor = Executor(kube, ray, self.store, tokens, on_done=self._did)
+        executor = Executor(kube, ray, self.store, tokens, may_act=lambda: self.acts, on_done=self._did)
         self.passes = Passes(
             kube, ray, clock, self.store, tokens, executor, self.recorder, options, Custody(manage), node_lost_after
         )
         self.standby = Standby(kube, clock, self._stand_by)
         self.loop = Loop(self._pass)
         self._clock = clock
+        self._shard = shard
+        self._elsewhere: set[Key] = set()
+        """Objects of other shards that had reason to be looked at."""
+        self._election = election
+        self._takes_over = False
         self._opened: datetime | None = None
         self.unknown_kinds: frozenset[Kind] = frozenset()
         """Optional kinds that the API server did not know at the start, so that they cannot be watched."""
@@ -87,23 +105,19 @@ class Operator:
             NotFound: the CRDs are not installed.
             Unavailable: the API server does not answer.
         """
-        for kind in WATCHED:
-            try:
-                async for manifest in self._kube.everything(kind):
-                    self.store.put(kind, manifest)
-            except NotFound as error:
-                if kind not in OPTIONAL:
-                    raise NotFound(f"The API server does not know the kind {kind}; install the CRDs first") from error
-                self.unknown_kinds |= {kind}
+        await self._learn()
         self.passes.served = await Served.learn(self._kube)
         if self.passes.custody.manage == "all":
             await self.standby.open()
         self._opened = self._clock.now()
         self._relist_in(STARTING)
-        self.loop.open()
+        if self._election is None:
+            self.loop.open()
+        else:
+            self._election.open(self._take_over)
 
     async def close(self) -> None:
-        """End all passes and tell what is still to be told."""
+        """End all passes, let another one lead, and tell what is still to be told."""
         await self.standby.close()
         if self._relisting is not None:
             self._relisting.cancel()
@@ -111,6 +125,8 @@ class Operator:
         if self._next_relist is not None:
             self._next_relist.cancel()
         await self.loop.close()
+        if self._election is not None:
+            await self._election.close()
         await self.recorder.close()
 
     def saw(self, kind: Kind, event: str | None, manifest: Mapping[str, Any]) -> None:
@@ -123,7 +139,29 @@ class Operator:
         if event is None and self._opened is not None and self._clock.now() - self._opened > STARTING:
             self._distrust()
 
+    @property
+    def acts(self) -> bool:
+        """Whether it is this process that looks after objects."""
+        return self._election is None or self._election.leads
+
+    async def _learn(self) -> None:
+        for kind in WATCHED:
+            try:
+                async for manifest in self._kube.everything(kind):
+                    self.store.put(kind, manifest)
+            except NotFound as error:
+                if kind not in OPTIONAL:
+                    raise NotFound(f"The API server does not know the kind {kind}; install the CRDs first") from error
+                self.unknown_kinds |= {kind}
+
+    def _take_over(self) -> None:
+        """Begin with what the last leader has left: its last writes may not have come by the watches yet."""
+        self._takes_over = True
+        self._start_relisting()
+
     async def _pass(self, key: Key) -> timedelta | None:
+        if not self.acts or not self._is_ours(key):
+            return None
         began = self._time()
         result = "unexpected"
         try:
@@ -151,8 +189,22 @@ class Operator:
         """The time of the running event loop, for durations."""
         return timedelta(seconds=asyncio.get_running_loop().time())
 
+    def _is_ours(self, key: Key) -> bool:
+        if self.store.shard(key) != self._shard:
+            self._elsewhere.add(key)
+            return False
+        service = self.store.service(key.namespace, key.name)
+        if key in self._elsewhere and key.kind is Kind.RAY_SERVICE and service is not None:
+            # It comes from another shard, and with it its clusters, which nothing else would wake.
+            for cluster in self.store.clusters_of(service.meta.uid):
+                self.loop.wake(Key(Kind.RAY_CLUSTER, cluster.meta.namespace, cluster.meta.name))
+        self._elsewhere.discard(key)
+        return True
+
     def _wake(self, key: Key) -> None:
-        self.loop.wake(key)
+        # On taking over every known object is woken.
+        if self.acts:
+            self.loop.wake(key)
 
     def _relent(self, key: Key) -> None:
         self.loop.relent(key)
@@ -184,12 +236,21 @@ class Operator:
     async def _relist(self) -> None:
         # What has raised the doubt may be a pass.
         scope.leave()
-        delay, began, result = RELIST_RETRY, self._time(), "failed"
+        began, result = self._time(), "failed"
+        delay, takes_over = RELIST_RETRY, self._takes_over
         try:
+            if takes_over:
+                await self._learn()
             await self.relist()
             self._is_in_doubt = False
-            self.loop.open()
-            delay, result = RELISTED_EVERY, "done"
+            result = "done"
+            if takes_over:
+                self._takes_over = False
+                for key in list(self.store.keys()):
+                    self.loop.wake(key)
+            if self.acts and not self._takes_over:
+                self.loop.open()
+            delay = timedelta() if self._takes_over else RELISTED_EVERY
         except OperatorError as error:
             logger.warning("Could not list what there is: %s", error)
         finally:
@@ -207,3 +268,4 @@ class Operator:
                 listing = Listing(frozenset(), "")
             self.store.prune(kind, listing.uids, listing.version)
         self.passes.forget(self.store.uids())
+        self._elsewhere.intersection_update(self.store.keys())

@@ -148,6 +148,14 @@ class Store:
         """Every RayCluster."""
         return (view for view in self._views[Kind.RAY_CLUSTER].values() if isinstance(view, ClusterRecord))
 
+    def shard(self, key: Key) -> str:
+        """Name of the shard that looks after an object: a RayService's clusters go where it goes."""
+        view = self._by_name(key.kind, key.namespace, key.name)
+        if view is None:
+            return ""
+        controller = self._views[Kind.RAY_SERVICE].get(view.meta.owner or "")
+        return (controller or view).meta.labels.get(labels.SHARD, "")
+
     def service(self, namespace: str, name: str) -> ServiceRecord | None:
         """The RayService of that name."""
         view = self._by_name(Kind.RAY_SERVICE, namespace, name)

@@ -36,6 +36,7 @@ class Kind(StrEnum):
     NODE = "Node"
     NAMESPACE = "Namespace"
     EVENT = "Event"
+    LEASE = "Lease"
 
 
 @dataclass(frozen=True, slots=True)

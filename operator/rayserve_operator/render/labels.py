@@ -55,6 +55,10 @@ TAKEN_OVER: Final = "rayserve-operator"
 
 PREFIX: Final = "rayserve.ray.io/"
 
+# Ours, that users set on a RayService, or on a RayCluster of their own.
+SHARD: Final = f"{PREFIX}shard"
+"""Name of the operator's shard that looks after it; without one, the operator that has no name does."""
+
 # Ours, on the operator's own pods; the chart sets it.
 OPERATOR: Final = f"{PREFIX}operator"
 """`true` on the pods that network policies of Ray clusters let through."""
@@ -164,7 +168,8 @@ def origin(kind: str, name: str) -> dict[str, str]:
 
 def copied(noted: Mapping[str, str]) -> dict[str, str]:
     """Those labels or annotations of an object that are as true of what is made for it."""
-    return {key: value for key, value in noted.items() if key in OF_USERS or not key.startswith(OF_ONE_OBJECT)}
+    kept = OF_USERS | {SHARD}
+    return {key: value for key, value in noted.items() if key in kept or not key.startswith(OF_ONE_OBJECT)}
 
 
 def check_label(value: str) -> str:
