@@ -12,8 +12,11 @@ import pytest
 from rayserve_operator.engine.operator import Operator
 from rayserve_operator.engine.passes import Passes
 from rayserve_operator.engine.ports import Kube, Listing, Ray
+from rayserve_operator.engine.served import Served
 from rayserve_operator.engine.store import Key
+from rayserve_operator.model.errors import NotFound
 from rayserve_operator.planning.actions import Kind
+from rayserve_operator.planning.custody import Custody
 from rayserve_operator.render import labels
 from rayserve_operator.render.options import RenderOptions
 
@@ -34,6 +37,9 @@ class Nothing:
         for found in nothing:
             yield found
 
+    async def schema(self, kind: Kind) -> dict[str, Any]:
+        raise NotFound(kind)
+
     async def living(self, kind: Kind) -> Listing:
         return Listing(frozenset(), "0")
 
@@ -43,6 +49,8 @@ class Looks:
 
     def __init__(self) -> None:
         self.found: list[Key] = []
+        self.custody = Custody("marked")
+        self.served = Served()
 
     async def run(self, key: Key) -> timedelta | None:
         self.found.append(key)

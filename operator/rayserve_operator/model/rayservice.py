@@ -14,6 +14,7 @@ DEFAULT_WARM_UP_TIMEOUT = 300
 DEFAULT_PROGRESS_DEADLINE = 1800
 DEFAULT_DRAIN_TIMEOUT = 600
 DEFAULT_MIN_REQUESTS = 20
+OK = 200
 DEFAULT_REVISION_HISTORY_LIMIT = 10
 
 
@@ -44,8 +45,13 @@ class SmokeRequest(Model):
 
     path: Annotated[str, Field(pattern="^/")]
     """Path of a GET that is sent to the Serve proxy of one of its own pods."""
-    status: Annotated[int, Field(ge=100, le=599)] = 200
-    """Status of the answer."""
+    status: Annotated[int, Field(ge=100, le=599)] | None = None
+    """Status of the answer; unset means 200."""
+
+    @property
+    def expected(self) -> int:
+        """Status of a good answer."""
+        return _given(self.status, OK)
 
 
 class Analysis(Model):

@@ -43,9 +43,9 @@ def smoke(course: Course) -> str | None:
     if pending.smoke is None:
         return "its smoke requests were not sent yet"
     wrong = [
-        f"GET {one.path} gave {pending.smoke.get(one.path) or 'no answer'} and not {one.status}"
+        f"GET {one.path} gave {pending.smoke.get(one.path) or 'no answer'} and not {one.expected}"
         for one in wanted
-        if pending.smoke.get(one.path) != one.status
+        if pending.smoke.get(one.path) != one.expected
     ]
     return "; ".join(wrong) or None
 
