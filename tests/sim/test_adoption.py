@@ -161,7 +161,7 @@ async def test_kuberay_comes_back_and_goes_again(story: AdoptionStory) -> None:
     story.kuberay.stop()
     await story.settle(TAKEN_OVER)
     story.assert_taken_over(pods)
-    story.assert_written({"patch RayService": 1, "merge RayCluster": 1, "create Event": 1})
+    story.assert_written({"patch RayService": 1, "merge RayCluster": 1, "merge Event": 1})
     await story.assert_stays()
 
 
