@@ -58,8 +58,10 @@ class RayService:
 
     @property
     def active_cluster(self) -> str:
-        """Name of the RayCluster that the serve Service sends traffic to."""
-        name: str = self._serve_service["spec"]["selector"]["ray.io/cluster"]
+        """Name of the RayCluster that the serve Service sends traffic to, all or most of it."""
+        service = self._serve_service
+        stamp = service["metadata"]["annotations"]["rayserve.ray.io/active-cluster"]
+        name: str = service["spec"]["selector"].get("ray.io/cluster", stamp)
         return name
 
     @property

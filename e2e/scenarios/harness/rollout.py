@@ -35,6 +35,8 @@ class Run:
     mix: Mix
     steps: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     rounds: int = 0
+    remarks: list[str] = field(default_factory=list)
+    """What else is to be told."""
 
     def end_round(self) -> None:
         """Count a round, and say what it was like."""
@@ -55,7 +57,7 @@ def under_load(tables: Tables, title: str, mix: Mix, *, promised: bool = True) -
         with mix.running():
             yield run
     finally:
-        tables.add(title, mix.kinds, run.steps, run.rounds)
+        tables.add(title, mix.kinds, run.steps, run.rounds, run.remarks)
     if promised:
         mix.assert_none_lost()
 

@@ -24,9 +24,10 @@ class Tables:
         records: Mapping[str, Record],
         steps: Mapping[str, Sequence[float]],
         rounds: int = 1,
+        remarks: Sequence[str] = (),
     ) -> None:
-        """Tell what became of each kind of request, and the seconds that each step took."""
-        table = _rendered(title, records, steps, rounds)
+        """Tell what became of each kind of request, the seconds that each step took, and more."""
+        table = _rendered(title, records, steps, rounds, remarks)
         print(f"\n{table}")
         if self._file:
             with self._file.open("a") as file:
@@ -38,6 +39,7 @@ def _rendered(
     records: Mapping[str, Record],
     steps: Mapping[str, Sequence[float]],
     rounds: int,
+    remarks: Sequence[str],
 ) -> str:
     repeated = f" ({rounds} rounds)" if rounds > 1 else ""
     rows = [
@@ -47,6 +49,7 @@ def _rendered(
     ]
     head = ["| kind | requests sent | failed | repeated | longest, s |", "|---|--:|--:|--:|--:|"]
     told = [f"- {step}: {_told(seconds)}" for step, seconds in steps.items()]
+    told += [f"- {remark}" for remark in remarks]
     return "\n".join([f"### {title}{repeated}", "", *head, *rows, "", *told, ""])
 
 

@@ -52,8 +52,7 @@ def _certain(manifest: Manifest) -> Iterator[Problem]:
     is_service = manifest["kind"] == RAY_SERVICE
     model = RayServiceSpec if is_service else RayClusterSpec
     cluster_path = "spec.rayClusterConfig" if is_service else "spec"
-    structural = list(structure(manifest, model, cluster_path))
-    yield from structural
+    yield from structure(manifest, model)
     try:
         spec = model.model_validate(below(manifest, "spec"))
     except ValidationError:
@@ -65,7 +64,7 @@ def _certain(manifest: Manifest) -> Iterator[Problem]:
     else:
         problems, cluster = validate_cluster(name, namespace, spec), spec
     yield from problems
-    if not problems and not any(problem.code == "RS010" for problem in structural):
+    if not problems:
         config = parse_serve_config(spec.serve_config_v2) if isinstance(spec, RayServiceSpec) else None
         yield from _advice(view_of(cluster, cluster_path, config))
 

@@ -75,7 +75,7 @@ RULES = (
     _everywhere("RS007", "Two worker groups have one name."),
     _everywhere("RS008", "maxReplicas is below minReplicas."),
     _everywhere("RS009", "A field that KubeRay has and that cannot be followed here."),
-    _at_apply("RS010", "An amount that is no Kubernetes quantity."),
+    _everywhere("RS010", "An amount that is no Kubernetes quantity."),
     _at_apply("RS011", "The steps of an incremental upgrade are missing, or contradict each other."),
     Rule("RS012", "The annotation that silences rules names one that is not there, or that cannot be silenced.",
          {Door.LINT: Level.WARNING, Door.ADMISSION: Level.WARNING}),

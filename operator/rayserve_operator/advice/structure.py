@@ -10,14 +10,13 @@ from pydantic import ValidationError
 
 from rayserve_operator.model.base import Model
 from rayserve_operator.model.problems import Problem, parse_problems
-from rayserve_operator.model.resources import parse_quantity
 
 Manifest = Mapping[str, Any]
 
 _TOP = ("apiVersion", "kind", "metadata", "spec", "status")
 
 
-def structure(manifest: Manifest, model: type[Model], cluster_path: str) -> Iterator[Problem]:
+def structure(manifest: Manifest, model: type[Model]) -> Iterator[Problem]:
     """What is wrong with the fields of a manifest, by the model of its spec."""
     spec = manifest.get("spec")
     if not isinstance(spec, Mapping):
@@ -30,7 +29,6 @@ def structure(manifest: Manifest, model: type[Model], cluster_path: str) -> Iter
         model.model_validate(dict(spec), strict=True)  # As the API server, which takes no "2" for a 2.
     except ValidationError as error:
         yield from parse_problems(error)
-    yield from _quantities(manifest, cluster_path)
     yield from _steps(spec)
 
 
@@ -59,46 +57,16 @@ def _unknown(path: str, key: str, known: Any) -> Problem:
     return Problem(path, "is no field", f"write {near[0]}" if near else "leave it out", "RS002")
 
 
-def _quantities(manifest: Manifest, cluster_path: str) -> Iterator[Problem]:
-    cluster = below(manifest, *cluster_path.split("."))
-    groups = [(f"{cluster_path}.headGroupSpec", below(cluster, "headGroupSpec"))]
-    workers = cluster.get("workerGroupSpecs")
-    for index, group in enumerate(workers if isinstance(workers, list) else ()):
-        groups.append((f"{cluster_path}.workerGroupSpecs[{index}]", group if isinstance(group, Mapping) else {}))
-    for path, group in groups:
-        yield from _wrong_quantities(group.get("resources"), f"{path}.resources")
-        containers = below(group, "template", "spec").get("containers")
-        for index, container in enumerate(containers if isinstance(containers, list) else ()):
-            at = f"{path}.template.spec.containers[{index}].resources"
-            resources = container.get("resources") if isinstance(container, Mapping) else None
-            if not isinstance(resources or {}, Mapping):
-                yield Problem(at, "is not a mapping", "write requests and limits under it", "RS010")
-                continue
-            for bound in ("requests", "limits"):
-                yield from _wrong_quantities((resources or {}).get(bound), f"{at}.{bound}")
-
-
-def _wrong_quantities(amounts: Any, path: str) -> Iterator[Problem]:
-    if not isinstance(amounts or {}, Mapping):
-        yield Problem(path, "is not a mapping", "write cpu: and memory: under it", "RS010")
-        return
-    for name, quantity in (amounts or {}).items():
-        try:
-            parse_quantity(str(quantity))
-        except ValueError:
-            yield Problem(f"{path}.{name}", f"is {quantity}, which is no quantity", "write it as 500m or 2Gi", "RS010")
-
-
 def _steps(spec: Manifest) -> Iterator[Problem]:
     """The rule of the CRD on incremental upgrades."""
     strategy = below(spec, "upgradeStrategy")
     options = below(strategy, "clusterUpgradeOptions")
     path = "spec.upgradeStrategy.clusterUpgradeOptions"
     if strategy.get("type") == "NewClusterWithIncrementalUpgrade":
-        for key in ("stepSizePercent", "intervalSeconds"):
-            if options.get(key) is None:
+        for key, others in (("stepSizePercent", ("steps",)), ("intervalSeconds", ())):
+            if all(options.get(one) is None for one in (key, *others)):
                 words = "is missing, and type is NewClusterWithIncrementalUpgrade"
-                yield Problem(f"{path}.{key}", words, "give it", "RS011")
+                yield Problem(f"{path}.{key}", words, " or ".join(("give it", *others)), "RS011")
     step, surge = options.get("stepSizePercent"), options.get("maxSurgePercent", 100)
     if isinstance(step, int) and isinstance(surge, int) and step > surge:
         words = f"is {step} and maxSurgePercent is {surge}"

@@ -12,6 +12,7 @@ from typing import Any
 from rayserve_operator.model.problems import InvalidSpec, Problem, first_of
 from rayserve_operator.model.raycluster import RayClusterSpec, WorkerGroupSpec
 from rayserve_operator.model.rayservice import RayServiceSpec
+from rayserve_operator.model.resources import parse_quantity
 from rayserve_operator.model.serve_parsing import parse_serve_config
 
 CLUSTER_NAME_LENGTH = 53
@@ -59,6 +60,7 @@ def _name(name: str, longest: int) -> Iterator[Problem]:
 def _cluster(path: str, namespace: str, spec: RayClusterSpec) -> Iterator[Problem]:
     head = spec.head_group_spec
     yield from _containers(f"{path}.headGroupSpec.template", head.template)
+    yield from _amounts(f"{path}.headGroupSpec.resources", head.resources)
     yield from _service_template(f"{path}.headGroupSpec.headService", namespace, head.head_service)
     if spec.history_server_options is not None:
         yield Problem(f"{path}.historyServerOptions", "is not supported", "leave it out", "RS009")
@@ -73,6 +75,7 @@ def _cluster(path: str, namespace: str, spec: RayClusterSpec) -> Iterator[Proble
             )
         seen.add(group.group_name)
         yield from _containers(f"{at}.template", group.template)
+        yield from _amounts(f"{at}.resources", group.resources)
         yield from _bounds(at, group)
 
 
@@ -85,6 +88,28 @@ def _containers(path: str, template: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem(
             f"{path}.spec.containers", "is not a list of containers", "write each with a name and an image", "RS006"
         )
+    else:
+        for index, container in enumerate(containers):
+            yield from _resources(f"{path}.spec.containers[{index}].resources", container.get("resources"))
+
+
+def _resources(path: str, resources: Any) -> Iterator[Problem]:
+    if not isinstance(resources or {}, Mapping):
+        yield Problem(path, "is not a mapping", "write requests and limits under it", "RS010")
+        return
+    for bound in ("requests", "limits"):
+        yield from _amounts(f"{path}.{bound}", (resources or {}).get(bound))
+
+
+def _amounts(path: str, amounts: Any) -> Iterator[Problem]:
+    if not isinstance(amounts or {}, Mapping):
+        yield Problem(path, "is not a mapping", "write cpu: and memory: under it", "RS010")
+        return
+    for name, quantity in (amounts or {}).items():
+        try:
+            parse_quantity(str(quantity))
+        except ValueError:
+            yield Problem(f"{path}.{name}", f"is {quantity}, which is no quantity", "write it as 500m or 2Gi", "RS010")
 
 
 def _bounds(path: str, group: WorkerGroupSpec) -> Iterator[Problem]:

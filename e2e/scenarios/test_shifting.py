@@ -1,0 +1,209 @@
+"""A new cluster takes the traffic in steps or when its user says so; a bad one gives it back."""
+
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from scenarios.harness import manifests
+from scenarios.harness.asking import GREET
+from scenarios.harness.kube import Kube, Manifest
+from scenarios.harness.mix import NEW, Mix
+from scenarios.harness.rayservice import ROLLOUT, RayService, all_ready
+from scenarios.harness.rollout import Run, rolled, under_load
+from scenarios.harness.table import Tables
+from scenarios.harness.waiting import OFTEN, Stopwatch, until
+
+SERVING = 4
+"""Pods on each side that take traffic."""
+STEPS = (20, 50)
+INTERVAL = 20
+"""Seconds for which each share is kept."""
+IN_STEPS = {
+    "type": "NewClusterWithIncrementalUpgrade",
+    "clusterUpgradeOptions": {"steps": list(STEPS), "intervalSeconds": INTERVAL},
+}
+LIMITS = {"maxErrorPercent": 5, "maxLatencyPercent": 300, "minRequests": 10}
+SAMPLED = 8.0
+"""Seconds of answers by which a share is told."""
+GIVEN_UP = 120.0
+
+SAMPLE = manifests.with_deployment(
+    manifests.sample("minimal"), "Echo", num_replicas=SERVING, max_replicas_per_node=1
+)
+RAYSERVE = Path(sys.executable).with_name("rayserve")
+
+
+def _of_four(manifest: Manifest, **strategy: object) -> Manifest:
+    """The RayService with four workers that alone take traffic."""
+    changed = manifests.with_workers(manifest, replicas=SERVING, maxReplicas=SERVING)
+    changed = manifests.with_spec(changed, excludeHeadPodFromServeSvc=True)
+    changed = manifests.with_spec(changed, rayClusterDeletionDelaySeconds=5)
+    return manifests.with_strategy(changed, **strategy)
+
+
+@pytest.fixture(scope="module")
+def four(kube: Kube, namespace: str) -> RayService:
+    """The minimal sample with four pods that take traffic, in steps."""
+    service = RayService(kube, namespace, "minimal")
+    service.apply(_of_four(SAMPLE, **IN_STEPS))
+    service.wait_answer(GREET)
+    until(
+        lambda: len(service.workers()) == SERVING and all_ready(service.workers()),
+        "four serve",
+        ROLLOUT,
+    )
+    service.wait_ready()
+    return service
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What was wanted of a new cluster, and what it took."""
+
+    wanted: int
+    in_pods: int
+    observed: float
+
+    def __str__(self) -> str:
+        taken = f"{self.in_pods}% of the pods, {self.observed:.0f}% of the answers"
+        return f"{self.wanted}% wanted: {taken}"
+
+
+def _rayserve(service: RayService, *arguments: str) -> str:
+    command = [str(RAYSERVE), "rollout", *arguments, "--namespace", service.namespace]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def _pending(service: RayService) -> Mapping[str, object]:
+    found: Mapping[str, object] = service.status.get("pendingServiceStatus") or {}
+    return found
+
+
+def _share(service: RayService) -> int:
+    share = _pending(service).get("trafficRoutedPercent", 0)
+    assert isinstance(share, int)
+    return share
+
+
+def _wait_share(service: RayService, wanted: int) -> None:
+    until(lambda: _share(service) == wanted, f"{wanted}% of the pods", ROLLOUT, every=OFTEN)
+
+
+def _observed(run: Run, old: str) -> float:
+    """The share of answers to new connections that came from another cluster than the old one."""
+    record = run.mix.kinds[NEW]
+    before, watch = record.by_cluster, Stopwatch()
+    until(lambda: watch.seconds > SAMPLED, "a sample of answers", SAMPLED + 5, every=OFTEN)
+    given: Counter[str] = record.by_cluster - before
+    return 100 * (given.total() - given[old]) / given.total()
+
+
+def _waits(service: RayService, reason: str) -> Callable[[], bool]:
+    return lambda: service.conditions.get("Reconciling", {}).get("reason") == reason
+
+
+def _settle(service: RayService, manifest: Manifest) -> None:
+    service.patch(manifest)
+    service.wait_ready(ROLLOUT)
+    service.wait_alone(ROLLOUT)
+
+
+def test_traffic_moves_in_steps(four: RayService, tables: Tables) -> None:
+    """20%, 50%, and then all; what is wanted, what is in pods, and what answers."""
+    old = four.active_cluster
+    with under_load(tables, "in steps of 20% and 50%", Mix(four.url).with_long()) as run:
+        watch = Stopwatch()
+        four.patch(_of_four(rolled(SAMPLE), **IN_STEPS))
+        for wanted in STEPS:
+            _wait_share(four, wanted)
+            run.steps[f"edit → {wanted}%"].append(watch.seconds)
+            shares = Shares(wanted, _share(four), _observed(run, old))
+            run.remarks.append(str(shares))
+            assert abs(shares.observed - wanted) < 20
+        until(lambda: four.active_cluster != old, "all the traffic", ROLLOUT, every=OFTEN)
+        run.steps["edit → all"].append(watch.seconds)
+        four.wait_alone(ROLLOUT)
+        run.steps["edit → old pods gone"].append(watch.seconds)
+        four.wait_ready()
+    assert not any(
+        "rayserve.ray.io/traffic" in pod["metadata"]["labels"] for pod in four.pods().values()
+    )
+
+
+def test_a_user_promotes(four: RayService, tables: Tables) -> None:
+    """It waits at 20% until `rayserve rollout promote`, and `pause` holds it before."""
+    old = four.active_cluster
+    by_hand = {"type": "NewCluster", "autoPromotion": False, "pauseAtPercent": 20}
+    with under_load(tables, "promoted by hand at 20%", Mix(four.url)) as run:
+        four.patch(_of_four(rolled(SAMPLE), **by_hand))
+        until(_waits(four, "AwaitingPromotion"), "it waits", ROLLOUT)
+        _wait_share(four, 20)
+        run.remarks.append(str(Shares(20, _share(four), _observed(run, old))))
+        assert four.active_cluster == old
+        watch = Stopwatch()
+        told = _rayserve(four, "promote", "minimal")
+        assert "goes on to take over" in told
+        until(lambda: four.active_cluster != old, "promoted", 30, every=OFTEN)
+        run.steps["promote → all the traffic"].append(watch.seconds)
+        four.wait_alone(ROLLOUT)
+        four.wait_ready()
+
+
+@pytest.mark.parametrize(
+    ("app", "words"), [("failing", "answers are errors"), ("slow", "in the mean")]
+)
+def test_a_bad_cluster_gives_the_traffic_back(
+    four: RayService, tables: Tables, app: str, words: str
+) -> None:
+    """Errors, or answers that come late, and how many requests they touched."""
+    old = four.active_cluster
+    bad = manifests.with_import_path(rolled(SAMPLE), f"spoilt:{app}")
+    title = f"a canary of 20% that is {app}, taken back by analysis"
+    with under_load(tables, title, Mix(four.url), promised=False) as run:
+        watch = Stopwatch()
+        four.patch(_of_four(bad, **IN_STEPS, analysis=LIMITS))
+        until(lambda: _share(four) > 0, "it takes a share", ROLLOUT, every=OFTEN)
+        shared = Stopwatch()
+        run.steps["edit → 20%"].append(watch.seconds)
+        until(lambda: four.holds("Stalled"), "it is given up", GIVEN_UP, every=OFTEN)
+        run.steps["20% → given up"].append(shared.seconds)
+        until(lambda: four.clusters == [old], "the bad cluster is gone", ROLLOUT)
+        given = run.mix.kinds[NEW].by_cluster
+        touched = given.total() - given[old] + len(run.mix.kinds[NEW].failed)
+        run.remarks.append(
+            f"{touched} of {run.mix.kinds[NEW].sent} requests on new connections met it"
+        )
+    condition = four.conditions["Stalled"]
+    assert (condition["reason"], words in condition["message"]) == ("AnalysisFailed", True)
+    assert four.active_cluster == old
+    _settle(four, _of_four(SAMPLE, **IN_STEPS))
+
+
+@pytest.fixture
+def rolled_once(four: RayService) -> Iterator[tuple[RayService, str]]:
+    """The service shortly after a switch, its old cluster still there, and that one's name."""
+    patient = {**_of_four(rolled(SAMPLE), type="NewCluster")}
+    patient = manifests.with_spec(patient, rayClusterDeletionDelaySeconds=120)
+    old = four.active_cluster
+    four.patch(patient)
+    until(lambda: four.active_cluster != old, "the switch", ROLLOUT, every=OFTEN)
+    yield four, old
+    _settle(four, _of_four(SAMPLE, **IN_STEPS))
+
+
+def test_undo_while_the_old_cluster_drains(
+    rolled_once: tuple[RayService, str], tables: Tables
+) -> None:
+    """The old cluster is taken up again, and none is made."""
+    service, old = rolled_once
+    with under_load(tables, "undo while the old cluster drains", Mix(service.url)) as run:
+        watch = Stopwatch()
+        _rayserve(service, "undo", "minimal")
+        until(lambda: service.active_cluster == old, "the way back", 60, every=OFTEN)
+        run.steps["undo → all the traffic"].append(watch.seconds)
+        assert len(service.clusters) == 2
