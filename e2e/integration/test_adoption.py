@@ -36,7 +36,7 @@ def kuberays_crds() -> Iterator[None]:
     """KubeRay's CRDs in the place of ours, for one test."""
     ours = [manifests.load(path) for path in sorted(manifests.CRDS.glob("*.yaml"))]
     for crds in (kuberay.crds(ours), ours):
-        kubectl("replace", "-f", "-", text=yaml.safe_dump_all(crds))
+        kubectl("replace", "--save-config", "-f", "-", text=yaml.safe_dump_all(crds))
         names = [f"crd/{crd['metadata']['name']}" for crd in crds]
         kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
         if crds is not ours:
