@@ -13,8 +13,8 @@ from prometheus_client import CollectorRegistry
 
 from rayserve_operator import __version__
 from rayserve_operator.adapters import logs
-from rayserve_operator.adapters.certificates import X509
 from rayserve_operator.adapters.census import Census
+from rayserve_operator.adapters.certificates import X509
 from rayserve_operator.adapters.clock import SystemClock
 from rayserve_operator.adapters.counting import Counts
 from rayserve_operator.adapters.kube import KubeApi
@@ -66,9 +66,7 @@ def main() -> None:
         )
         exposed.register(Census(operator))
         endpoints = Endpoints(exposed, is_alive=lambda: operator.is_alive, is_ready=lambda: operator.is_ready)
-        webhook = Webhook(
-            lambda asked: review(asked, operator.passes.custody), settings.webhook_port, counts.reviewed
-        )
+        webhook = Webhook(lambda asked: review(asked, operator.passes.custody), settings.webhook_port, counts.reviewed)
         keeper = _keeper(settings, kube, webhook)
 
         async def disconnect() -> None:
@@ -115,9 +113,7 @@ def _keeper(settings: Settings, kube: KubeApi, webhook: Webhook) -> Keeper | Non
     if name is None or namespace is None:
         return None
     host = f"{name}.{namespace}.svc"
-    return Keeper(
-        kube, SystemClock(), X509(), webhook.show, namespace, name, host, settings.webhook_configuration
-    )
+    return Keeper(kube, SystemClock(), X509(), webhook.show, namespace, name, host, settings.webhook_configuration)
 
 
 if __name__ == "__main__":

@@ -66,7 +66,10 @@ class Settings:
         form = environment.get(f"{PREFIX}LOG_FORMAT", "text")
         if form not in ("json", "text"):
             raise ValueError(f"{PREFIX}LOG_FORMAT: {form} is no format; use json or text")
-        health_port, webhook_port = _port(environment, "HEALTH_PORT", "8080"), _port(environment, "WEBHOOK_PORT", "9443")
+        health_port, webhook_port = (
+            _port(environment, "HEALTH_PORT", "8080"),
+            _port(environment, "WEBHOOK_PORT", "9443"),
+        )
         lost_after = environment.get(f"{PREFIX}NODE_LOST_AFTER", "60")
         if not lost_after.isdecimal():
             raise ValueError(f"{PREFIX}NODE_LOST_AFTER: {lost_after} is no number of seconds; use one, as 60")

@@ -86,7 +86,9 @@ class X509:
             begins=certificate.not_valid_before_utc,
             expires=certificate.not_valid_after_utc,
             authorities=tuple(
-                Authority(_pem(one), one.not_valid_after_utc) for one in authorities if _issued(certificate, authorities[0])
+                Authority(_pem(one), one.not_valid_after_utc)
+                for one in authorities
+                if _issued(certificate, authorities[0])
             ),
         )
         return Stock(held, Pair(data[CERTIFICATE], data[KEY]))

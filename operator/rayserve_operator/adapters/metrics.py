@@ -165,7 +165,7 @@ REVIEW_SECONDS = _define(
     f"{PREFIX}review_duration_seconds",
     "histogram",
     ("result",),
-    "Time until the webhook's answer, by result: allowed, refused, unreadable, or failed (no answer was found in time).",
+    "Time until the webhook's answer, by result: allowed, refused, unreadable, or failed (none was found in time).",
     _REQUEST_SECONDS,
 )
 OBJECTS = _define(f"{PREFIX}objects", "gauge", ("kind",), "Objects that the operator knows.")

@@ -53,16 +53,19 @@ class Webhook:
 
     async def show(self, pair: Pair) -> None:
         """Show this certificate on every connection from now on; listen, if that was not so."""
-        # OpenSSL's reading of certificates and keys is only there for files.
+        self._load(pair)
+        if self._site is None:
+            await self._runner.setup()
+            self._site = web.TCPSite(self._runner, port=self._port, ssl_context=self._tls)
+            await self._site.start()
+
+    def _load(self, pair: Pair) -> None:
+        # Python lets OpenSSL read certificates and keys from files alone.
         with tempfile.TemporaryDirectory() as folder:
             certificate, key = Path(folder, "certificate"), Path(folder, "key")
             certificate.write_text(pair.certificate)
             key.write_text(pair.key)
             self._tls.load_cert_chain(certificate, key)
-        if self._site is None:
-            await self._runner.setup()
-            self._site = web.TCPSite(self._runner, port=self._port, ssl_context=self._tls)
-            await self._site.start()
 
     async def close(self) -> None:
         """Listen no more."""

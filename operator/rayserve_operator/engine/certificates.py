@@ -14,7 +14,7 @@ from typing import Any
 from rayserve_operator.engine.ports import Clock, Kube, Manifest, Pair, Stock, Workshop
 from rayserve_operator.model.errors import OperatorError, Superseded
 from rayserve_operator.planning.actions import Kind
-from rayserve_operator.planning.certificates import Await, Issue, Show, Trust, next_step
+from rayserve_operator.planning.certificates import Issue, Show, Trust, next_step
 
 logger = logging.getLogger(__name__)
 
@@ -80,18 +80,17 @@ class Keeper:
         if self.configuration is not None:
             configuration = await self.kube.get(Kind.WEBHOOK, "", self.configuration)
         held = stock.held if stock is not None else None
-        match next_step(held, _bundles(configuration), self.host, self.clock.now()):
-            case Issue(keep):
-                await self._put(secret, self.workshop.issue(self.host, keep, self.clock.now()))
-                logger.info("A new certificate of the webhook is in Secret %s/%s", self.namespace, self.secret)
-                return timedelta()
-            case Trust(bundle) if configuration is not None:
-                await self._have_trusted(configuration, bundle)
-                return timedelta()
-            case Show() if stock is not None:
-                return await self._show(stock)
-            case Await():
-                logger.info("Waiting for a certificate for %s in Secret %s/%s", self.host, self.namespace, self.secret)
+        step = next_step(held, _bundles(configuration), self.host, self.clock.now())
+        if isinstance(step, Issue):
+            await self._put(secret, self.workshop.issue(self.host, step.keep, self.clock.now()))
+            logger.info("A new certificate of the webhook is in Secret %s/%s", self.namespace, self.secret)
+            return timedelta()
+        if isinstance(step, Trust) and configuration is not None:
+            await self._have_trusted(configuration, step.bundle)
+            return timedelta()
+        if isinstance(step, Show) and stock is not None:
+            return await self._show(stock)
+        logger.info("Waiting for a certificate for %s in Secret %s/%s", self.host, self.namespace, self.secret)
         return SOON
 
     async def _show(self, stock: Stock) -> timedelta:

@@ -1,4 +1,4 @@
-"""YAML and JSON as Kubernetes reads them, bounded: no text makes more values than the bounds allow, whatever it says."""
+"""YAML and JSON as Kubernetes reads them, bounded: no text makes more values than its bounds allow."""
 
 from __future__ import annotations
 

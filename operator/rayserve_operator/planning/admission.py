@@ -48,7 +48,8 @@ def review(asked: Any, custody: Custody) -> dict[str, Any]:
 
 
 def _verdict(request: Manifest, custody: Custody) -> dict[str, Any]:
-    manifest, before = request.get("object"), request.get("oldObject")
+    manifest: Any = request.get("object")
+    before: Any = request.get("oldObject")
     if not is_ours(manifest) or not _is_covered(manifest, custody):
         return {"allowed": True}
     findings = inspect(manifest, Door.ADMISSION)
@@ -86,9 +87,7 @@ def _refusal(manifest: Manifest, errors: Sequence[Finding]) -> dict[str, Any]:
     words = [f"{problem.code} {problem}" for problem in told]
     if len(errors) > MOST:
         words.append(f"{len(errors) - MOST} more problems; correct these first")
-    causes = [
-        {"reason": one.code, "field": short(one.path), "message": f"{one.words} ({one.code})"} for one in told
-    ]
+    causes = [{"reason": one.code, "field": short(one.path), "message": f"{one.words} ({one.code})"} for one in told]
     name = str(below(manifest, "metadata").get("name") or "")
     details = {"group": GROUP, "kind": manifest["kind"], "name": name, "causes": causes}
     message = "\n".join(words)

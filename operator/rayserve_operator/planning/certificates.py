@@ -98,60 +98,6 @@ def next_step(held: Held | None, trusted: Sequence[str] | None, name: str, now: 
     return Trust(held.bundle) if any(one != held.bundle for one in trusted) else Show()
 
 
-def bundle(self) -> str:
-        """What the API server is to trust."""
-        return bundle(self.authorities)
-
-
-@dataclass(frozen=True, slots=True)
-class Issue:
-    """Make a certificate, and put it into the Secret with its authority and these older ones."""
-
-    keep: tuple[Authority, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """Have the API server trust this."""
-
-    bundle: str
-
-
-@dataclass(frozen=True, slots=True)
-class Show:
-    """Show what the Secret holds, if it is not shown yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Await:
-    """Look again later: somebody else is to make the certificate."""
-
-
-Step: TypeAlias = Issue | Trust | Show | Await
-
-
-def next_step(held: Held | None, trusted: Sequence[str], name: str, now: datetime) -> Step:
-    """What to do about a certificate that the operator sees to itself.
-
-    Args:
-        held: what the Secret holds; None where that is nothing that can be shown.
-        trusted: what the API server trusts, for each webhook that it asks.
-        name: the DNS name by which the API server asks.
-        now: the time.
-    """
-    if held is None or name not in held.names or now >= held.renewed_at:
-        older = held.authorities if held is not None else ()
-        return Issue(tuple(one for one in older if one.expires > now)[:KEPT])
-    if any(one != held.bundle for one in trusted):
-        return Trust(held.bundle)
-    return Show()
-
-
-def next_step_with_issuer(held: Held | None, name: str) -> Step:
-    """What to do about a certificate that somebody else issues, renews and has trusted, as cert-manager does."""
-    return Await() if held is None or name not in held.names else Show()
-
-
 def bundle(authorities: Sequence[Authority]) -> str:
     """Authorities in one text, as the API server takes them."""
     return "".join(one.pem for one in authorities)
