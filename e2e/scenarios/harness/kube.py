@@ -25,6 +25,7 @@ _ROOTS: Mapping[str, str] = {
     "rayservices": "/apis/ray.io/v1",
     "rolebindings": "/apis/rbac.authorization.k8s.io/v1",
     "roles": "/apis/rbac.authorization.k8s.io/v1",
+    "validatingwebhookconfigurations": "/apis/admissionregistration.k8s.io/v1",
 }
 _CORE = "/api/v1"
 
