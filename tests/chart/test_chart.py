@@ -119,7 +119,7 @@ def test_the_chart_is_of_the_packages_version(chart: Path) -> None:
 def test_the_operator_has_the_rights_that_it_needs_and_no_others(rights: dict[str, set[Right]]) -> None:
     assert set(rights) == {
         *("rules", "secretRules", "clusterRules", "leaseRules"),
-        *("certificateRules", "webhookRules"),
+        *("certificateRules", "renewalRules", "webhookRules"),
     }
     assert set.union(*rights.values()) == needed()
 
@@ -131,7 +131,7 @@ def test_secrets_the_lease_and_what_is_of_no_namespace_have_switches_of_their_ow
     assert resources["secretRules"] == {"secrets"}
     assert resources["clusterRules"] == {"nodes", "customresourcedefinitions", "leases"}
     assert resources["leaseRules"] == {"leases"}
-    assert resources["certificateRules"] == {"secrets"}
+    assert resources["certificateRules"] == resources["renewalRules"] == {"secrets"}
     assert resources["webhookRules"] == {"validatingwebhookconfigurations"}
     assert not resources["rules"] & {"secrets", "nodes", "leases", "*"}
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import copy
+import json
+import sys
 from typing import Any
 
 import pytest
+import yaml
 
-from rayserve_operator.advice.findings import Level
+from rayserve_operator.advice.findings import Door, Level
+from rayserve_operator.advice.inspection import MOST_PAIRS, MOST_SOUGHT, inspect
 from rayserve_operator.advice.rules import BY_CODE
 from rayserve_operator.model.problems import MOST
 from rayserve_operator.planning.admission import LONGEST_WARNING, MOST_WARNINGS, NotAReview, review
 from rayserve_operator.planning.custody import Custody
-from tests.lint.cases import CASES, GOOD, Case
+from tests.lint.cases import CASES, GOOD, SERVE, Case
 
 ALL = Custody()
 REFUSING = [case for case in CASES if Level.ERROR in BY_CODE[case.code].levels.values() and case.code != "RS002"]
@@ -127,6 +131,53 @@ def test_unknown_fields_are_left_to_the_api_servers_own_validation() -> None:
     manifest = copy.deepcopy(GOOD)
     manifest["spec"]["serveConfig"] = ""
     assert verdict(manifest) == {"allowed": True}
+
+
+def with_applications(count: int) -> dict[str, Any]:
+    serve = copy.deepcopy(SERVE)
+    [first, *_] = serve["applications"]
+    serve["applications"] = [{**first, "name": f"a{index}", "route_prefix": f"/{index}"} for index in range(count)]
+    return with_groups({}, serveConfigV2=yaml.safe_dump(serve))
+
+
+def test_what_has_no_end_of_problems_is_answered_in_few_words() -> None:
+    manifest = with_applications(2)
+    manifest["metadata"]["name"] = "n" * 100_000
+    keys = "".join(f"max_ongoing_request{index}: 1\n" for index in range(10_000))
+    manifest["spec"]["serveConfigV2"] += keys
+    assert len(inspect(manifest, Door.ADMISSION)) <= 3 * MOST_SOUGHT
+    assert len(json.dumps(review(asked(manifest), ALL))) < 100_000
+
+
+def test_advice_that_takes_long_is_left_to_lint() -> None:
+    manifest = with_applications(MOST_PAIRS)
+    assert inspect(manifest, Door.LINT)
+    assert verdict(manifest) == {"allowed": True}
+
+
+class Watch:
+    """Notes what the interpreter does to the world; an audit hook is never taken off."""
+
+    def __init__(self) -> None:
+        self.is_on = False
+        self.seen: list[str] = []
+        sys.addaudithook(self._note)
+
+    def _note(self, event: str, _: Any) -> None:
+        if self.is_on and event.partition(".")[0] in {"import", "open", "os", "socket", "subprocess", "exec", "ctypes"}:
+            self.seen.append(event)
+
+
+def test_nothing_that_a_manifest_names_is_imported_run_or_fetched() -> None:
+    questions = [asked(case.manifest) for case in CASES]
+    for question in questions:
+        review(question, ALL)  # What the rules themselves import when they are first asked.
+    watch = Watch()
+    watch.is_on = True
+    for question in questions:
+        review(question, ALL)
+    watch.is_on = False
+    assert watch.seen == []
 
 
 BAD = with_groups(bad_group("a"))

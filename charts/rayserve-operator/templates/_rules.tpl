@@ -114,7 +114,14 @@ the release; or cert-manager does, and then it is only read.
 - apiGroups: [""]
   resources: [secrets]
   resourceNames: [{{ include "rayserve-operator.webhookName" . }}]
-  verbs: [get, patch]
+  verbs: [get]
+{{- end }}
+
+{{- define "rayserve-operator.renewalRules" -}}
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [{{ include "rayserve-operator.webhookName" . }}]
+  verbs: [patch]
 {{- end }}
 
 {{- /*

@@ -88,7 +88,7 @@ def _refusal(manifest: Manifest, errors: Sequence[Finding]) -> dict[str, Any]:
     if len(errors) > MOST:
         words.append(f"{len(errors) - MOST} more problems; correct these first")
     causes = [{"reason": one.code, "field": short(one.path), "message": f"{one.words} ({one.code})"} for one in told]
-    name = str(below(manifest, "metadata").get("name") or "")
+    name = short(str(below(manifest, "metadata").get("name") or ""))
     details = {"group": GROUP, "kind": manifest["kind"], "name": name, "causes": causes}
     message = "\n".join(words)
     return {"status": "Failure", "code": 422, "reason": "Invalid", "message": message, "details": details}
