@@ -27,8 +27,8 @@ SILENCE = "rayserve.ray.io/silence"
 MOST_SOUGHT = 100
 """Problems that are sought of a sort: to find what was meant by a key takes time, and nobody reads more."""
 MOST_PAIRS = 200
-"""Deployments times groups for which advice is given at admission, where somebody waits: so many take half a second, and
-the time grows with their square. Lint always gives it."""
+"""Deployments times groups for which advice is given at admission, where somebody waits: so many take half a second,
+and the time grows with their square. Lint always gives it."""
 _SILENCE_PATH = f"metadata.annotations.{SILENCE}"
 
 
