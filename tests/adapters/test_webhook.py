@@ -146,10 +146,13 @@ async def test_what_cannot_be_read_is_refused_as_a_request(
     assert reviewer.told == ["unreadable"]
 
 
-async def test_a_review_as_large_as_the_api_server_sends_is_read(client: Client, trusts: ssl.SSLContext) -> None:
+async def test_a_review_as_large_as_the_api_server_sends_is_read(
+    client: Client, trusts: ssl.SSLContext, reviewer: Reviewer
+) -> None:
     large = {**asked(GOOD), "padding": "x" * (LARGEST - 100_000)}
     assert (await client.post(large, trusts))[0] == 200
     assert (await client.post({**large, "more": "x" * 200_000}, trusts))[0] == 413
+    assert reviewer.told == ["allowed", "unreadable"]
 
 
 async def test_a_failure_is_no_verdict(

@@ -46,7 +46,7 @@ class Webhook:
         # is followed by no second one beside it.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="review")
         self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        self._site: web.TCPSite | None = None
+        self._listens = False
         application = web.Application(client_max_size=LARGEST)
         application.router.add_post(PATH, self._answer)
         self._runner = web.AppRunner(application, access_log=None)
@@ -54,10 +54,10 @@ class Webhook:
     async def show(self, pair: Pair) -> None:
         """Show this certificate on every connection from now on; listen, if that was not so."""
         self._load(pair)
-        if self._site is None:
+        if not self._listens:
             await self._runner.setup()
-            self._site = web.TCPSite(self._runner, port=self._port, ssl_context=self._tls)
-            await self._site.start()
+            await web.TCPSite(self._runner, port=self._port, ssl_context=self._tls).start()
+            self._listens = True
 
     def _load(self, pair: Pair) -> None:
         # Python lets OpenSSL read certificates and keys from files alone.
@@ -81,6 +81,9 @@ class Webhook:
                 result, answer = await loop.run_in_executor(self._thread, self._reviewed, body)
         except TimeoutError:
             return web.Response(status=503, text="no answer in time")
+        except web.HTTPRequestEntityTooLarge:
+            result = "unreadable"
+            raise
         except NotAReview as error:
             result = "unreadable"
             return web.Response(status=400, text=str(error))
