@@ -42,7 +42,7 @@ class OperatorRelease:
             "podAnnotations.image-key": image.key,
         }
         settings = [f"--set-string={key}={value}" for key, value in values.items()]
-        # What the operator itself makes of bad input is to be seen; integration tests have the webhook.
+        # What the operator itself makes of bad input is to be seen here.
         settings.append("--set=webhook.enabled=false")
         if LANE:
             settings += [f"--set=watchNamespaces={{{LANE}}}", "--set=crds.install=false"]
