@@ -33,7 +33,7 @@ from ..builders import (
     world,
 )
 
-RESTING = timedelta(seconds=10)
+RESTING = timedelta(seconds=11)
 FIRST = aim_at(service_spec())
 IMAGE = aim_at(service_spec(cluster_config(image="ray:2")))
 EDIT = aim_at(service_spec(app=OTHER_APP))

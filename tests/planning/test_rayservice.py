@@ -29,7 +29,7 @@ from ..builders import (
     world,
 )
 
-WATCHING, RESTING = timedelta(seconds=0.5), timedelta(seconds=10)
+WATCHING, RESTING = timedelta(seconds=0.5), timedelta(seconds=11)
 FIRST = aim_at(service_spec())
 NEW_APP = aim_at(service_spec(app=OTHER_APP))
 NEW_IMAGE = aim_at(service_spec(cluster_config(image="ray:2")))

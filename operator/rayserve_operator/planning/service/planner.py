@@ -35,7 +35,7 @@ from rayserve_operator.planning.suspension import Phase, phase_of_service
 
 WATCHING = timedelta(seconds=0.5)
 """How often Ray is asked while something is on its way."""
-RESTING = timedelta(seconds=10)
+RESTING = timedelta(seconds=11)
 """How often Ray is asked at rest."""
 
 _SUSPENSION_RECHECK = {Phase.BEGINNING: timedelta(), Phase.RESUMING: timedelta()}
