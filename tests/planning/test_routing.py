@@ -22,6 +22,7 @@ from ..builders import (
     pod,
     revision,
     service_spec,
+    stable_services,
     world,
 )
 
@@ -106,3 +107,13 @@ def test_the_label_of_each_head_follows_its_proxy() -> None:
     assert noted == {"demo-b-head": {labels.SERVE: "true"}}
     silent = plan(world(FIRST, cluster(routed=600, proxy=False), active=SERVING))
     assert [a.labels for step in silent.steps for a in step] == [{labels.SERVE: "false"}]
+
+
+def test_the_service_of_an_earlier_name_goes_once_the_new_one_leads_on() -> None:
+    renamed = aim_at(service_spec(serveService={"metadata": {"name": "mine"}}))
+    serving = cluster(goal=renamed, routed=600)
+    [stray, _] = stable_services(FIRST, serving)
+    seen = world(renamed, serving, active=serving)
+    assert in_words(plan(replace(seen, strays=(stray,)), renamed)) == ["delete demo-serve-svc"]
+    unseen = replace(seen, serve_service=None, strays=(stray,))
+    assert "delete demo-serve-svc" not in in_words(plan(unseen, renamed))

@@ -224,6 +224,9 @@ class Passes:
             head_service=self.store.kube_service(namespace, names.stable_head_service_name(record.meta.name)),
             preview_service=self.store.kube_service(namespace, names.preview_service_name(record.meta.name)),
         )
+        known = {view.meta.uid for view in observed.stable_services}
+        strays = (view for view in self.store.services_of(record.meta.uid) if view.meta.uid not in known)
+        observed = replace(observed, strays=tuple(strays))
         if is_conflict(observed):
             observed = replace(observed, serve_service=await self._still_there(namespace, observed.serve_service))
         roles = assign_roles(observed, goal)

@@ -85,6 +85,7 @@ def _work(course: Course, *, spec_is_valid: bool) -> Iterator[Iterable[Step]]:
     yield (tuple(routing.label_heads(course)),)
     yield routing.keep(course)
     yield (tuple(routing.keep_preview(course)),)
+    yield (tuple(routing.clear(course)),)
     yield draining.steps(course)
     yield (tuple(history.trim(course)),)
     yield from _after(tuple(keeping.keep_revision(course)), _pursue(course, spec_is_valid=spec_is_valid))
@@ -123,8 +124,7 @@ def _suspend(observed: ObservedService, phase: Phase) -> Iterator[Step]:
     if phase is Phase.BEGINNING:
         return
     meta = observed.service.meta
-    known = (observed.serve_service, observed.head_service, observed.preview_service)
-    services = [view for view in known if view is not None]
+    services = (*observed.stable_services, *observed.strays)
     owned = [(Kind.SERVICE, view.meta) for view in services if view.meta.owner == meta.uid]
     empty = [(Kind.RAY_CLUSTER, cluster.cluster.meta) for cluster in observed.clusters if not cluster.pods]
     yield tuple(

@@ -22,7 +22,7 @@ from rayserve_operator.planning.drift import disown, drifted, fitted, is_headles
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService, ServiceView
 from rayserve_operator.planning.service import notes, shifting
 from rayserve_operator.planning.service.course import Course
-from rayserve_operator.planning.service.roles import is_conflict, was_routed
+from rayserve_operator.planning.service.roles import is_conflict, stamped_cluster, was_routed
 from rayserve_operator.render import labels, services
 
 SWITCHED = "SwitchedTraffic"
@@ -60,6 +60,17 @@ def keep_preview(course: Course) -> Iterator[AnyAction]:
     elif live is not None and not live.meta.deleting:
         told = Announcement("DeletedService", f"Deleted Service {live.meta.name}: no cluster is to take over")
         yield Delete(kind=Kind.SERVICE, name=live.meta.name, uid=live.meta.uid, announce=told)
+
+
+def clear(course: Course) -> Iterator[AnyAction]:
+    """Delete what stood under an earlier name of the serve Service, once the new one leads to the active cluster."""
+    serve, active = course.observed.serve_service, course.roles.active
+    if serve is None or active is None or stamped_cluster(course.observed) != active.name:
+        return
+    for stray in course.observed.strays:
+        if not stray.meta.deleting:
+            told = Announcement("DeletedService", f"Deleted Service {stray.meta.name}: it is {serve.meta.name} now")
+            yield Delete(kind=Kind.SERVICE, name=stray.meta.name, uid=stray.meta.uid, announce=told)
 
 
 def switch(course: Course) -> Iterator[Step]:
