@@ -76,6 +76,14 @@ def test_nobody_knows_what_a_cluster_should_run_that_has_no_revision_and_is_not_
     assert (given_up.roles.candidate, given_up.verdict) == (adopted, None)
 
 
+@pytest.mark.parametrize(("number", "is_given"), [(3, True), (1, False)], ids=["written down", "yet to be"])
+def test_the_notes_of_a_cluster_are_of_the_goal_once_that_is_written_down_as_the_goal_again(
+    number: int, is_given: bool
+) -> None:
+    reverted = course(FIRST, SERVING, active=SERVING, revisions=(revision(IMAGE, 2), revision(FIRST, number)))
+    assert reverted.is_given_the_goal(SERVING) is is_given
+
+
 @pytest.mark.parametrize(
     ("serving", "replicas", "fields", "missing"),
     [
