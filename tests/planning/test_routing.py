@@ -98,6 +98,14 @@ def test_a_service_that_cannot_become_what_it_should_be_is_made_anew() -> None:
     assert announced(result) == [Announcement("RecreatingService", words)]
 
 
+def test_a_service_that_has_lost_its_selector_gets_it_back() -> None:
+    observed = world(FIRST, SERVING, active=SERVING)
+    assert observed.serve_service is not None
+    bare = {key: value for key, value in observed.serve_service.spec.items() if key != "selector"}
+    lost = replace(observed, serve_service=replace(observed.serve_service, spec=bare))
+    assert in_words(plan(lost)) == ["point demo-serve-svc at demo-a"]
+
+
 def test_the_label_of_each_head_follows_its_proxy() -> None:
     headless_active = cluster(routed=600, pods=(pod(),))
     new = cluster("demo-b", NEW_IMAGE, pods=(head("demo-b"),), proxy=True, serve=ServeStatus.parse({}))
