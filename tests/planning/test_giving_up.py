@@ -350,10 +350,10 @@ def overtaken(report: Any, **notes: str) -> Any:
     return cluster(routed=600, serve=report, assigned=EDIT.goal.serve, notes=noted)
 
 
-def of_the_active(active: Any, **fields: Any) -> list[str]:
-    pending = cluster("demo-b", IMAGE, pods=(head(phase="Pending"),), serve=Silence("no head"))
-    observed = world(IMAGE, active, pending, active=active, revisions=fields.pop("revisions", OVERTAKEN))
-    return [said for said in in_words(plan(observed, IMAGE)) if said.startswith("note ") and said.endswith("on demo-a")]
+def of_the_active(active: Any, goal: Aim = IMAGE) -> list[str]:
+    pending = cluster("demo-b", goal, pods=(head(phase="Pending"),), serve=Silence("no head"))
+    observed = world(goal, active, pending, active=active, revisions=OVERTAKEN)
+    return [said for said in in_words(plan(observed, goal)) if said.startswith("note ") and said.endswith("on demo-a")]
 
 
 def test_an_edit_in_place_that_a_rollout_has_overtaken_is_known_to_run_or_taken_back() -> None:
@@ -362,6 +362,19 @@ def test_an_edit_in_place_that_a_rollout_has_overtaken_is_known_to_run_or_taken_
     spoilt = overtaken(answer(OTHER_APP, "DEPLOY_FAILED"), **tries(EDIT, 2))
     assert of_the_active(spoilt) == ["note revision on demo-a"]
     assert of_the_active(cluster(routed=600)) == []
+
+
+def test_it_is_repaired_where_nothing_is_known_to_run_or_the_user_rolls_back() -> None:
+    noted = {labels.REVISION: EDIT.goal.revision, **tries(EDIT, 2)}
+    failing = {"serve": answer(OTHER_APP, "DEPLOY_FAILED"), "assigned": EDIT.goal.serve, "notes": noted}
+    by_hand = aim_at(service_spec(cluster_config(image="ray:2"), upgradeStrategy={"rollback": "Manual"}))
+    assert of_the_active(cluster(**failing)) == ["note serve-tries on demo-a"]
+    assert of_the_active(cluster(routed=600, **failing), by_hand) == ["note serve-tries on demo-a"]
+    assert of_the_active(cluster(routed=600, **failing)) == ["note revision on demo-a"]
+
+
+def test_a_config_that_runs_again_is_tried_as_often_as_at_first_the_next_time() -> None:
+    assert of_the_active(cluster(routed=600, notes=tries(FIRST, 2))) == ["note not serve-tries on demo-a"]
 
 
 def test_if_that_rollout_is_given_up_too_what_is_known_to_run_comes_back() -> None:

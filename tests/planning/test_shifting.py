@@ -74,7 +74,8 @@ def test_without_steps_all_the_traffic_moves_at_once() -> None:
 
 
 def test_the_serving_pods_are_labelled_before_anything_moves() -> None:
-    assert words(goal(), (0, 0), {}) == ["note share on demo-b"]
+    opening = plan(goal(), side("demo-a", OLD, routed=600), side("demo-b", goal(), created=300))
+    assert (in_words(opening), announced(opening)) == (["note share on demo-b"], [])
     opened = words(goal(), (0, 0), noted(0, 0))
     assert opened == [f"note traffic on demo-a-{index}" for index in range(4)]
 
@@ -151,9 +152,14 @@ def test_a_share_that_is_taken_back_is_told_no_more() -> None:
     assert result.status.active_service_status.traffic_routed_percent is None
 
 
-def test_the_first_share_marks_the_cluster_as_routed() -> None:
-    [noting] = [found for found in words(goal(), (4, 0), noted(0, 3), shared=True) if "note" in found]
-    assert noting == "note share, routed-at on demo-b"
+@pytest.mark.parametrize("first", [1, 20])
+def test_the_first_share_marks_the_cluster_as_routed(first: int) -> None:
+    steps = {"steps": [first], "intervalSeconds": 60}
+    aim = goal(type="NewClusterWithIncrementalUpgrade", clusterUpgradeOptions=steps)
+    old, new = side("demo-a", OLD, 4, routed=600), side("demo-b", aim, notes=noted(0, 3), created=300)
+    result = plan(aim, old, new, shared=True)
+    assert in_words(result) == ["note share, routed-at on demo-b"]
+    assert announced(result) == [Announcement("ShiftingTraffic", f"demo-b is to take {first}% of the traffic")]
 
 
 def test_the_last_step_is_the_switch() -> None:
@@ -163,10 +169,17 @@ def test_the_last_step_is_the_switch() -> None:
 
 def test_what_shared_the_traffic_is_forgotten_once_the_switch_is_seen() -> None:
     old = side("demo-a", OLD, 4, routed=600, retired=5)
-    new = side("demo-b", goal(), 4, notes={**noted(50, 61), labels.PROMOTE: "true"}, routed=60)
+    notes = {labels.PROMOTE: "true", labels.PAUSE: "false", labels.MEASURED: "{}", labels.SMOKE_SINCE: ago(9)}
+    new = side("demo-b", goal(), 4, notes={**noted(50, 61), **notes}, routed=60)
     found = in_words(plan_service(world(goal(), old, new, active=new, revisions=(revision(goal(), 2),)), goal(), NOW))
     labelled = {f"note not traffic on demo-{name}-{index}" for name in "ab" for index in range(4)}
-    assert set(found) == labelled | {"note not share, not promote on demo-b"}
+    assert set(found) == labelled | {"note not share, not promote, not pause, not measured, not smoke-since on demo-b"}
+
+
+def test_a_cluster_that_is_left_alone_with_its_share_takes_all() -> None:
+    left = side("demo-b", goal(), notes=noted(20, 61), routed=60)
+    result = plan_service(world(goal(), left, active=left, revisions=(revision(goal(), 2),)), goal(), NOW)
+    assert (in_words(result), announced(result)) == (["note not share on demo-b"], [])
 
 
 def test_a_cluster_that_is_not_fit_keeps_the_share_that_it_has() -> None:
@@ -185,12 +198,25 @@ def test_while_traffic_is_shared_the_deadline_counts_from_the_last_step() -> Non
         assert any("note failed" in found for found in in_words(plan(hasty, old, loading, shared=True))) is failed
 
 
+MENDED = aim_at(service_spec(cluster_config(image="ray:2"), app=OTHER_APP, upgradeStrategy=IN_STEPS))
+
+
 def test_an_edit_in_the_middle_begins_anew() -> None:
-    mended = aim_at(service_spec(cluster_config(image="ray:2"), app=OTHER_APP, upgradeStrategy=IN_STEPS))
-    old, new = side("demo-a", OLD, 4, routed=600), side("demo-b", goal(), 1, notes=noted(20, 30), routed=60)
-    revisions = (revision(goal(), 2), revision(mended, 3))
-    found = in_words(plan_service(world(mended, old, new, active=old, revisions=revisions, shared=True), mended, NOW))
-    assert "note revision, not share on demo-b" in found
+    notes = {labels.SERVE_TRIES: "{}", labels.WARM_SINCE: ago(9), **noted(20, 30), labels.PROMOTE: "true"}
+    notes |= {labels.MEASURED: "{}", labels.SMOKE_SINCE: ago(9), labels.PAUSE: "true"}
+    old, new = side("demo-a", OLD, 4, routed=600), side("demo-b", goal(), 1, notes=notes, routed=60)
+    revisions = (revision(goal(), 2), revision(MENDED, 3))
+    found = in_words(plan_service(world(MENDED, old, new, active=old, revisions=revisions, shared=True), MENDED, NOW))
+    forgotten = "not serve-tries, not warm-since, not share, not promote, not measured, not smoke-since"
+    assert f"note revision, {forgotten} on demo-b" in found
+
+
+def test_so_does_a_goal_that_comes_back_in_the_middle() -> None:
+    old, new = side("demo-a", OLD, 4, routed=600), side("demo-b", goal(), 1, notes=noted(20, 61), routed=60)
+    revisions = (revision(goal(), 2), revision(MENDED, 3))
+    result = plan_service(world(goal(), old, new, active=old, revisions=revisions, shared=True), goal(), NOW)
+    assert "note not share on demo-b" in in_words(result)
+    assert announced(result) == []
 
 
 PAUSED = ("Paused", "and is paused: `rayserve rollout resume demo` lets it go on")
