@@ -226,17 +226,32 @@ def test_a_head_that_is_to_take_no_traffic_takes_none() -> None:
     [
         (answer(), (pod("demo-a-worker"),), True),
         (answer(status="DEPLOYING"), (pod("demo-a-worker"),), False),
+        (answer(status="NOT_STARTED"), (pod("demo-a-worker"),), False),
         (NOTHING_DEPLOYED, (pod("demo-a-worker"),), False),
         (answer(status="DEPLOY_FAILED"), (pod("demo-a-worker"),), True),
         (answer(status="DEPLOYING"), (pod("demo-a-worker", ready=False),), True),
+        (Silence("frozen", NOW), (pod("demo-a-worker"),), True),
     ],
-    ids=["loaded", "loading", "not sent yet", "failed", "nobody else serves"],
+    ids=["loaded", "loading", "about to load", "not sent yet", "failed", "nobody else serves", "Ray is silent"],
 )
 def test_a_new_head_comes_in_beside_workers_that_serve_when_its_applications_are_loaded(
     report: Any, workers: tuple[Any, ...], comes: bool
 ) -> None:
     fresh = cluster(routed=600, pods=(head(), *workers), proxy=True, serve=report)
     assert ("note serve on demo-a-head" in words(world(FIRST, fresh, active=fresh), FIRST)) is comes
+
+
+def test_one_application_that_loads_is_enough_to_keep_a_new_head_out() -> None:
+    two = aim_at(service_spec(app=f"{APP[:-1]}, {{name: other, import_path: 'app:z', route_prefix: /z}}]"))
+    fresh = cluster(goal=two, routed=600, pods=(head(), pod("demo-a-worker")), proxy=True)
+    assert "note serve on demo-a-head" not in words(world(two, fresh, active=fresh), two)
+
+
+def test_a_new_head_comes_in_where_nobody_knows_what_it_should_load() -> None:
+    pods = (head(), pod("demo-a-worker"))
+    adopted = cluster(routed=600, pods=pods, proxy=True, assigned=None, serve=answer(status="DEPLOYING"))
+    observed = world(NEW_IMAGE, adopted, NEXT, active=adopted, revisions=UPGRADING)
+    assert "note serve on demo-a-head" in words(observed, NEW_IMAGE)
 
 
 @pytest.mark.parametrize("workers", [(), (pod("demo-a-worker", ready=False),)], ids=["none", "not ready"])

@@ -293,9 +293,3 @@ def test_the_status_tells_the_real_share() -> None:
 def test_no_share_is_told_while_the_old_cluster_takes_all(notes: dict[str, str]) -> None:
     old, new = side("demo-a", OLD, 4, routed=600), side("demo-b", goal(), notes=notes, created=300)
     assert plan(goal(), old, new).status.active_service_status.traffic_routed_percent is None
-
-
-def test_a_preview_leads_to_the_new_cluster_until_it_takes_over() -> None:
-    aim = goal(type="NewCluster", autoPromotion=False, previewService=True)
-    old, new = side("demo-a", OLD, routed=600), side("demo-b", aim, created=300)
-    assert in_words(plan(aim, old, new)) == ["point demo-preview-svc at demo-b"]

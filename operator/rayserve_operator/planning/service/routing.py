@@ -77,7 +77,7 @@ def switch(course: Course) -> Iterator[Step]:
 def _successor(course: Course) -> ObservedCluster | None:
     """The cluster that all the traffic moves to now."""
     pending = course.roles.pending
-    if pending is None or is_conflict(course.observed) or not course.is_fit:
+    if pending is None or is_conflict(course.observed):
         return None
     return pending if shifting.due(course, pending) == WHOLE else None
 
