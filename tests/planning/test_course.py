@@ -1,5 +1,6 @@
 """What the deciders of a RayService's pass share: what is aimed at, until when, and what is asked of a new cluster."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -67,6 +68,14 @@ def test_kuberays_timeout_is_no_deadline_of_later_rollouts() -> None:
     revisions = (revision(FIRST), revision(IMAGE, 2, started=100))
     late = course(IMAGE, SERVING, active=SERVING, revisions=revisions, notes=notes)
     assert late.deadline == NOW + timedelta(seconds=1700)
+
+
+def test_an_earlier_share_makes_the_deadline_no_earlier() -> None:
+    share = json.dumps({"percent": 20, "since": ago(1000)})
+    pending = cluster("demo-b", IMAGE, created=2000, notes={labels.SHARE: share})
+    revisions = (revision(FIRST), revision(IMAGE, 2, started=100))
+    begun_again = course(IMAGE, SERVING, pending, active=SERVING, revisions=revisions)
+    assert begun_again.deadline == NOW + timedelta(seconds=1700)
 
 
 def test_nobody_knows_what_a_cluster_should_run_that_has_no_revision_and_is_not_aimed_at() -> None:

@@ -366,7 +366,7 @@ def test_an_edit_in_place_that_a_rollout_has_overtaken_is_known_to_run_or_taken_
 
 def test_it_is_repaired_where_nothing_is_known_to_run_or_the_user_rolls_back() -> None:
     noted = {labels.REVISION: EDIT.goal.revision, **tries(EDIT, 2)}
-    failing = {"serve": answer(OTHER_APP, "DEPLOY_FAILED"), "assigned": EDIT.goal.serve, "notes": noted}
+    failing: dict[str, Any] = {"serve": answer(OTHER_APP, "DEPLOY_FAILED"), "assigned": EDIT.goal.serve, "notes": noted}
     by_hand = aim_at(service_spec(cluster_config(image="ray:2"), upgradeStrategy={"rollback": "Manual"}))
     assert of_the_active(cluster(**failing)) == ["note serve-tries on demo-a"]
     assert of_the_active(cluster(routed=600, **failing), by_hand) == ["note serve-tries on demo-a"]
