@@ -201,3 +201,8 @@ def test_a_stamp_counts_for_nothing_where_kuberay_has_moved_the_traffic_since() 
     noted = replace(stale.clusters[0].cluster.meta, annotations={labels.KUBERAY_VERSION: labels.TAKEN_OVER})
     ours = replace(stale.clusters[0], cluster=replace(stale.clusters[0].cluster, meta=noted))
     assert stamped_cluster(replace(stale, clusters=(ours,))) == "demo-gone"
+    other = replace(ours, cluster=replace(ours.cluster, meta=replace(noted, name="demo-other")))
+    assert stamped_cluster(replace(stale, clusters=(*stale.clusters, other))) is None
+    assert stale.serve_service is not None
+    to_other = replace(stale.serve_service, spec={"selector": {labels.CLUSTER: "demo-other"}})
+    assert stamped_cluster(replace(stale, clusters=(*stale.clusters, other), serve_service=to_other)) == "demo-gone"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from rayserve_operator.planning.actions import Announcement, Patch
-from rayserve_operator.planning.observed import Silence
+from rayserve_operator.planning.observed import ObservedCluster, Silence
 from rayserve_operator.planning.service.planner import plan_service
 from rayserve_operator.render import labels
 
@@ -133,21 +133,32 @@ def test_traffic_moves_in_one_step_after_a_fresh_look_and_nothing_is_retired_bef
     ]
 
 
+def without_revision(found: ObservedCluster) -> ObservedCluster:
+    """The cluster as if another operator had made it."""
+    meta = found.cluster.meta
+    notes = {key: value for key, value in meta.annotations.items() if key != labels.REVISION}
+    return replace(found, cluster=replace(found.cluster, meta=replace(meta, annotations=notes)))
+
+
+MADE_BY_KUBERAY = without_revision(cluster())
+
+
 @pytest.mark.parametrize(
     ("old", "expected", "again"),
     [
         (cluster(routed=600), ["note retired-at on demo-a"], timedelta(seconds=0.5)),
         (cluster(routed=600, retired=20), [], RESTING),
         (cluster(routed=600, retired=42), [], timedelta(seconds=3)),
+        (MADE_BY_KUBERAY, ["note retired-at on demo-a"], timedelta(seconds=0.5)),
         (
             cluster(),
             ["confirm demo-serve-svc", "note ended-at on demo-a", "delete demo-a-head", "delete demo-a-worker"],
             timedelta(seconds=0.5),
         ),
     ],
-    ids=["just left", "early", "soon", "never served"],
+    ids=["just left", "early", "soon", "nobody knows", "never served"],
 )
-def test_a_cluster_that_served_is_kept_for_its_delay(old: Any, expected: list[str], again: timedelta) -> None:
+def test_a_cluster_that_may_have_served_is_kept_for_its_delay(old: Any, expected: list[str], again: timedelta) -> None:
     result = plan(world(NEW_IMAGE, old, SERVING_NEXT, active=SERVING_NEXT, revisions=UPGRADING), NEW_IMAGE)
     assert in_words(result) == expected
     assert result.recheck_after == again
