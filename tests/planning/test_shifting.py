@@ -279,6 +279,8 @@ def test_the_status_tells_the_real_share() -> None:
     status = plan(goal(), old, new, shared=True).status
     assert status.active_service_status.traffic_routed_percent == 80
     assert status.pending_service_status.traffic_routed_percent == 20
+    assert status.active_service_status.last_traffic_migrated_time == "2030-01-01T11:59:30Z"
+    assert status.pending_service_status.last_traffic_migrated_time == "2030-01-01T11:59:30Z"
     assert status.num_serve_endpoints == 5
     told = {c.type: c for c in status.conditions}["Reconciling"]
     assert (told.reason, told.message) == (
@@ -292,4 +294,12 @@ def test_the_status_tells_the_real_share() -> None:
 @pytest.mark.parametrize("notes", [{}, noted(0, 1)], ids=["before the shift", "while it is made ready"])
 def test_no_share_is_told_while_the_old_cluster_takes_all(notes: dict[str, str]) -> None:
     old, new = side("demo-a", OLD, 4, routed=600), side("demo-b", goal(), notes=notes, created=300)
-    assert plan(goal(), old, new).status.active_service_status.traffic_routed_percent is None
+    told = plan(goal(), old, new).status.active_service_status
+    assert (told.traffic_routed_percent, told.last_traffic_migrated_time) == (None, None)
+
+
+def test_of_a_cluster_that_is_paused_and_not_fit_it_is_told_what_is_missing() -> None:
+    old, new = side("demo-a", OLD, routed=600), side("demo-b", goal(), notes={labels.PAUSE: "true"}, created=300)
+    loading = type(new)(new.cluster, new.pods, answer(status="DEPLOYING"), new.assigned)
+    told = {c.type: c for c in plan(goal(), old, loading).status.conditions}["Reconciling"]
+    assert told.reason == "Warming"
