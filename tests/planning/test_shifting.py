@@ -244,7 +244,7 @@ def test_a_user_may_hold_it_back(
     assert (in_words(result) == []) is waits
     found = {c.type: c for c in result.status.conditions}["Reconciling"]
     takes = "demo-b takes 0% of the traffic (0 of 4 pods)"
-    assert told is None or (found.reason, found.message) == (told[0], f"{takes} {told[1]}")
+    assert told is None or (found.status, found.reason, found.message) == ("True", told[0], f"{takes} {told[1]}")
 
 
 def test_a_pause_at_a_percent_is_a_step() -> None:
