@@ -249,6 +249,14 @@ def stable_services(goal: Aim, active: ObservedCluster, **changes: Any) -> tuple
     return serve, stable_head
 
 
+def preview_service(goal: Aim, leads_to: ObservedCluster) -> ServiceView:
+    """The preview Service as it is while the cluster is to take over."""
+    service = RayService(service_meta(), goal.goal.spec, RayServiceStatus())
+    manifest = stamped(services.preview_service(service, leads_to.cluster))
+    manifest["metadata"] = {**manifest["metadata"], "uid": "uid-demo-preview-svc", "resourceVersion": "5"}
+    return ServiceView.parse(manifest)
+
+
 def revision(
     goal: Aim, number: int = 1, attempt: int = 1, started: float = 60, failed: str | None = None
 ) -> RevisionView:

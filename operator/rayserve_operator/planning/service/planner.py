@@ -25,7 +25,6 @@ from rayserve_operator.planning.service import (
     history,
     keeping,
     routing,
-    shifting,
     submission,
 )
 from rayserve_operator.planning.service import status as service_status
@@ -150,7 +149,7 @@ def _suspend(observed: ObservedService, phase: Phase) -> Iterator[Step]:
 
 def _recheck(course: Course) -> timedelta | None:
     """Ray has no watch, so it is asked again; everything in Kubernetes wakes the object by itself."""
-    waits = [draining.recheck(course), giving_up.recheck(course), shifting.recheck(course)]
+    waits = [draining.recheck(course), giving_up.recheck(course)]
     waits += [RESTING if _is_settled(course, c) else WATCHING for c in course.roles.watched if gate.can_be_asked(c)]
     return min((wait for wait in waits if wait is not None), default=None)
 

@@ -23,6 +23,7 @@ from rayserve_operator.planning.observed import ObservedCluster, ObservedService
 from rayserve_operator.planning.service import notes, shifting
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.roles import is_conflict, stamped_cluster, was_routed
+from rayserve_operator.planning.service.share import WHOLE
 from rayserve_operator.render import labels, services
 
 SWITCHED = "SwitchedTraffic"
@@ -86,9 +87,10 @@ def switch(course: Course) -> Iterator[Step]:
 
 def _successor(course: Course) -> ObservedCluster | None:
     """The cluster that all the traffic moves to now."""
-    if is_conflict(course.observed) or not course.is_fit or shifting.due(course) < shifting.WHOLE:
+    pending = course.roles.pending
+    if pending is None or is_conflict(course.observed):
         return None
-    return course.roles.pending
+    return pending if shifting.due(course, pending) == WHOLE else None
 
 
 def label_heads(course: Course) -> Iterator[AnyAction]:
