@@ -18,14 +18,11 @@ from ..builders import (
     NOW,
     ago,
     aim_at,
-    answer,
-    cluster,
     cluster_config,
-    head,
     in_words,
-    pod,
     revision,
     service_spec,
+    side,
     world,
 )
 
@@ -43,12 +40,6 @@ def goal(**analysis: Any) -> Any:
     steps = {"steps": [20], "intervalSeconds": 60}
     strategy = {"type": "NewClusterWithIncrementalUpgrade", "clusterUpgradeOptions": steps, "analysis": analysis}
     return aim_at(service_spec(cluster_config(image="ray:2"), upgradeStrategy=strategy))
-
-
-def side(name: str, aim: Any, takes: int, **fields: Any) -> ObservedCluster:
-    pods = tuple(pod(f"{name}-{index}", name, traffic=index < takes) for index in range(4))
-    serve = answer(proxies=[f"ip-{found.meta.name}" for found in pods])
-    return cluster(name, aim, pods=(head(name), *pods), serve=serve, **fields)
 
 
 def plan(

@@ -26,6 +26,7 @@ from ..builders import (
     pod,
     revision,
     service_spec,
+    side,
     world,
 )
 
@@ -39,13 +40,6 @@ BY_HAND = {"autoPromotion": False}
 
 def goal(**strategy: Any) -> Any:
     return aim_at(service_spec(cluster_config(image="ray:2"), upgradeStrategy=strategy or IN_STEPS))
-
-
-def side(name: str, aim: Any, takes: int = 0, of: int = 4, **fields: Any) -> ObservedCluster:
-    """A fit cluster of which so many pods take a share of the traffic."""
-    pods = tuple(pod(f"{name}-{index}", name, traffic=index < takes) for index in range(of))
-    ips = [f"ip-{found.meta.name}" for found in pods]
-    return cluster(name, aim, pods=(head(name), *pods), serve=answer(proxies=ips), **fields)
 
 
 def noted(percent: int, since: float) -> dict[str, str]:

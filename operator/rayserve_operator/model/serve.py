@@ -21,6 +21,8 @@ _OF_CLUSTER: Mapping[str, Any] = {
     "controller_options": {},
 }
 """The options of Serve itself, with Ray's defaults (ray.serve.schema)."""
+_MOST_OF_AUTO = 100
+"""What Ray makes of `max_replicas: auto`, and of `num_replicas: auto` where nothing else is said."""
 _VERBATIM = frozenset({"args", "user_config", "runtime_env", "policy_kwargs", "request_router_kwargs"})
 """What Ray hands on as it is: there `"1.10"` is not `"1.1"`, nor `"7"` a 7, nor null the same as nothing."""
 _NULL_TELLS = frozenset({"route_prefix"})
@@ -97,6 +99,13 @@ class ServeConfig:
                 continue
             wanted = {"logging_config": logging, **wanted, "name": name}
             yield from _paths(wanted, {**running, "name": name}, f"applications.{name}", verbatim=False)
+
+
+def most_replicas(deployment: Mapping[str, Any], scaling: Mapping[str, Any]) -> tuple[Any, int]:
+    """The `max_replicas` of a deployment that Serve scales, as it is written, and what counts where that is nothing."""
+    said = scaling.get("max_replicas")
+    unsaid = _MOST_OF_AUTO if deployment.get("num_replicas") == "auto" else 1
+    return (_MOST_OF_AUTO if said == "auto" else said), unsaid
 
 
 def without_defaults(options: Mapping[str, Any]) -> dict[str, Any]:

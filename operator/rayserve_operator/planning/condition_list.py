@@ -43,9 +43,9 @@ def acceptance(type_: StrEnum, gaps: tuple[str, ...]) -> Fact:
 def carried(before: Iterable[Condition], facts: Iterable[Fact], generation: int, now: datetime) -> list[Condition]:
     """The facts as conditions. A time changes only with its status; conditions of other writers stay."""
     old = {condition.type: condition for condition in before}
-    ours, known = {}, set[str]()
+    ours, families = {}, set[type[StrEnum]]()
     for fact in facts:
-        known |= set(type(fact.type))
+        families.add(type(fact.type))
         status = _STATUS[fact.holds]
         previous = old.get(fact.type)
         since = previous.last_transition_time if previous and previous.status == status else timestamp(now)
@@ -57,6 +57,7 @@ def carried(before: Iterable[Condition], facts: Iterable[Fact], generation: int,
             last_transition_time=since,
             observed_generation=generation,
         )
+    known = {str(type_) for family in families for type_ in family}
     return [*ours.values(), *(condition for condition in old.values() if condition.type not in known)]
 
 

@@ -19,10 +19,10 @@ from rayserve_operator.render import clusters, labels, names, revisions
 
 _OF_A_DRAIN = (labels.RETIRED_AT, labels.QUIET_AT, labels.WARM_SINCE)
 """Notes that are untrue of a cluster that is taken up again."""
-_OF_A_GOAL = (labels.SERVE_TRIES, labels.WARM_SINCE, labels.SHARE, labels.PROMOTE, labels.MEASURED, labels.SMOKE_SINCE)
-"""Notes that are untrue of a cluster that is given another goal."""
 _OF_A_SHIFT = (labels.SHARE, labels.PROMOTE, labels.PAUSE, labels.MEASURED, labels.SMOKE_SINCE)
 """Notes that are untrue of a cluster that has all the traffic."""
+_OF_A_GOAL = (labels.SERVE_TRIES, labels.WARM_SINCE, *(key for key in _OF_A_SHIFT if key != labels.PAUSE))
+"""Notes that are untrue of a cluster that is given another goal; what a user has paused stays so."""
 
 
 def keep_revision(course: Course) -> Iterator[AnyAction]:

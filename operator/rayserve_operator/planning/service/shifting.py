@@ -110,7 +110,7 @@ def label_pods(course: Course) -> Iterator[AnyAction]:
     if wanted is None and _selects_by_label(course):
         # The Service comes first, or it would lead nowhere.
         return
-    for pod in _concerned(course):
+    for pod in _concerned(course, shares=wanted is not None):
         belongs = wanted is not None and pod.meta.name in wanted
         if belongs != takes_traffic(pod, service):
             value = labels.check_label(service) if belongs else None
@@ -163,8 +163,9 @@ def _told(course: Course) -> str:
 
 
 def _is_labelled(course: Course) -> bool:
-    service = course.observed.service.meta.name
-    return _wanted(course) == frozenset(pod.meta.name for pod in _concerned(course) if takes_traffic(pod, service))
+    service, wanted = course.observed.service.meta.name, _wanted(course)
+    pods = _concerned(course, shares=wanted is not None)
+    return wanted == frozenset(pod.meta.name for pod in pods if takes_traffic(pod, service))
 
 
 def _wanted(course: Course) -> frozenset[str] | None:
@@ -177,9 +178,8 @@ def _selects_by_label(course: Course) -> bool:
     return service is not None and labels.TRAFFIC in (service.spec.get("selector") or {})
 
 
-def _concerned(course: Course) -> Iterator[PodView]:
+def _concerned(course: Course, *, shares: bool) -> Iterator[PodView]:
     """The pods whose label matters. One that does not serve at the moment keeps it, unless its cluster has no share."""
-    shares = _wanted(course) is not None
     for cluster in course.roles.watched:
         yield from (pod for pod in cluster.pods if pod.serving or (not shares and pod.alive))
     for cluster in course.roles.leaving:
