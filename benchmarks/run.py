@@ -28,7 +28,7 @@ from localcluster import LocalCluster
 from localcluster.progress import Steps
 from scenarios.harness import session
 from scenarios.harness.audit import AuditLog
-from scenarios.harness.kube import Kube, Manifest, kubectl
+from scenarios.harness.kube import ApiError, Kube, Manifest, kubectl
 from scenarios.harness.namespaces import recreate
 from scenarios.harness.waiting import until
 
@@ -73,6 +73,8 @@ def set_up(plan: Plan, kubeconfig: Path) -> None:
     kube = Kube()
     kubectl("apply", "--server-side", "-f", str(plan.crds))
     until(lambda: all(_is_established(kube.get(CRD, None, name)) for name in KINDS), "the CRDs are established", 30)
+    # Established they are well before they are served: until then, lists are answered by 429.
+    until(lambda: all(_is_served(kube, name) for name in KINDS), "the CRDs are served", 30)
     account.open_account(kube, Path(os.environ["KUBECONFIG"]), kubeconfig)
     namespaces = (scenarios.NAMESPACE, scenarios.PROBES, FLOOR)
     for namespace in namespaces:
@@ -83,6 +85,14 @@ def set_up(plan: Plan, kubeconfig: Path) -> None:
         if kube.find("nodes", None, node["metadata"]["name"]) is None:
             kube.create("nodes", node)
     until(lambda: all(_is_usable(node) for node in kube.list("nodes")), "all nodes are ready", 60)
+
+
+def _is_served(kube: Kube, crd: str) -> bool:
+    try:
+        kube.list(crd.partition(".")[0])
+    except ApiError:
+        return False
+    return True
 
 
 def _is_established(crd: Manifest) -> bool:

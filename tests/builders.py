@@ -225,6 +225,13 @@ def cluster(name: str = "demo-a", goal: Aim | None = None, **fields: Any) -> Obs
     return observed
 
 
+def side(name: str, goal: Aim, takes: int = 0, **fields: Any) -> ObservedCluster:
+    """A fit cluster with four workers, of which so many take a share of the traffic."""
+    pods = tuple(pod(f"{name}-{index}", name, traffic=index < takes) for index in range(4))
+    serve = answer(proxies=[f"ip-{found.meta.name}" for found in pods])
+    return cluster(name, goal, pods=(head(name), *pods), serve=serve, **fields)
+
+
 def stable_services(goal: Aim, active: ObservedCluster, **changes: Any) -> tuple[ServiceView, ServiceView]:
     """The serve and the head Service as they are once traffic goes to the cluster."""
     service = RayService(service_meta(), goal.goal.spec, RayServiceStatus())
@@ -247,6 +254,14 @@ def stable_services(goal: Aim, active: ObservedCluster, **changes: Any) -> tuple
     if "owner" in changes:
         serve = replace(serve, meta=replace(serve.meta, owner=changes["owner"]))
     return serve, stable_head
+
+
+def preview_service(goal: Aim, leads_to: ObservedCluster) -> ServiceView:
+    """The preview Service as it is while the cluster is to take over."""
+    service = RayService(service_meta(), goal.goal.spec, RayServiceStatus())
+    manifest = stamped(services.preview_service(service, leads_to.cluster))
+    manifest["metadata"] = {**manifest["metadata"], "uid": "uid-demo-preview-svc", "resourceVersion": "5"}
+    return ServiceView.parse(manifest)
 
 
 def revision(

@@ -66,8 +66,18 @@ def test_the_phase_is_told_by_conditions_of_the_present_spec(
 def test_both_clusters_are_told_with_their_pods_and_applications() -> None:
     found = progress_of(ray_service(VALID, activeServiceStatus=ACTIVE, pendingServiceStatus=PENDING))
     serving, coming = found.clusters
+    assert (serving.traffic, coming.traffic) == ("", "")
     assert (serving.name, serving.pods, serving.applications) == ("demo-a", "2/3", (("app", "RUNNING"),))
     assert (coming.name, coming.role, coming.pods) == ("demo-b", "next", "0/0")
+
+
+def test_shares_of_the_traffic_are_told() -> None:
+    shared = ray_service(
+        VALID,
+        activeServiceStatus=ACTIVE | {"trafficRoutedPercent": 80},
+        pendingServiceStatus=PENDING | {"trafficRoutedPercent": 20},
+    )
+    assert [row.traffic for row in progress_of(shared).clusters] == ["80%", "20%"]
 
 
 def test_only_what_nothing_more_happens_to_is_an_end() -> None:

@@ -291,6 +291,21 @@ def test_what_only_a_new_cluster_can_change_is_set_apart() -> None:
     assert config.cluster_part == {"proxy_location": "HeadOnly", "http_options": {"port": 9000}}
 
 
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        ("proxy_location: EveryNode", {}),
+        ("http_options: {host: 0.0.0.0, port: 8000, root_path: '', request_timeout_s: null}", {}),
+        ("http_options: {port: 8000, request_timeout_s: 5}", {"http_options": {"request_timeout_s": 5}}),
+        ("http_options: {keep_alive_timeout_s: 90}\ngrpc_options: {port: 9000, enable_reflection: true}", {}),
+        ("grpc_options: {enable_reflection: false}", {"grpc_options": {"enable_reflection": False}}),
+        ("controller_options: {}\nhttp_options: {}", {}),
+    ],
+)
+def test_what_ray_would_take_in_any_case_takes_no_new_cluster(options: str, kept: dict[str, object]) -> None:
+    assert parse_serve_config(f"{options}\n{ECHO}").cluster_part == kept
+
+
 def test_an_answer_of_a_ray_without_serve_is_no_news() -> None:
     status = ServeStatus.parse({"controller_info": {}, "proxies": {}, "applications": {}, "target_capacity": None})
     assert (status.started, status.all_running, status.deployed) == (False, False, DeployedConfig())

@@ -11,7 +11,7 @@ import pytest
 from rayserve_operator.model.objects import Meta, RayCluster, RayService
 from rayserve_operator.model.raycluster import RayClusterSpec, RayClusterStatus
 from rayserve_operator.model.rayservice import RayServiceStatus
-from rayserve_operator.planning.actions import Create, Delete, Kind
+from rayserve_operator.planning.actions import Annotate, Announcement, Create, Delete, Kind, Patch
 from rayserve_operator.planning.cluster.planner import plan_cluster
 from rayserve_operator.planning.observed import (
     ObservedCluster,
@@ -130,6 +130,38 @@ def test_no_cluster_is_made_or_changed_for_what_kuberay_filled_in(config: Mappin
     ]
 
 
+def test_what_is_taken_over_is_told_and_bears_the_options_of_serve_that_it_was_sent() -> None:
+    options = "{proxy_location: HeadOnly, applications: [{name: app, import_path: 'app:x'}]}"
+    found = Found(CONFIGS["plain"])
+    found.service["spec"]["serveConfigV2"] = options
+    plan = plan_service(found.stamped(), found.aim, NOW)
+    [noted] = [action for step in plan.steps for action in step if isinstance(action, Annotate)][:1]
+    assert noted.annotations == {
+        labels.KUBERAY_VERSION: labels.TAKEN_OVER,
+        labels.SERVE_OPTIONS: '{"proxy_location": "HeadOnly"}',
+    }
+    words = f"{CLUSTER} was KubeRay's, and is looked after as it is"
+    assert noted.announce == Announcement("AdoptedRayCluster", words)
+
+
+def test_nothing_is_noted_of_the_options_where_they_are_known_or_the_goal_is_not_what_kuberay_has_sent() -> None:
+    known = Found(CONFIGS["plain"])
+    known.cluster["metadata"]["annotations"][labels.SERVE_OPTIONS] = "{}"
+    edited = Found(CONFIGS["plain"])
+    edited.service["spec"]["rayClusterConfig"] = cluster_config(image="ray:2")
+    for found in (known, edited):
+        assert f"note kuberay-version on {CLUSTER}" in in_words(plan_service(found.stamped(), found.aim, NOW))
+
+
+@pytest.mark.parametrize(
+    "marked", [{"managedBy": OURS}, {"rayClusterConfig": {**CONFIGS["plain"], "managedBy": OURS}}], ids=["it", "config"]
+)
+def test_what_is_taken_over_is_marked_as_the_service_is(marked: Mapping[str, Any]) -> None:
+    found = Found(CONFIGS["plain"])
+    found.service["spec"].update(marked)
+    assert f"patch {CLUSTER}: /spec/managedBy" in in_words(plan_service(found.stamped(), found.aim, NOW))
+
+
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_no_pod_of_kuberays_is_made_or_deleted(config: Mapping[str, Any]) -> None:
     found = Found(config)
@@ -144,7 +176,13 @@ def test_a_service_that_leaves_is_let_go_whatever_its_spec() -> None:
     observed = replace(found.observed, service=replace(found.observed.service, meta=leaving))
     before = observed.service.status
     for plan in (plan_service(observed, found.aim, NOW), plan_without_goal(leaving, before, (), NOW)):
-        assert in_words(plan) == ["patch demo: /metadata/finalizers/0"]
+        [[release]] = plan.steps
+        assert isinstance(release, Patch)
+        assert (release.kind, release.name) == (Kind.RAY_SERVICE, "demo")
+        assert release.operations == (
+            {"op": "test", "path": "/metadata/finalizers/0", "value": labels.SERVICE_FINALIZER},
+            {"op": "remove", "path": "/metadata/finalizers/0"},
+        )
         assert plan.status == before
     released = replace(leaving, finalizers=("somebody.else/s",))
     assert in_words(plan_without_goal(released, RayServiceStatus(), (), NOW)) == []
@@ -171,21 +209,21 @@ def test_clusters_follow_the_mark_of_their_service(wanted: str | None, present: 
 
 
 @pytest.mark.parametrize(
-    ("service", "config", "present", "handed_back"),
+    ("service", "config", "present", "done"),
     [
-        (None, None, OURS, True),
-        (KUBERAYS, None, OURS, True),
-        (None, OURS, OURS, False),
-        (None, OURS, None, False),
-        ("kueue.x-k8s.io/multikueue", None, OURS, False),
+        (None, None, OURS, "remove"),
+        (KUBERAYS, None, OURS, "add"),
+        (None, OURS, OURS, None),
+        (None, OURS, None, None),
+        ("kueue.x-k8s.io/multikueue", None, OURS, None),
     ],
 )
 def test_marks_that_are_no_longer_true_are_taken_off(
-    service: str | None, config: str | None, present: str | None, handed_back: bool
+    service: str | None, config: str | None, present: str | None, done: str | None
 ) -> None:
     spec = {"managedBy": service, "rayClusterConfig": {"managedBy": config}}
     patches = list(adoption.hand_back(spec, [(Meta.parse(Found(CONFIGS["plain"]).cluster), present)]))
-    assert bool(patches) is handed_back
+    assert [patch.operations[1]["op"] for patch in patches] == ([] if done is None else [done])
 
 
 def test_a_stamp_counts_for_nothing_where_kuberay_has_moved_the_traffic_since() -> None:
@@ -201,3 +239,8 @@ def test_a_stamp_counts_for_nothing_where_kuberay_has_moved_the_traffic_since() 
     noted = replace(stale.clusters[0].cluster.meta, annotations={labels.KUBERAY_VERSION: labels.TAKEN_OVER})
     ours = replace(stale.clusters[0], cluster=replace(stale.clusters[0].cluster, meta=noted))
     assert stamped_cluster(replace(stale, clusters=(ours,))) == "demo-gone"
+    other = replace(ours, cluster=replace(ours.cluster, meta=replace(noted, name="demo-other")))
+    assert stamped_cluster(replace(stale, clusters=(*stale.clusters, other))) is None
+    assert stale.serve_service is not None
+    to_other = replace(stale.serve_service, spec={"selector": {labels.CLUSTER: "demo-other"}})
+    assert stamped_cluster(replace(stale, clusters=(*stale.clusters, other), serve_service=to_other)) == "demo-gone"

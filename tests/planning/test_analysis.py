@@ -9,21 +9,20 @@ from typing import Any
 import pytest
 
 from rayserve_operator.planning.observed import ObservedCluster, Traffic
+from rayserve_operator.planning.service.analysis import is_measured, is_tried
 from rayserve_operator.planning.service.planner import plan_service
+from rayserve_operator.planning.service.roles import assign_roles
 from rayserve_operator.render import labels
 
 from ..builders import (
     NOW,
     ago,
     aim_at,
-    answer,
-    cluster,
     cluster_config,
-    head,
     in_words,
-    pod,
     revision,
     service_spec,
+    side,
     world,
 )
 
@@ -41,12 +40,6 @@ def goal(**analysis: Any) -> Any:
     steps = {"steps": [20], "intervalSeconds": 60}
     strategy = {"type": "NewClusterWithIncrementalUpgrade", "clusterUpgradeOptions": steps, "analysis": analysis}
     return aim_at(service_spec(cluster_config(image="ray:2"), upgradeStrategy=strategy))
-
-
-def side(name: str, aim: Any, takes: int, **fields: Any) -> ObservedCluster:
-    pods = tuple(pod(f"{name}-{index}", name, traffic=index < takes) for index in range(4))
-    serve = answer(proxies=[f"ip-{found.meta.name}" for found in pods])
-    return cluster(name, aim, pods=(head(name), *pods), serve=serve, **fields)
 
 
 def plan(
@@ -67,7 +60,11 @@ def given_up(result: Any) -> str | None:
     """Why, if it is."""
     noted = [a.annotations for step in result.steps for a in step if getattr(a, "annotations", None)]
     found = next((a[labels.FAILED] for a in noted if labels.FAILED in a), None)
-    return None if found is None else json.loads(found)["message"]
+    if found is None:
+        return None
+    why = json.loads(found)
+    assert why["reason"] == "AnalysisFailed"
+    return str(why["message"])
 
 
 @pytest.mark.parametrize(
@@ -82,7 +79,13 @@ def given_up(result: Any) -> str | None:
         (WELL, Traffic(50, 0, 1000), None),
         (WELL, Traffic(50, 0, 1100), "50 answers took 22 ms in the mean, and those of the old cluster 10 ms"),
         (Traffic(19, 0, 19), Traffic(50, 0, 50_000), None),
+        (
+            Traffic(20, 0, 20),
+            Traffic(50, 0, 50_000),
+            "50 answers took 1000 ms in the mean, and those of the old cluster 1 ms",
+        ),
         (Traffic(0, 0, 0.0), WELL, None),
+        (Traffic(0, 0, 0.0), Traffic(100, 100, 1000), "100% of 100 answers are errors, and 0% of the old cluster's"),
         (None, Traffic(100, 100, 1000), None),
         (WELL, None, None),
     ],
@@ -109,7 +112,10 @@ def test_the_fewest_requests_can_be_said() -> None:
 def test_counts_begin_with_the_share() -> None:
     begun = plan(goal(**LIMITS), WELL, Traffic(7, 1, 70), base=None)
     [noted] = [a.annotations for step in begun.steps for a in step]
-    assert json.loads(noted[labels.MEASURED])["new"] == {"requests": 7, "errors": 1, "milliseconds": 70}
+    assert json.loads(noted[labels.MEASURED]) == {
+        "old": {"requests": 100, "errors": 0, "milliseconds": 1000},
+        "new": {"requests": 7, "errors": 1, "milliseconds": 70},
+    }
     before = {"old": BASE["old"], "new": {"requests": 100, "errors": 100, "milliseconds": 1.0}}
     assert given_up(plan(goal(**LIMITS), WELL, Traffic(130, 100, 300), base=before)) is None
     assert given_up(plan(goal(**LIMITS), WELL, Traffic(90, 90, 300), base=before)) is None
@@ -155,6 +161,7 @@ def test_smoke_requests_hold_it_back_until_they_are_answered_well(smoke: Any, wo
     assert moves is (words is None)
     told = {c.type: c for c in result.status.conditions}["Reconciling"]
     if words is not None:
+        assert told.reason == "AnalyzingAnswers"
         assert told.message == f"demo-b takes 20% of the traffic (1 of 5 pods): {words}"
 
 
@@ -171,6 +178,38 @@ def test_the_time_of_smoke_is_noted_and_forgotten() -> None:
     assert in_words(plan(goal(**SMOKE), None, None, smoke={}, notes=notes)) == []
     assert in_words(plan(goal(**SMOKE), None, None, smoke=None, notes=notes)) == ["note not smoke-since on demo-b"]
     assert "note not smoke-since on demo-b" in in_words(plan(goal(**SMOKE), None, None, smoke=GOOD, notes=notes))
+
+
+def test_smoke_that_has_cleared_hides_no_bad_answers() -> None:
+    notes = {labels.SMOKE_SINCE: ago(60)}
+    result = plan(goal(**SMOKE, **LIMITS), WELL, Traffic(100, 100, 1000), smoke=GOOD, notes=notes)
+    assert "errors" in (given_up(result) or "")
+
+
+def test_smoke_requests_go_to_the_cluster_that_is_to_take_over_where_any_are_asked_for() -> None:
+    old, new = side("demo-a", OLD, 4, routed=600), side("demo-b", goal(), 0)
+
+    def tried(aim: Any, *found: ObservedCluster, **fields: Any) -> list[str]:
+        roles = assign_roles(world(aim, *found, **fields), aim.goal)
+        return [one.name for one in found if is_tried(one, aim.goal, roles)]
+
+    assert tried(goal(**SMOKE), old, new, active=old) == ["demo-b"]
+    assert tried(goal(), old, new, active=old) == []
+    assert tried(goal(**SMOKE), new) == []
+
+
+@pytest.mark.parametrize(
+    ("analysis", "percent", "matters"),
+    [(LIMITS, 1, True), (LIMITS, 0, False), (LIMITS, None, False), ({}, 20, False)],
+    ids=["it is limited", "nothing is taken yet", "nothing is shared", "nothing is limited"],
+)
+def test_traffic_is_counted_while_it_is_shared_and_limited(
+    analysis: dict[str, int], percent: int | None, matters: bool
+) -> None:
+    aim, notes = goal(**analysis), {labels.SHARE: json.dumps({"percent": percent, "since": ago(1)})}
+    old, new = side("demo-a", OLD, 4, routed=600), side("demo-b", aim, 1, notes=notes)
+    assert is_measured(aim.goal, assign_roles(world(aim, old, new, active=old), aim.goal)) is matters
+    assert not is_measured(aim.goal, assign_roles(world(aim, new, active=new), aim.goal))
 
 
 def test_a_first_start_is_held_against_nothing() -> None:

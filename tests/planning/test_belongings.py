@@ -205,6 +205,27 @@ def test_a_service_that_is_no_longer_wanted_is_deleted() -> None:
     assert result.steps == ((Delete(kind=Kind.SERVICE, name="old", uid="uid-old", announce=told),),)
 
 
+def test_fields_that_kuberay_left_on_a_service_are_taken_from_it() -> None:
+    there = ray_cluster(cluster_config(), head(), pod())
+    [(name, service)] = there.services.items()
+    adopted = replace(there, services={name: replace(service, foreign_entry=1)})
+    assert in_words(plan_cluster(adopted, RenderOptions(), NOW)) == [f"patch {name}: /metadata/managedFields/1"]
+
+
+def test_a_service_that_has_an_address_keeps_it() -> None:
+    there = ray_cluster(cluster_config(), head(), pod())
+    [(name, service)] = there.services.items()
+    addressed = replace(service, spec={**service.spec, "clusterIP": "10.0.0.1"})
+    assert in_words(plan_cluster(replace(there, services={name: addressed}), RenderOptions(), NOW)) == []
+
+
+def test_no_pod_waits_for_a_budget_or_for_what_is_to_go() -> None:
+    old = belonging(Kind.NETWORK_POLICY, "old", metadata=OURS)
+    config = cluster_config(group(replicas=3))
+    result = cluster_plan(config, head(), pod("a"), pod("b"), of_service=True, belongings=(old,))
+    assert in_words(result.strands[-1]) == ["make PodDisruptionBudget demo-a-workers", "delete old"]
+
+
 # Addresses in certificates. ----------------------------------------------------------------------------------------
 
 FORMER = {"ipAddresses": ["127.0.0.1", "ip-demo-a-head", "ip-former"]}

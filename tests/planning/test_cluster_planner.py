@@ -90,6 +90,8 @@ def test_a_cluster_that_is_recreated_says_what_changed() -> None:
     for name, words in zip(("worker", "demo-a-head"), told(changed), strict=True):
         assert words.startswith(f"Deleted {name}: the cluster is recreated, because ")
         assert "image" in words
+    suspended = cluster_config(image="ray:2", suspend=True, **strategy)
+    assert told(plan(ray_cluster(suspended, head(notes=noted), pod()))) == []
 
 
 def test_a_worker_of_a_group_that_is_gone_is_deleted_and_that_is_said() -> None:
@@ -188,6 +190,7 @@ def test_it_is_looked_at_again_when_the_first_thing_changes_by_itself() -> None:
     assert recheck(crashed) == 295
     assert recheck(refilling, crashed, belongings=(budget,)) == min(sinks, 295)
     assert recheck(pod(phase="Failed", failures=2, age=1, leaving=True)) is None
+    assert recheck(pod(failures=2, age=1)) is None
 
 
 def test_a_cluster_starts_although_its_ingress_is_refused() -> None:

@@ -66,3 +66,13 @@ def test_a_status_is_dated_only_when_something_changed() -> None:
     assert dated(before.model_copy(), before, NOW).last_update_time == "then"
     changed = dated(before.model_copy(update={"num_serve_endpoints": 2}), before, NOW)
     assert changed.last_update_time == timestamp(NOW)
+
+
+def test_what_another_writer_says_of_something_else_is_kept() -> None:
+    foreign = Condition(
+        type="example.com/Audited", status="True", reason="Seen", message="", last_transition_time="then"
+    )
+    past = Condition(type="Stalled", status="True", reason="ImageError", message="", last_transition_time="then")
+    after = carried([foreign, past], [Fact(ServiceCondition.READY, True, "Serves", "3 pods")], 2, LATER)
+    assert [condition.type for condition in after] == ["Ready", "example.com/Audited"]
+    assert after[1] == foreign

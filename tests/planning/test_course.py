@@ -1,5 +1,6 @@
 """What the deciders of a RayService's pass share: what is aimed at, until when, and what is asked of a new cluster."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -69,11 +70,27 @@ def test_kuberays_timeout_is_no_deadline_of_later_rollouts() -> None:
     assert late.deadline == NOW + timedelta(seconds=1700)
 
 
+def test_an_earlier_share_makes_the_deadline_no_earlier() -> None:
+    share = json.dumps({"percent": 20, "since": ago(1000)})
+    pending = cluster("demo-b", IMAGE, created=2000, notes={labels.SHARE: share})
+    revisions = (revision(FIRST), revision(IMAGE, 2, started=100))
+    begun_again = course(IMAGE, SERVING, pending, active=SERVING, revisions=revisions)
+    assert begun_again.deadline == NOW + timedelta(seconds=1700)
+
+
 def test_nobody_knows_what_a_cluster_should_run_that_has_no_revision_and_is_not_aimed_at() -> None:
     adopted = cluster(routed=600, assigned=None)
     assert course(IMAGE, adopted, PENDING, active=adopted).config_of(adopted) is None
     given_up = course(IMAGE, adopted, active=adopted, revisions=failed(IMAGE))
     assert (given_up.roles.candidate, given_up.verdict) == (adopted, None)
+
+
+@pytest.mark.parametrize(("number", "is_given"), [(3, True), (1, False)], ids=["written down", "yet to be"])
+def test_the_notes_of_a_cluster_are_of_the_goal_once_that_is_written_down_as_the_goal_again(
+    number: int, is_given: bool
+) -> None:
+    reverted = course(FIRST, SERVING, active=SERVING, revisions=(revision(IMAGE, 2), revision(FIRST, number)))
+    assert reverted.is_given_the_goal(SERVING) is is_given
 
 
 @pytest.mark.parametrize(

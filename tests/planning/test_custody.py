@@ -16,7 +16,7 @@ CLAIMS = [
 ]
 
 
-@pytest.mark.parametrize(("custody", "covered"), CLAIMS, ids=str)
+@pytest.mark.parametrize(("custody", "covered"), CLAIMS, ids=lambda one: str(one) if isinstance(one, Custody) else "")
 def test_what_is_looked_after(custody: Custody, covered: set[str | None]) -> None:
     every = {None, OURS, KUBERAYS, QUEUED, ""}
     assert {managed_by for managed_by in every if custody.covers(managed_by)} == covered

@@ -7,8 +7,10 @@ import pytest
 
 from rayserve_operator.model.problems import InvalidSpec
 from rayserve_operator.planning.service.goal import Goal
+from rayserve_operator.planning.service.roles import needs_new_cluster
+from rayserve_operator.render import labels
 
-from ..builders import OTHER_APP, aim_at, cluster_config, group, service_meta, service_spec
+from ..builders import APP, OTHER_APP, aim_at, cluster, cluster_config, group, service_meta, service_spec
 
 META = service_meta()
 GOAL = Goal.parse(META, service_spec())
@@ -98,3 +100,11 @@ def test_only_what_is_not_valid_itself_is_as_it_was() -> None:
 def test_a_revision_that_is_not_valid_any_more_is_no_goal() -> None:
     with pytest.raises(InvalidSpec):
         Goal.last_valid(service_meta(), BROKEN, {"suspend": True})
+
+
+def test_options_that_a_cluster_was_made_for_are_compared_without_rays_defaults() -> None:
+    said = Goal.parse(META, service_spec(app=f"{APP}\nhttp_options: {{port: 8000}}"))
+    made = cluster(notes={labels.SERVE_OPTIONS: '{"http_options": {"port": 8000}, "proxy_location": "EveryNode"}'})
+    assert needs_new_cluster(made, GOAL) == needs_new_cluster(cluster(), said) == ()
+    elsewhere = cluster(notes={labels.SERVE_OPTIONS: '{"http_options": {"port": 8001}}'})
+    assert needs_new_cluster(elsewhere, said) == ("serveConfigV2:http_options",)

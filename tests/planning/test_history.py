@@ -56,9 +56,16 @@ def test_what_a_cluster_serves_or_has_served_stays_and_counts_for_nothing() -> N
 
 def test_what_a_cluster_that_leaves_was_given_stays() -> None:
     serving = cluster("demo-b", GOAL, routed=10)
-    old = cluster("demo-a", aim(1), routed=600, leaving=True)
+    old = cluster("demo-a", aim(1), leaving=True)
     observed = world(GOAL, old, serving, active=serving, revisions=(*PAST[:4], PRESENT))
     assert in_words(plan_service(observed, GOAL, NOW)) == [f"delete {name(2)}"]
+
+
+def test_the_goal_stays_though_no_cluster_has_it_yet() -> None:
+    goal, serving = aim(9, 0), cluster("demo-a", aim(8), routed=600)
+    observed = world(goal, serving, active=serving, revisions=(*PAST[-2:], PRESENT))
+    done = in_words(plan_service(observed, goal, NOW))
+    assert [words for words in done if words.startswith("delete")] == [f"delete {name(7)}"]
 
 
 def test_nothing_goes_before_it_is_written_down_what_is_aimed_at() -> None:

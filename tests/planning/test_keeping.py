@@ -88,6 +88,14 @@ def test_an_old_goal_that_is_the_goal_again_has_its_revision_raised_as_it_was_se
     )
 
 
+def test_a_goal_whose_beginning_a_hand_has_taken_away_begins_anew() -> None:
+    old = revision(FIRST)
+    notes = {key: value for key, value in old.meta.annotations.items() if key != labels.STARTED_AT}
+    timeless = replace(old, meta=replace(old.meta, annotations=notes))
+    [raised] = actions(plan(world(FIRST, SERVING, active=SERVING, revisions=(timeless,))), Patch)
+    assert raised.operations[-1]["value"][labels.STARTED_AT] == ago(0)
+
+
 # New clusters. ------------------------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rayserve_operator.planning.leases import CLOCKS_DIFFER, LeaseView, Sighting, sighted
+from rayserve_operator.planning.leases import CLOCKS_DIFFER, KUBERAY_LEASE, LeaseView, Sighting, sighted
 from scenarios.harness import kuberay
 
 from ..builders import NOW
@@ -28,6 +28,23 @@ def test_a_lease_is_read_as_kuberay_writes_it() -> None:
     assert lease(NOW) == LeaseView("kuberay-system", "kuberay-operator-7d9f_3f1c", NOW, DURATION)
 
 
+def test_it_says_for_how_long_it_holds_and_is_known_by_the_name_that_kuberay_gives_it() -> None:
+    assert lease(NOW, leaseDurationSeconds=40).duration == timedelta(seconds=40)
+    assert kuberay.lease("2030-01-01T00:00:00Z")["metadata"]["name"] == KUBERAY_LEASE
+
+
+@pytest.mark.parametrize("spec", [{}, {"spec": None}, {"spec": {"holderIdentity": None, "renewTime": None}}])
+def test_one_that_says_nothing_is_held_by_nobody(spec: dict[str, Any]) -> None:
+    found = LeaseView.parse({"metadata": {"name": KUBERAY_LEASE, "namespace": "default"}, **spec})
+    assert found == LeaseView("default", "", None, DURATION)
+
+
+def test_one_that_does_not_say_when_it_was_renewed_counts_from_when_it_is_seen() -> None:
+    known = sighted([lease(NOW, renewTime=None)], None, NOW)
+    assert holds_after(DURATION - timedelta(seconds=1), known)
+    assert not holds_after(DURATION, known)
+
+
 @pytest.mark.parametrize("skew", [timedelta(), -CLOCKS_DIFFER, timedelta(hours=1)])
 def test_one_that_may_just_have_been_renewed_holds_for_its_duration_from_then_on(skew: timedelta) -> None:
     known = sighted([lease(NOW + skew)], None, NOW)
@@ -36,7 +53,8 @@ def test_one_that_may_just_have_been_renewed_holds_for_its_duration_from_then_on
 
 
 def test_one_that_was_left_behind_does_not_hold() -> None:
-    assert not holds_after(timedelta(), sighted([lease(NOW - CLOCKS_DIFFER - DURATION)], None, NOW))
+    a_minute_and_its_duration = timedelta(seconds=75)
+    assert not holds_after(timedelta(), sighted([lease(NOW - a_minute_and_its_duration)], None, NOW))
     assert not holds_after(timedelta(), sighted([lease(NOW, holderIdentity="")], None, NOW))
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from rayserve_operator.planning.actions import Announcement, Patch
-from rayserve_operator.planning.observed import Silence
+from rayserve_operator.planning.observed import ObservedCluster, Silence
 from rayserve_operator.planning.service.planner import plan_service
 from rayserve_operator.render import labels
 
@@ -29,7 +29,7 @@ from ..builders import (
     world,
 )
 
-WATCHING, RESTING = timedelta(seconds=0.5), timedelta(seconds=10)
+WATCHING, RESTING = timedelta(seconds=0.5), timedelta(seconds=11)
 FIRST = aim_at(service_spec())
 NEW_APP = aim_at(service_spec(app=OTHER_APP))
 NEW_IMAGE = aim_at(service_spec(cluster_config(image="ray:2")))
@@ -133,21 +133,32 @@ def test_traffic_moves_in_one_step_after_a_fresh_look_and_nothing_is_retired_bef
     ]
 
 
+def without_revision(found: ObservedCluster) -> ObservedCluster:
+    """The cluster as if another operator had made it."""
+    meta = found.cluster.meta
+    notes = {key: value for key, value in meta.annotations.items() if key != labels.REVISION}
+    return replace(found, cluster=replace(found.cluster, meta=replace(meta, annotations=notes)))
+
+
+MADE_BY_KUBERAY = without_revision(cluster())
+
+
 @pytest.mark.parametrize(
     ("old", "expected", "again"),
     [
         (cluster(routed=600), ["note retired-at on demo-a"], timedelta(seconds=0.5)),
         (cluster(routed=600, retired=20), [], RESTING),
         (cluster(routed=600, retired=42), [], timedelta(seconds=3)),
+        (MADE_BY_KUBERAY, ["note retired-at on demo-a"], timedelta(seconds=0.5)),
         (
             cluster(),
             ["confirm demo-serve-svc", "note ended-at on demo-a", "delete demo-a-head", "delete demo-a-worker"],
             timedelta(seconds=0.5),
         ),
     ],
-    ids=["just left", "early", "soon", "never served"],
+    ids=["just left", "early", "soon", "nobody knows", "never served"],
 )
-def test_a_cluster_that_served_is_kept_for_its_delay(old: Any, expected: list[str], again: timedelta) -> None:
+def test_a_cluster_that_may_have_served_is_kept_for_its_delay(old: Any, expected: list[str], again: timedelta) -> None:
     result = plan(world(NEW_IMAGE, old, SERVING_NEXT, active=SERVING_NEXT, revisions=UPGRADING), NEW_IMAGE)
     assert in_words(result) == expected
     assert result.recheck_after == again
@@ -226,17 +237,32 @@ def test_a_head_that_is_to_take_no_traffic_takes_none() -> None:
     [
         (answer(), (pod("demo-a-worker"),), True),
         (answer(status="DEPLOYING"), (pod("demo-a-worker"),), False),
+        (answer(status="NOT_STARTED"), (pod("demo-a-worker"),), False),
         (NOTHING_DEPLOYED, (pod("demo-a-worker"),), False),
         (answer(status="DEPLOY_FAILED"), (pod("demo-a-worker"),), True),
         (answer(status="DEPLOYING"), (pod("demo-a-worker", ready=False),), True),
+        (Silence("frozen", NOW), (pod("demo-a-worker"),), True),
     ],
-    ids=["loaded", "loading", "not sent yet", "failed", "nobody else serves"],
+    ids=["loaded", "loading", "about to load", "not sent yet", "failed", "nobody else serves", "Ray is silent"],
 )
 def test_a_new_head_comes_in_beside_workers_that_serve_when_its_applications_are_loaded(
     report: Any, workers: tuple[Any, ...], comes: bool
 ) -> None:
     fresh = cluster(routed=600, pods=(head(), *workers), proxy=True, serve=report)
     assert ("note serve on demo-a-head" in words(world(FIRST, fresh, active=fresh), FIRST)) is comes
+
+
+def test_one_application_that_loads_is_enough_to_keep_a_new_head_out() -> None:
+    two = aim_at(service_spec(app=f"{APP[:-1]}, {{name: other, import_path: 'app:z', route_prefix: /z}}]"))
+    fresh = cluster(goal=two, routed=600, pods=(head(), pod("demo-a-worker")), proxy=True)
+    assert "note serve on demo-a-head" not in words(world(two, fresh, active=fresh), two)
+
+
+def test_a_new_head_comes_in_where_nobody_knows_what_it_should_load() -> None:
+    pods = (head(), pod("demo-a-worker"))
+    adopted = cluster(routed=600, pods=pods, proxy=True, assigned=None, serve=answer(status="DEPLOYING"))
+    observed = world(NEW_IMAGE, adopted, NEXT, active=adopted, revisions=UPGRADING)
+    assert "note serve on demo-a-head" in words(observed, NEW_IMAGE)
 
 
 @pytest.mark.parametrize("workers", [(), (pod("demo-a-worker", ready=False),)], ids=["none", "not ready"])

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -181,6 +182,15 @@ def test_a_goal_stays_given_up_until_another_one_was_the_goal() -> None:
     assert why(revision(NEW_IMAGE), failed) == "ImageError"
     assert why(failed, revision(NEW_IMAGE, 3)) is None
     assert why(revision(NEW_IMAGE, 3, failed="CrashLoop")) is None
+
+
+def test_a_goal_of_which_only_the_revision_is_left_stays_given_up_whatever_it_was_tried_with() -> None:
+    noted = {labels.FAILED: json.dumps({"reason": "ImageError", "message": "why", "means": {"progressDeadline": 90}})}
+    failed = revision(FIRST)
+    failed = replace(failed, meta=replace(failed.meta, annotations={**failed.meta.annotations, **noted}))
+    stored = replace(FIRST.goal, means=None)
+    assert given_up(world(FIRST, revisions=(failed,)), stored) is not None
+    assert given_up(world(FIRST, revisions=(failed,)), FIRST.goal) is None
 
 
 def test_a_goal_that_was_given_up_leaves_the_active_cluster_if_there_is_one() -> None:

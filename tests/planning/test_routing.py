@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from rayserve_operator.model.serve import ServeStatus
-from rayserve_operator.planning.actions import Annotate, Announcement, Apply
-from rayserve_operator.planning.observed import ObservedService, ServiceView
+from rayserve_operator.planning.actions import Annotate, Announcement, Apply, Kind
+from rayserve_operator.planning.observed import ObservedCluster, ObservedService, ServiceView
 from rayserve_operator.planning.service.planner import plan_service
 from rayserve_operator.render import labels
 
@@ -20,8 +20,10 @@ from ..builders import (
     head,
     in_words,
     pod,
+    preview_service,
     revision,
     service_spec,
+    stable_services,
     world,
 )
 
@@ -98,6 +100,82 @@ def test_a_service_that_cannot_become_what_it_should_be_is_made_anew() -> None:
     assert announced(result) == [Announcement("RecreatingService", words)]
 
 
+def test_a_service_that_has_lost_its_selector_gets_it_back() -> None:
+    observed = world(FIRST, SERVING, active=SERVING)
+    assert observed.serve_service is not None
+    bare = {key: value for key, value in observed.serve_service.spec.items() if key != "selector"}
+    lost = replace(observed, serve_service=replace(observed.serve_service, spec=bare))
+    assert in_words(plan(lost)) == ["point demo-serve-svc at demo-a"]
+
+
+def test_fields_that_kuberay_left_on_a_service_are_taken_from_it() -> None:
+    observed = world(FIRST, SERVING, active=SERVING)
+    assert observed.serve_service is not None
+    adopted = replace(observed, serve_service=replace(observed.serve_service, foreign_entry=1))
+    assert in_words(plan(adopted)) == ["patch demo-serve-svc: /metadata/managedFields/1"]
+
+
+def test_a_service_that_drifted_is_written_once_where_the_traffic_moves_anyway() -> None:
+    new = cluster("demo-b", NEW_IMAGE)
+    observed = world(NEW_IMAGE, SERVING, new, active=SERVING, revisions=UPGRADING, selects="elsewhere")
+    pointed = [words for words in in_words(plan(observed, NEW_IMAGE)) if words.startswith("point demo-serve-svc")]
+    assert pointed == ["point demo-serve-svc at demo-b"]
+
+
+# The preview. -------------------------------------------------------------------------------------------------------
+
+PREVIEWED = aim_at(
+    service_spec(cluster_config(image="ray:2"), upgradeStrategy={"autoPromotion": False, "previewService": True})
+)
+NEXT = cluster("demo-b", PREVIEWED)
+
+
+def previewing(live: ServiceView | None, *found: ObservedCluster, aim: Any = PREVIEWED) -> Any:
+    """While the first of the clusters takes all the traffic."""
+    revisions = (revision(FIRST), revision(PREVIEWED, 2))
+    observed = world(aim, *found, active=found[0] if found[0].name == "demo-a" else None, revisions=revisions)
+    return plan(replace(observed, preview_service=live), aim)
+
+
+def test_a_preview_leads_to_the_new_cluster() -> None:
+    assert in_words(previewing(None, SERVING, NEXT)) == ["point demo-preview-svc at demo-b"]
+    assert in_words(previewing(preview_service(PREVIEWED, NEXT), SERVING, NEXT)) == []
+    elsewhere = preview_service(PREVIEWED, cluster("demo-c"))
+    assert in_words(previewing(elsewhere, SERVING, NEXT)) == ["point demo-preview-svc at demo-b"]
+
+
+def test_there_is_none_where_no_cluster_is_to_take_over() -> None:
+    took_over = cluster(goal=PREVIEWED, routed=600)
+    live = preview_service(PREVIEWED, NEXT)
+    assert in_words(previewing(None, took_over)) == []
+    gone = previewing(live, took_over)
+    assert in_words(gone) == ["delete demo-preview-svc"]
+    told = Announcement("DeletedService", "Deleted Service demo-preview-svc: no cluster is to take over")
+    assert announced(gone) == [told]
+    assert {action.kind for step in gone.steps for action in step} == {Kind.SERVICE}
+    going = replace(live, meta=replace(live.meta, deleted_at=NOW))
+    assert in_words(previewing(going, took_over)) == []
+    assert not any("preview" in words for words in in_words(previewing(None, NEXT)))
+
+
+def test_a_service_of_somebody_else_is_no_preview() -> None:
+    live = preview_service(PREVIEWED, cluster("demo-c"))
+    theirs = replace(live, meta=replace(live.meta, owner="somebody"))
+    assert in_words(previewing(theirs, SERVING, NEXT)) == []
+    assert in_words(previewing(theirs, cluster(goal=PREVIEWED, routed=600))) == []
+
+
+def test_a_preview_goes_with_a_suspension() -> None:
+    suspended = aim_at(service_spec(suspend=True))
+    begun = plan(world(suspended, SERVING, active=SERVING), suspended).status
+    observed = world(suspended, SERVING, active=SERVING, status=begun)
+    going = plan(replace(observed, preview_service=preview_service(PREVIEWED, NEXT)), suspended)
+    assert "delete demo-preview-svc" in in_words(going)
+
+
+# Heads. -------------------------------------------------------------------------------------------------------------
+
+
 def test_the_label_of_each_head_follows_its_proxy() -> None:
     headless_active = cluster(routed=600, pods=(pod(),))
     new = cluster("demo-b", NEW_IMAGE, pods=(head("demo-b"),), proxy=True, serve=ServeStatus.parse({}))
@@ -106,3 +184,13 @@ def test_the_label_of_each_head_follows_its_proxy() -> None:
     assert noted == {"demo-b-head": {labels.SERVE: "true"}}
     silent = plan(world(FIRST, cluster(routed=600, proxy=False), active=SERVING))
     assert [a.labels for step in silent.steps for a in step] == [{labels.SERVE: "false"}]
+
+
+def test_the_service_of_an_earlier_name_goes_once_the_new_one_leads_on() -> None:
+    renamed = aim_at(service_spec(serveService={"metadata": {"name": "mine"}}))
+    serving = cluster(goal=renamed, routed=600)
+    [stray, _] = stable_services(FIRST, serving)
+    seen = world(renamed, serving, active=serving)
+    assert in_words(plan(replace(seen, strays=(stray,)), renamed)) == ["delete demo-serve-svc"]
+    unseen = replace(seen, serve_service=None, strays=(stray,))
+    assert "delete demo-serve-svc" not in in_words(plan(unseen, renamed))

@@ -53,7 +53,27 @@ def test_pods_that_take_traffic_already_are_preferred() -> None:
     assert pods_of("demo", old, new, 34) == {"a", "b", "n"}
 
 
-@pytest.mark.parametrize("noted", ["", "{}", "[]", '{"percent": "many", "since": "2030-01-01T00:00:00+00:00"}', "50"])
+def test_of_others_the_first_by_name_are_taken_so_that_every_pass_takes_the_same() -> None:
+    old = cluster(pods=(pod("b"), pod("a")))
+    for new in (("n", "m"), ("m", "n")):
+        coming = cluster("demo-b", pods=tuple(pod(name, "demo-b") for name in new))
+        assert pods_of("demo", old, coming, 34) == {"a", "b", "m"}
+
+
+@pytest.mark.parametrize(
+    "noted",
+    [
+        "",
+        "{}",
+        "[]",
+        "50",
+        '{"percent": "many", "since": "2030-01-01T00:00:00+00:00"}',
+        '{"percent": 20, "since": 2030}',
+        '{"percent": 20, "since": "2030-01-01T00:00:00"}',
+        '{"percent": 100, "since": "2030-01-01T00:00:00+00:00"}',
+        '{"percent": -1, "since": "2030-01-01T00:00:00+00:00"}',
+    ],
+)
 def test_a_note_that_a_hand_has_spoilt_counts_as_none(noted: str) -> None:
     assert share_of(cluster(notes={"rayserve.ray.io/share": noted})) is None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import random
@@ -11,8 +12,10 @@ from typing import Any, Self
 from hypothesis import HealthCheck, Phase, settings
 from typing_extensions import override
 
+from rayserve_operator.engine import served
 from rayserve_operator.engine.operator import Operator
 from rayserve_operator.engine.ports import Meter, Unmetered
+from rayserve_operator.model import schema
 from rayserve_operator.model.errors import OperatorError
 from rayserve_operator.planning.actions import Kind
 from rayserve_operator.planning.custody import Manage
@@ -24,6 +27,9 @@ from .manifests import Json, merged, name_of
 from .rules import Rules
 from .virtual_time import wait
 from .world import World
+
+# Every operator learns the schemas of the models at its start, and a simulation starts thousands of them.
+vars(served)["structural"] = functools.cache(schema.structural)
 
 RESTART = 0.5
 SETTLED = 480.0

@@ -93,7 +93,6 @@ RESOURCES: Mapping[Kind, Resource] = {
 }
 
 _ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices")
-_LEASES = Resource("coordination.k8s.io", "v1", "leases")
 _CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions")
 
 
@@ -192,7 +191,8 @@ class KubeApi:
     async def leases(self, name: str) -> Sequence[Manifest]:
         """The Leases of that name, in whatever namespace."""
         query = {"fieldSelector": f"metadata.name={name}"}
-        found = await self._request("GET", f"{_LEASES.root}/{_LEASES.plural}", query=query)
+        resource = RESOURCES[Kind.LEASE]
+        found = await self._request("GET", f"{resource.root}/{resource.plural}", query=query)
         return found["items"] or ()
 
     async def everything(self, kind: Kind) -> AsyncIterator[Manifest]:

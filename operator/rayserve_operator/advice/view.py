@@ -17,14 +17,11 @@ from rayserve_operator.model.resources import (
     with_mirrored_limits,
 )
 from rayserve_operator.model.scale import fewest_pods, hosts, most_pods, within_bounds
-from rayserve_operator.model.serve import ServeConfig
+from rayserve_operator.model.serve import ServeConfig, most_replicas
 from rayserve_operator.model.serve_agreements import is_scaled
 from rayserve_operator.model.serve_parsing import PATH
-from rayserve_operator.model.serve_schema import AUTO
 from rayserve_operator.model.serve_strict import RETIRED
 
-MOST_OF_AUTO = 100
-"""What Ray makes of `auto`."""
 DEFAULT_ONGOING = 5
 DEFAULT_TARGET = 2
 HEAD = "the head"
@@ -192,10 +189,9 @@ def _deployments(config: ServeConfig) -> Iterator[Deployment]:
 def _deployment(name: str, path: str, options: Mapping[str, Any]) -> Deployment:
     given = options.get("autoscaling_config")
     scaling = _today(given) if isinstance(given, dict) else {}
-    unsaid = MOST_OF_AUTO if options.get("num_replicas") == AUTO else 1
     if is_scaled(options):
         least = _count(scaling.get("min_replicas"), 1)
-        most = MOST_OF_AUTO if scaling.get("max_replicas") == AUTO else _count(scaling.get("max_replicas"), unsaid)
+        most = _count(*most_replicas(options, scaling))
         first = max(least, _count(scaling.get("initial_replicas"), 0))
     else:
         least = most = first = _count(options.get("num_replicas"), 1)

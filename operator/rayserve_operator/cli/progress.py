@@ -50,6 +50,8 @@ class ClusterRow:
     name: str
     pods: str
     """Ready pods of those wanted, the head included."""
+    traffic: str
+    """Its share of the traffic; empty where it is all or nothing."""
     applications: tuple[tuple[str, str], ...]
     """Names, each with Ray's word for its state."""
 
@@ -123,5 +125,6 @@ def _row(role: str, cluster: ClusterServiceStatus) -> ClusterRow:
         role=role,
         name=cluster.ray_cluster_name or "",
         pods=f"{ready}/{wanted}",
+        traffic="" if cluster.traffic_routed_percent is None else f"{cluster.traffic_routed_percent}%",
         applications=tuple((name, app.status or "") for name, app in cluster.application_statuses.items()),
     )

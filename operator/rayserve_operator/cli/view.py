@@ -40,12 +40,12 @@ def progress(name: str, found: Progress) -> RenderableType:
     title = Text.assemble((name, "bold"), " is ", (str(found.phase), _PHASES.get(found.phase, "yellow")))
     if found.endpoints:
         title.append(f"; {found.endpoints} pods take traffic")
-    table = _table("CLUSTER", "", "PODS READY", "APPLICATIONS")
+    table = _table("CLUSTER", "", "PODS READY", "TRAFFIC", "APPLICATIONS")
     for row in found.clusters:
         applications = [
             Text(f"{app} {status}", _APPLICATIONS.get(status, "yellow")) for app, status in row.applications
         ]
-        table.add_row(row.name, row.role, row.pods, Text(", ").join(applications))
+        table.add_row(row.name, row.role, row.pods, row.traffic, Text(", ").join(applications))
     return Group(title, *([table] if found.clusters else []), Text(found.words, "dim"))
 
 

@@ -16,7 +16,7 @@ from rayserve_operator.engine.recorder import Recorder
 from rayserve_operator.engine.served import Served
 from rayserve_operator.engine.store import ClusterRecord, Key, ServiceRecord, Store
 from rayserve_operator.engine.tokens import Tokens
-from rayserve_operator.engine.trials import Trials, metrics_port, serve_port
+from rayserve_operator.engine.trials import Trials, serve_port, told_by_pods
 from rayserve_operator.model.errors import NotFound, OperatorError, Refused, TokenRefused
 from rayserve_operator.model.objects import Meta, RayCluster, RayService
 from rayserve_operator.model.problems import InvalidSpec
@@ -224,6 +224,9 @@ class Passes:
             head_service=self.store.kube_service(namespace, names.stable_head_service_name(record.meta.name)),
             preview_service=self.store.kube_service(namespace, names.preview_service_name(record.meta.name)),
         )
+        known = {view.meta.uid for view in observed.stable_services}
+        strays = (view for view in self.store.services_of(record.meta.uid) if view.meta.uid not in known)
+        observed = replace(observed, strays=tuple(strays))
         if is_conflict(observed):
             observed = replace(observed, serve_service=await self._still_there(namespace, observed.serve_service))
         roles = assign_roles(observed, goal)
@@ -275,11 +278,9 @@ class Passes:
         return await self.ray.proxy_answers(pod.ip or "", port, https=ports.ServeFacts.of(observed.cluster).https)
 
     async def _ongoing(self, observed: ObservedCluster) -> int | None:
-        """Requests under way on all its pods; one pod that does not tell makes it unknown."""
-        asked = [(pod, metrics_port(observed, pod)) for pod in draining.to_be_asked(observed)]
-        found = await asyncio.gather(*(self.ray.ongoing_requests(pod.ip or "", port) for pod, port in asked))
-        known = [count for count in found if count is not None]
-        return sum(known) if len(known) == len(found) else None
+        """Requests under way on all its pods."""
+        told = await told_by_pods(observed, self.ray.ongoing_requests)
+        return None if told is None else sum(told)
 
     async def _report(self, observed: ObservedCluster) -> ServeReport:
         head = observed.head

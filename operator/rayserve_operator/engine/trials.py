@@ -17,6 +17,7 @@ from rayserve_operator.render import ports
 
 SAMPLED_EVERY = timedelta(seconds=3)
 
+Told = TypeVar("Told")
 Sample = TypeVar("Sample", Traffic | None, dict[str, int | None])
 
 
@@ -62,11 +63,8 @@ class Trials:
         return found
 
     async def _count(self, observed: ObservedCluster) -> Traffic | None:
-        """What all pods have counted; one that does not tell makes it unknown."""
-        pods = draining.to_be_asked(observed)
-        found = await asyncio.gather(*(self.ray.traffic(pod.ip or "", metrics_port(observed, pod)) for pod in pods))
-        known = [count for count in found if count is not None]
-        return sum(known, Traffic(0, 0, 0.0)) if len(known) == len(found) else None
+        told = await told_by_pods(observed, self.ray.traffic)
+        return None if told is None else sum(told, Traffic(0, 0, 0.0))
 
     async def _try(self, observed: ObservedCluster, goal: Goal) -> dict[str, int | None]:
         """Send the smoke requests to one of the pods that answer; its proxy reaches all replicas."""
@@ -77,13 +75,22 @@ class Trials:
         return dict(zip(paths, found, strict=True))
 
 
+async def told_by_pods(
+    observed: ObservedCluster, ask: Callable[[str, int], Awaitable[Told | None]]
+) -> list[Told] | None:
+    """What the metrics of all pods tell in which Ray runs; None where one of them does not tell."""
+    pods = draining.to_be_asked(observed)
+    found = await asyncio.gather(*(ask(pod.ip or "", _metrics_port(observed, pod)) for pod in pods))
+    told = [one for one in found if one is not None]
+    return told if len(told) == len(found) else None
+
+
 def serve_port(observed: ObservedCluster, pod: PodView) -> int:
     """Where the Serve proxy in a pod listens."""
     return ports.serve_port(observed.cluster, _group_of(observed, pod))
 
 
-def metrics_port(observed: ObservedCluster, pod: PodView) -> int:
-    """Where the metrics of a pod are."""
+def _metrics_port(observed: ObservedCluster, pod: PodView) -> int:
     return ports.metrics_port(_group_of(observed, pod))
 
 

@@ -14,7 +14,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self
 
-_CLUSTER_KEYS = ("proxy_location", "http_options", "grpc_options", "controller_options")
+_OF_CLUSTER: Mapping[str, Any] = {
+    "proxy_location": "EveryNode",
+    "http_options": {"host": "0.0.0.0", "port": 8000, "root_path": "", "keep_alive_timeout_s": 90},  # noqa: S104
+    "grpc_options": {"port": 9000, "grpc_servicer_functions": [], "enable_reflection": True},
+    "controller_options": {},
+}
+"""The options of Serve itself, with Ray's defaults (ray.serve.schema)."""
+_MOST_OF_AUTO = 100
+"""What Ray makes of `max_replicas: auto`, and of `num_replicas: auto` where nothing else is said."""
 _VERBATIM = frozenset({"args", "user_config", "runtime_env", "policy_kwargs", "request_router_kwargs"})
 """What Ray hands on as it is: there `"1.10"` is not `"1.1"`, nor `"7"` a 7, nor null the same as nothing."""
 _NULL_TELLS = frozenset({"route_prefix"})
@@ -73,7 +81,7 @@ class ServeConfig:
     @cached_property
     def cluster_part(self) -> dict[str, Any]:
         """The options of Serve itself, which a running Serve accepts and ignores: only a new cluster changes them."""
-        return {key: self.document[key] for key in _CLUSTER_KEYS if self.document.get(key) is not None}
+        return without_defaults(self.document)
 
     def differences(self, deployed: DeployedConfig) -> tuple[str, ...]:
         """Paths in which what Ray runs is not what this config says."""
@@ -91,6 +99,27 @@ class ServeConfig:
                 continue
             wanted = {"logging_config": logging, **wanted, "name": name}
             yield from _paths(wanted, {**running, "name": name}, f"applications.{name}", verbatim=False)
+
+
+def most_replicas(deployment: Mapping[str, Any], scaling: Mapping[str, Any]) -> tuple[Any, int]:
+    """The `max_replicas` of a deployment that Serve scales, as it is written, and what counts where that is nothing."""
+    said = scaling.get("max_replicas")
+    unsaid = _MOST_OF_AUTO if deployment.get("num_replicas") == "auto" else 1
+    return (_MOST_OF_AUTO if said == "auto" else said), unsaid
+
+
+def without_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of Serve itself of a config, without what Ray would take in any case."""
+    return dict(_told(options))
+
+
+def _told(options: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, default in _OF_CLUSTER.items():
+        value = options.get(key)
+        if isinstance(value, dict) and isinstance(default, dict):
+            value = {name: one for name, one in value.items() if one is not None and one != default.get(name)}
+        if value and value != default:
+            yield key, value
 
 
 @dataclass(frozen=True)

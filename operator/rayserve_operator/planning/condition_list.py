@@ -43,8 +43,9 @@ def acceptance(type_: StrEnum, gaps: tuple[str, ...]) -> Fact:
 def carried(before: Iterable[Condition], facts: Iterable[Fact], generation: int, now: datetime) -> list[Condition]:
     """The facts as conditions. A time changes only with its status; conditions of other writers stay."""
     old = {condition.type: condition for condition in before}
-    ours = {}
+    ours, families = {}, set[type[StrEnum]]()
     for fact in facts:
+        families.add(type(fact.type))
         status = _STATUS[fact.holds]
         previous = old.get(fact.type)
         since = previous.last_transition_time if previous and previous.status == status else timestamp(now)
@@ -56,13 +57,14 @@ def carried(before: Iterable[Condition], facts: Iterable[Fact], generation: int,
             last_transition_time=since,
             observed_generation=generation,
         )
-    return list(ours.values())
+    known = {str(type_) for family in families for type_ in family}
+    return [*ours.values(), *(condition for condition in old.values() if condition.type not in known)]
 
 
 def replaced(conditions: Iterable[Condition], fact: Fact, generation: int, now: datetime) -> list[Condition]:
     """The conditions with this fact in the place of the one of its type."""
     before = list(conditions)
-    [new] = carried(before, [fact], generation, now)
+    [new, *_] = carried(before, [fact], generation, now)
     kept = [condition for condition in before if condition.type != fact.type]
     return [*kept, new]
 

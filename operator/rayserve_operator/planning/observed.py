@@ -417,10 +417,18 @@ class ObservedService:
     """Whatever stands under the name of the stable head Service, ours or not."""
     preview_service: ServiceView | None = None
     """Whatever stands under the name of the preview Service, ours or not."""
+    strays: tuple[ServiceView, ...] = ()
+    """Services of its own under names that it has no use for any more."""
     endpoints: frozenset[str] | None = None
     """Names of the pods that the serve Service's EndpointSlices send traffic to; None where they were not read."""
     ghosts: frozenset[str] = frozenset()
     """Names of clusters that are gone while pods of theirs are still there."""
+
+    @property
+    def stable_services(self) -> tuple[ServiceView, ...]:
+        """Whatever stands under the names of its Services."""
+        found = (self.serve_service, self.head_service, self.preview_service)
+        return tuple(view for view in found if view is not None)
 
     @property
     def living(self) -> tuple[ObservedCluster, ...]:

@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 from rayserve_operator.model.objects import RayCluster
 from rayserve_operator.model.raycluster import HeadGroupSpec, WorkerGroupSpec
 from rayserve_operator.model.resources import ray_container
+from rayserve_operator.model.serve import without_defaults
 from rayserve_operator.render import labels
 
 CLIENT: Final = "client"
@@ -83,7 +84,7 @@ def serve_options(cluster: RayCluster) -> dict[str, Any] | None:
         noted = json.loads(cluster.meta.annotations.get(labels.SERVE_OPTIONS, "null"))
     except ValueError:
         return None
-    return noted if isinstance(noted, dict) else None
+    return without_defaults(noted) if isinstance(noted, dict) else None
 
 
 def declared_ports(group: Group) -> list[Mapping[str, Any]]:

@@ -35,10 +35,10 @@ def is_measured(goal: Goal, roles: Roles) -> bool:
     return share is not None and share.percent > 0 and goal.spec.analysis.is_measured
 
 
-def smoke(course: Course) -> str | None:
+def smoke(course: Course, pending: ObservedCluster) -> str | None:
     """What is wrong with the answers to the smoke requests; None where all are well, or none is asked for."""
-    pending, wanted = course.roles.pending, course.goal.spec.analysis.smoke_requests
-    if pending is None or course.is_first_start or not wanted:
+    wanted = course.goal.spec.analysis.smoke_requests
+    if not wanted:
         return None
     if pending.smoke is None:
         return "its smoke requests were not sent yet"
@@ -52,7 +52,7 @@ def smoke(course: Course) -> str | None:
 
 def notes_of(course: Course, pending: ObservedCluster) -> dict[str, str | None]:
     """What is written down on the new cluster: since when it gives smoke, and where the counts began."""
-    is_wrong = pending.smoke is not None and smoke(course) is not None
+    is_wrong = pending.smoke is not None and smoke(course, pending) is not None
     since = pending.cluster.meta.annotations.get(labels.SMOKE_SINCE, course.now.isoformat())
     return {labels.SMOKE_SINCE: since if is_wrong else None, **_base(course, pending)}
 
@@ -60,14 +60,15 @@ def notes_of(course: Course, pending: ObservedCluster) -> dict[str, str | None]:
 def complaints(course: Course) -> Iterator[str]:
     """Why the new cluster is not to take over, in words."""
     pending = course.roles.pending
-    if pending is None or course.is_first_start:
+    if pending is None:
         return
-    words, since = smoke(course), notes.time_of(pending.cluster.meta, labels.SMOKE_SINCE)
+    words, since = smoke(course, pending), notes.time_of(pending.cluster.meta, labels.SMOKE_SINCE)
     if words is not None and since is not None and course.now - since >= TRIED_FOR:
-        yield words
+        yield f"cluster {pending.name}: {words}"
     window = _window(course, pending)
     if window is not None:
-        yield from _of_answers(window, course.goal.spec.analysis)
+        for said in _of_answers(window, course.goal.spec.analysis):
+            yield f"cluster {pending.name}: {said}"
 
 
 @dataclass(frozen=True, slots=True)

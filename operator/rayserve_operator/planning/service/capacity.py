@@ -16,16 +16,13 @@ from typing import Any, TypeAlias
 
 from rayserve_operator.model.raycluster import RayClusterSpec, WorkerGroupSpec
 from rayserve_operator.model.scale import hosts, within_bounds
-from rayserve_operator.model.serve import ApplicationState, ServeConfig, ServeStatus
+from rayserve_operator.model.serve import ApplicationState, ServeConfig, ServeStatus, most_replicas
 from rayserve_operator.planning.observed import ObservedCluster
 from rayserve_operator.planning.service import notes
 from rayserve_operator.render import labels
 
 Floors: TypeAlias = Mapping[str, Mapping[str, int]]
 """Replicas by application and deployment. 0 only leaves initial_replicas out."""
-
-_MOST_OF_AUTO = 100
-"""What Ray makes of `max_replicas: auto`, and of `num_replicas: auto` where nothing else is said."""
 
 
 def floors_of(observed: ObservedCluster) -> Floors:
@@ -150,9 +147,9 @@ def _scaled_by_config(config: ServeConfig) -> Iterator[tuple[str, str, tuple[int
 def _bounds(deployment: Mapping[str, Any]) -> tuple[int, int]:
     """Replicas that Serve starts with, and has at most, by Ray's own defaults."""
     scaling = deployment["autoscaling_config"]
-    unsaid = _MOST_OF_AUTO if deployment.get("num_replicas") == "auto" else 1
-    most = _MOST_OF_AUTO if scaling.get("max_replicas") == "auto" else _number(scaling.get("max_replicas"), unsaid)
-    return max(_least(scaling), _number(scaling.get("initial_replicas"), 0)), most
+    return max(_least(scaling), _number(scaling.get("initial_replicas"), 0)), _number(
+        *most_replicas(deployment, scaling)
+    )
 
 
 def _least(scaling: Mapping[str, Any]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -104,8 +104,9 @@ class Course:
 
         The head of the new one would count as a new head of the old cluster, and whichever ends first wipes out both.
         """
-        meta = replace(self.observed.service.meta, name="", uid="")
-        state = fault_tolerance.state_of(RayCluster(meta, self.goal.spec.ray_cluster_config, RayClusterStatus()))
+        # A new cluster has the annotations of the RayService. A state that is named after a cluster is never another's.
+        wanted = RayCluster(self.observed.service.meta, self.goal.spec.ray_cluster_config, RayClusterStatus())
+        state = fault_tolerance.state_of(wanted)
         holders = (c for c in self.observed.clusters if state and fault_tolerance.state_of(c.cluster) == state)
         return next(holders, None)
 
@@ -127,8 +128,9 @@ class Course:
     def warm_up_ends(self) -> datetime | None:
         """When a new cluster that works is no longer waited for to match the old one; None while it does not work."""
         pending = self.roles.pending
-        is_noted = pending is not None and self.is_given_the_goal(pending)
-        since = notes.time_of(pending.cluster.meta, labels.WARM_SINCE) if pending is not None and is_noted else None
+        if pending is None or not self.is_given_the_goal(pending):
+            return None
+        since = notes.time_of(pending.cluster.meta, labels.WARM_SINCE)
         return None if since is None else since + timedelta(seconds=self.goal.spec.warm_up_timeout)
 
     @property

@@ -55,7 +55,7 @@ def failure(course: Course) -> Failure | None:
         return None
     complaint = next(analysis.complaints(course), None)
     if complaint is not None:
-        return Failure(Reason.ANALYSIS_FAILED, f"cluster {candidate.name if candidate else ''}: {complaint}")
+        return Failure(Reason.ANALYSIS_FAILED, complaint)
     if course.is_fit:
         return None
     if candidate is None:

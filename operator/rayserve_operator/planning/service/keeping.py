@@ -13,16 +13,16 @@ from rayserve_operator.planning.service import analysis, capacity, gate, giving_
 from rayserve_operator.planning.service.capacity import Floors
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.roles import may_have_served, needs_new_cluster, stamped_cluster, was_routed
-from rayserve_operator.planning.service.share import share_of
+from rayserve_operator.planning.service.share import Share, share_of
 from rayserve_operator.planning.words import few
 from rayserve_operator.render import clusters, labels, names, revisions
 
 _OF_A_DRAIN = (labels.RETIRED_AT, labels.QUIET_AT, labels.WARM_SINCE)
 """Notes that are untrue of a cluster that is taken up again."""
-_OF_A_GOAL = (labels.SERVE_TRIES, labels.WARM_SINCE, labels.SHARE, labels.PROMOTE, labels.MEASURED, labels.SMOKE_SINCE)
-"""Notes that are untrue of a cluster that is given another goal."""
 _OF_A_SHIFT = (labels.SHARE, labels.PROMOTE, labels.PAUSE, labels.MEASURED, labels.SMOKE_SINCE)
 """Notes that are untrue of a cluster that has all the traffic."""
+_OF_A_GOAL = (labels.SERVE_TRIES, labels.WARM_SINCE, *(key for key in _OF_A_SHIFT if key != labels.PAUSE))
+"""Notes that are untrue of a cluster that is given another goal; what a user has paused stays so."""
 
 
 def keep_revision(course: Course) -> Iterator[AnyAction]:
@@ -88,20 +88,20 @@ def change_in_place(course: Course, candidate: ObservedCluster) -> Iterator[AnyA
         )
 
 
-def keep_notes(course: Course) -> Iterator[AnyAction]:
+def keep_notes(course: Course) -> Iterator[Annotate]:
     """Write down how far the clusters have come."""
     active, candidate = course.roles.active, course.roles.candidate
     if candidate is not None:
-        yield from _annotate(candidate, _notes_of_candidate(course, candidate), _told_of_share(course))
+        yield from _annotate(candidate, _notes_of_candidate(course, candidate), _told_of_share(course, candidate))
     if active is not None and active is not candidate:
         noted = _notes_of_return(active) | _notes_of_floors(_floors_of_active(course, active))
         noted |= _notes_of_overtaken(course, active)
         yield from _annotate(active, noted)
 
 
-def moves_floors(actions: Iterable[AnyAction]) -> bool:
+def moves_floors(noted: Iterable[Annotate]) -> bool:
     """Whether any of these changes what is to be sent to Ray."""
-    return any(isinstance(action, Annotate) and labels.FLOORS in (action.annotations or {}) for action in actions)
+    return any(labels.FLOORS in (note.annotations or {}) for note in noted)
 
 
 def _notes_of_candidate(course: Course, candidate: ObservedCluster) -> dict[str, str | None]:
@@ -118,7 +118,8 @@ def _notes_of_candidate(course: Course, candidate: ObservedCluster) -> dict[str,
         wanted[labels.NO_IMAGE_SINCE] = since if matters else None
         wanted |= _notes_of_floors(_floors_of_pending(course, candidate))
         if course.is_given_the_goal(candidate):
-            wanted |= analysis.notes_of(course, candidate) | _notes_of_share(course, candidate)
+            wanted |= analysis.notes_of(course, candidate)
+        wanted |= _notes_of_share(course, candidate)
     else:
         wanted |= dict.fromkeys(_OF_A_SHIFT)
         if course.is_fit and course.failure is None:
@@ -128,27 +129,32 @@ def _notes_of_candidate(course: Course, candidate: ObservedCluster) -> dict[str,
 
 
 def _notes_of_share(course: Course, pending: ObservedCluster) -> dict[str, str | None]:
-    share = shifting.next_share(course, pending)
-    if share is None or share == share_of(pending):
+    share = _further_share(course, pending)
+    if share is None:
         return {}
     takes_traffic = share.percent > 0 and not was_routed(pending)
     routed = {labels.ROUTED_AT: course.now.isoformat()} if takes_traffic else {}
     return {labels.SHARE: share.written, labels.MEASURED: None, **routed}
 
 
-def _told_of_share(course: Course) -> Announcement | None:
-    pending = course.roles.pending
-    share = None if pending is None or not course.is_given_the_goal(pending) else shifting.next_share(course, pending)
-    if pending is None or share is None or share.percent == 0 or share == share_of(pending):
+def _told_of_share(course: Course, candidate: ObservedCluster) -> Announcement | None:
+    share = _further_share(course, candidate) if candidate is course.roles.pending else None
+    if share is None or share.percent == 0:
         return None
-    return Announcement("ShiftingTraffic", f"{pending.name} is to take {share.percent}% of the traffic")
+    return Announcement("ShiftingTraffic", f"{candidate.name} is to take {share.percent}% of the traffic")
+
+
+def _further_share(course: Course, pending: ObservedCluster) -> Share | None:
+    """The share that is to be noted on the new cluster; None where that stays as it is."""
+    share = shifting.next_share(course, pending) if course.is_given_the_goal(pending) else None
+    return None if share == share_of(pending) else share
 
 
 def _notes_of_overtaken(course: Course, active: ObservedCluster) -> dict[str, str | None]:
     """What comes of a Serve config that the active cluster got shortly before the goal became another cluster's."""
     noted, config = active.cluster.meta.annotations, course.config_of(active)
     present, served = noted.get(labels.REVISION), noted.get(labels.SERVED)
-    if config is None or present in (None, served):
+    if config is None:
         return {}
     if gate.judge(active, config).stage is gate.Stage.FIT:
         return {labels.SERVED: present, labels.SERVE_TRIES: None}
@@ -164,7 +170,7 @@ def _notes_of_return(cluster: ObservedCluster) -> dict[str, str | None]:
 
 def _annotate(
     cluster: ObservedCluster, wanted: dict[str, str | None], announce: Announcement | None = None
-) -> Iterator[AnyAction]:
+) -> Iterator[Annotate]:
     noted = cluster.cluster.meta.annotations
     changed = {key: value for key, value in wanted.items() if noted.get(key) != value}
     if changed:

@@ -25,7 +25,6 @@ from rayserve_operator.planning.service import (
     history,
     keeping,
     routing,
-    shifting,
     submission,
 )
 from rayserve_operator.planning.service import status as service_status
@@ -35,7 +34,7 @@ from rayserve_operator.planning.suspension import Phase, phase_of_service
 
 WATCHING = timedelta(seconds=0.5)
 """How often Ray is asked while something is on its way."""
-RESTING = timedelta(seconds=10)
+RESTING = timedelta(seconds=11)
 """How often Ray is asked at rest."""
 
 _SUSPENSION_RECHECK = {Phase.BEGINNING: timedelta(), Phase.RESUMING: timedelta()}
@@ -85,6 +84,7 @@ def _work(course: Course, *, spec_is_valid: bool) -> Iterator[Iterable[Step]]:
     yield (tuple(routing.label_heads(course)),)
     yield routing.keep(course)
     yield (tuple(routing.keep_preview(course)),)
+    yield (tuple(routing.clear(course)),)
     yield draining.steps(course)
     yield (tuple(history.trim(course)),)
     yield from _after(tuple(keeping.keep_revision(course)), _pursue(course, spec_is_valid=spec_is_valid))
@@ -123,8 +123,7 @@ def _suspend(observed: ObservedService, phase: Phase) -> Iterator[Step]:
     if phase is Phase.BEGINNING:
         return
     meta = observed.service.meta
-    known = (observed.serve_service, observed.head_service, observed.preview_service)
-    services = [view for view in known if view is not None]
+    services = (*observed.stable_services, *observed.strays)
     owned = [(Kind.SERVICE, view.meta) for view in services if view.meta.owner == meta.uid]
     empty = [(Kind.RAY_CLUSTER, cluster.cluster.meta) for cluster in observed.clusters if not cluster.pods]
     yield tuple(
@@ -150,7 +149,7 @@ def _suspend(observed: ObservedService, phase: Phase) -> Iterator[Step]:
 
 def _recheck(course: Course) -> timedelta | None:
     """Ray has no watch, so it is asked again; everything in Kubernetes wakes the object by itself."""
-    waits = [draining.recheck(course), giving_up.recheck(course), shifting.recheck(course)]
+    waits = [draining.recheck(course), giving_up.recheck(course)]
     waits += [RESTING if _is_settled(course, c) else WATCHING for c in course.roles.watched if gate.can_be_asked(c)]
     return min((wait for wait in waits if wait is not None), default=None)
 

@@ -22,7 +22,8 @@ from rayserve_operator.planning.drift import disown, drifted, fitted, is_headles
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService, ServiceView
 from rayserve_operator.planning.service import notes, shifting
 from rayserve_operator.planning.service.course import Course
-from rayserve_operator.planning.service.roles import is_conflict, was_routed
+from rayserve_operator.planning.service.roles import is_conflict, stamped_cluster, was_routed
+from rayserve_operator.planning.service.share import WHOLE
 from rayserve_operator.render import labels, services
 
 SWITCHED = "SwitchedTraffic"
@@ -62,6 +63,17 @@ def keep_preview(course: Course) -> Iterator[AnyAction]:
         yield Delete(kind=Kind.SERVICE, name=live.meta.name, uid=live.meta.uid, announce=told)
 
 
+def clear(course: Course) -> Iterator[AnyAction]:
+    """Delete what stood under an earlier name of the serve Service, once the new one leads to the active cluster."""
+    serve, active = course.observed.serve_service, course.roles.active
+    if serve is None or active is None or stamped_cluster(course.observed) != active.name:
+        return
+    for stray in course.observed.strays:
+        if not stray.meta.deleting:
+            told = Announcement("DeletedService", f"Deleted Service {stray.meta.name}: it is {serve.meta.name} now")
+            yield Delete(kind=Kind.SERVICE, name=stray.meta.name, uid=stray.meta.uid, announce=told)
+
+
 def switch(course: Course) -> Iterator[Step]:
     """Move traffic to the new cluster once that is fit."""
     successor = _successor(course)
@@ -75,9 +87,10 @@ def switch(course: Course) -> Iterator[Step]:
 
 def _successor(course: Course) -> ObservedCluster | None:
     """The cluster that all the traffic moves to now."""
-    if is_conflict(course.observed) or not course.is_fit or shifting.due(course) < shifting.WHOLE:
+    pending = course.roles.pending
+    if pending is None or is_conflict(course.observed):
         return None
-    return course.roles.pending
+    return pending if shifting.due(course, pending) == WHOLE else None
 
 
 def label_heads(course: Course) -> Iterator[AnyAction]:

@@ -15,6 +15,9 @@ from rayserve_operator.planning.observed import ObservedCluster, PodView
 from rayserve_operator.planning.service import notes
 from rayserve_operator.render import labels
 
+WHOLE = 100
+"""All of the traffic, in percent, which is no share any more: it moves with the Service."""
+
 
 @dataclass(frozen=True, slots=True)
 class Share:
@@ -31,12 +34,13 @@ class Share:
 
 
 def share_of(cluster: ObservedCluster) -> Share | None:
-    """The share that the cluster was given; None where traffic is not shared with it."""
+    """The share that the cluster was given; None where traffic is not shared with it, or the note was spoilt."""
     noted = notes.record_of(cluster.cluster.meta, labels.SHARE)
     try:
-        return Share(int(noted["percent"]), datetime.fromisoformat(noted["since"]))
+        share = Share(int(noted["percent"]), datetime.fromisoformat(noted["since"]))
     except (KeyError, TypeError, ValueError):
         return None
+    return share if 0 <= share.percent < WHOLE and share.since.tzinfo else None
 
 
 def pods_of(service: str, serving: ObservedCluster, coming: ObservedCluster, percent: int) -> frozenset[str]:

@@ -9,19 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 
 from rayserve_operator.planning.actions import Annotate, AnyAction, Kind
 from rayserve_operator.planning.observed import ObservedCluster, PodView
 from rayserve_operator.planning.service import analysis
 from rayserve_operator.planning.service.course import Course
-from rayserve_operator.planning.service.share import Share, pods_of, share_of, takes_traffic
+from rayserve_operator.planning.service.share import WHOLE, Share, pods_of, share_of, takes_traffic
 from rayserve_operator.render import labels
 
 LABELLED_FOR = timedelta(seconds=2)
 """From the labels until the Service selects by them."""
-WHOLE = 100
 
 
 class Reason(StrEnum):
@@ -43,8 +42,6 @@ class Wait:
 
     reason: Reason
     message: str
-    until: datetime | None = None
-    """When time alone ends it."""
 
 
 def wait(course: Course) -> Wait | None:
@@ -55,7 +52,7 @@ def wait(course: Course) -> Wait | None:
     noted, share, service = pending.cluster.meta.annotations, share_of(pending), course.observed.service.meta.name
     percent = 0 if share is None else share.percent
     takes = f"{pending.name} takes {percent}% of the traffic ({_told(course)})"
-    smoke = analysis.smoke(course)
+    smoke = analysis.smoke(course, pending)
     if smoke is not None:
         return Wait(Reason.ANALYSIS, f"{takes}: {smoke}")
     if noted.get(labels.PAUSE) == "true":
@@ -69,16 +66,13 @@ def wait(course: Course) -> Wait | None:
     if share is None:
         return None
     if not is_in_place(course):
-        return Wait(Reason.SHIFTING, f"{takes}; its pods are being added", share.since + LABELLED_FOR)
+        return Wait(Reason.SHIFTING, f"{takes}; its pods are being added")
     until = share.since + timedelta(seconds=course.goal.spec.share_interval if percent else 0)
-    return Wait(Reason.SHIFTING, f"{takes} until {until:%H:%M:%S}", until) if course.now < until else None
+    return Wait(Reason.SHIFTING, f"{takes} until {until:%H:%M:%S}") if course.now < until else None
 
 
-def due(course: Course) -> int:
+def due(course: Course, pending: ObservedCluster) -> int:
     """The share that the new cluster is to take now, in percent: the one that it has, as long as it waits."""
-    pending = course.roles.pending
-    if pending is None:
-        return 0
     share = share_of(pending)
     percent = 0 if share is None else share.percent
     if not course.is_fit or wait(course) is not None:
@@ -90,7 +84,7 @@ def due(course: Course) -> int:
 
 def next_share(course: Course, pending: ObservedCluster) -> Share | None:
     """The share to be noted on the new cluster. All of the traffic is no share: then it moves with the Service."""
-    share, percent = share_of(pending), due(course)
+    share, percent = share_of(pending), due(course, pending)
     if percent in (0, WHOLE) or (share is not None and percent == share.percent):
         return share
     return Share(0 if share is None else percent, course.now)
@@ -98,10 +92,10 @@ def next_share(course: Course, pending: ObservedCluster) -> Share | None:
 
 def is_shared(course: Course) -> bool:
     """Whether the stable Service is to select by label, and not a whole cluster."""
-    pending = course.roles.pending
-    share = None if pending is None else share_of(pending)
-    if share is None or course.roles.active is None:
+    sharing = _sharing(course)
+    if sharing is None:
         return False
+    share = sharing.share
     return share.percent > 0 or (_is_labelled(course) and course.now >= share.since + LABELLED_FOR)
 
 
@@ -116,7 +110,7 @@ def label_pods(course: Course) -> Iterator[AnyAction]:
     if wanted is None and _selects_by_label(course):
         # The Service comes first, or it would lead nowhere.
         return
-    for pod in _concerned(course):
+    for pod in _concerned(course, shares=wanted is not None):
         belongs = wanted is not None and pod.meta.name in wanted
         if belongs != takes_traffic(pod, service):
             value = labels.check_label(service) if belongs else None
@@ -138,19 +132,29 @@ def endpoints(course: Course) -> tuple[int, int]:
 
 def real_shares(course: Course) -> dict[str, Share]:
     """The shares that clusters really take, in pods, by name; empty where the traffic is not shared."""
+    sharing, (old, new) = _sharing(course), endpoints(course)
+    if sharing is None or not new:
+        return {}
+    percent, since = round(100 * new / (old + new)), sharing.share.since
+    return {sharing.active.name: Share(100 - percent, since), sharing.pending.name: Share(percent, since)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Sharing:
+    """Two clusters between which the traffic is to be shared."""
+
+    active: ObservedCluster
+    pending: ObservedCluster
+    share: Share
+    """What the new one is to take."""
+
+
+def _sharing(course: Course) -> _Sharing | None:
     active, pending = course.roles.active, course.roles.pending
     share = None if pending is None else share_of(pending)
-    old, new = endpoints(course)
-    if active is None or pending is None or share is None or not new:
-        return {}
-    percent = round(100 * new / (old + new))
-    return {active.name: Share(100 - percent, share.since), pending.name: Share(percent, share.since)}
-
-
-def recheck(course: Course) -> timedelta | None:
-    """When time alone lets the new cluster take more."""
-    found = wait(course) if course.is_fit else None
-    return None if found is None or found.until is None else max(found.until - course.now, timedelta())
+    if active is None or pending is None or share is None:
+        return None
+    return _Sharing(active, pending, share)
 
 
 def _told(course: Course) -> str:
@@ -159,16 +163,14 @@ def _told(course: Course) -> str:
 
 
 def _is_labelled(course: Course) -> bool:
-    service = course.observed.service.meta.name
-    return _wanted(course) == frozenset(pod.meta.name for pod in _concerned(course) if takes_traffic(pod, service))
+    service, wanted = course.observed.service.meta.name, _wanted(course)
+    pods = _concerned(course, shares=wanted is not None)
+    return wanted == frozenset(pod.meta.name for pod in pods if takes_traffic(pod, service))
 
 
 def _wanted(course: Course) -> frozenset[str] | None:
-    active, pending = course.roles.active, course.roles.pending
-    share = None if pending is None else share_of(pending)
-    if active is None or pending is None or share is None:
-        return None
-    return pods_of(course.observed.service.meta.name, active, pending, share.percent)
+    found, service = _sharing(course), course.observed.service.meta.name
+    return None if found is None else pods_of(service, found.active, found.pending, found.share.percent)
 
 
 def _selects_by_label(course: Course) -> bool:
@@ -176,9 +178,8 @@ def _selects_by_label(course: Course) -> bool:
     return service is not None and labels.TRAFFIC in (service.spec.get("selector") or {})
 
 
-def _concerned(course: Course) -> Iterator[PodView]:
+def _concerned(course: Course, *, shares: bool) -> Iterator[PodView]:
     """The pods whose label matters. One that does not serve at the moment keeps it, unless its cluster has no share."""
-    shares = _wanted(course) is not None
     for cluster in course.roles.watched:
         yield from (pod for pod in cluster.pods if pod.serving or (not shares and pod.alive))
     for cluster in course.roles.leaving:
