@@ -41,5 +41,5 @@ COPY --from=dependencies /opt/venv /opt/venv
 COPY --from=package /opt/operator /opt/operator
 USER 65532:65532
 WORKDIR /tmp
-EXPOSE 8080
+EXPOSE 8080 9443
 ENTRYPOINT ["rayserve-operator"]

@@ -88,6 +88,11 @@ bench: $(VENV)/ready ## N=100 RayServices without nodes or Ray, in ratio to no o
 soak: $(VENV)/ready ## Rollouts of every kind, ROUNDS=20 times, for docs/rollouts-soak.md (two hours; K=PART selects)
 	$(BIN)/python -m scenarios.soak $(ROUNDS) $(K)
 
+pictures: export PICTURES := $(CURDIR)/docs/pictures
+pictures: $(VENV)/ready ## The dashboards with data of a real run, for docs/observability.md
+	$(BIN)/pip install --quiet --no-build-isolation --editable "./e2e[pictures]"
+	$(BIN)/pytest e2e/scenarios/test_observability.py
+
 ##@ A local cluster to play with
 
 cluster-up: $(VENV)/ready ## Start a real local cluster (NAME=dev)
@@ -119,4 +124,4 @@ help: ## This text
 	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*##/ {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo test check format format-check lint types layers unit mutants generate generate-check install-manifests \
-	integration e2e e2e-ci bench bench-startup soak cluster-up cluster-down cluster-status cluster-shell clean help
+	integration e2e e2e-ci bench bench-startup soak pictures cluster-up cluster-down cluster-status cluster-shell clean help

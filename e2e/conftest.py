@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from localcluster import ClusterSpec, LocalClusterError
-from scenarios.harness import diagnosis, session
+from localcluster import ClusterSpec, LocalClusterError, packages
+from localcluster.progress import Steps
+from scenarios.harness import diagnosis, prometheus, session
 from scenarios.harness.audit import AuditLog
 from scenarios.harness.kube import Kube
 
@@ -27,6 +28,9 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     if suites == {WITHOUT_CLUSTER}:
         return None
     try:
+        if suites == {SUITES[0]}:
+            with Steps() as steps:
+                packages.unpack(steps, prometheus.PACKAGE)
         return session.run_inside(
             [sys.executable, "-m", "pytest", *config.invocation_params.args],
             control_plane=ClusterSpec(control_plane_only=True) if suites == {SUITES[1]} else None,

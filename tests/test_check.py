@@ -7,6 +7,7 @@ from rayserve_operator.check import RECENT, troubles
 from rayserve_operator.engine import lease
 from rayserve_operator.engine.ports import Kube
 from rayserve_operator.model.errors import NotFound, OperatorError
+from rayserve_operator.model.lease import Record
 from rayserve_operator.planning.actions import Kind
 from rayserve_operator.settings import Settings
 
@@ -15,7 +16,7 @@ ELECTING = Settings(lease_name="operator", operator_namespace="system")
 
 
 class Api:
-    def __init__(self, record: lease.Record | None = None, *, knows_the_kinds: bool = True) -> None:
+    def __init__(self, record: Record | None = None, *, knows_the_kinds: bool = True) -> None:
         self.record = record
         self.knows_the_kinds = knows_the_kinds
 

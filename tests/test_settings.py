@@ -17,6 +17,18 @@ def test_a_lease_needs_a_namespace() -> None:
     assert read(lease_name="operator", operator_namespace="system").lease_name == "operator"
 
 
+def test_a_webhook_needs_a_namespace() -> None:
+    with pytest.raises(ValueError, match="RAYSERVE_OPERATOR_NAMESPACE"):
+        read(webhook_name="hook")
+    assert read(webhook_name="hook", operator_namespace="system", webhook_port="1").webhook_port == 1
+
+
+@pytest.mark.parametrize("name", ["health_port", "webhook_port"])
+def test_a_port_is_a_number(name: str) -> None:
+    with pytest.raises(ValueError, match=f"RAYSERVE_{name.upper()}"):
+        read(**{name: "http"})
+
+
 def test_a_replica_has_a_name_without_being_told_one() -> None:
     assert read().identity
     assert read(identity="pod-1").identity == "pod-1"

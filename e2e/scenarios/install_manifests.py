@@ -19,7 +19,11 @@ OF_HELM = ("helm.sh/chart", "app.kubernetes.io/managed-by")
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "cluster-wide": {},
-    "namespaced": {"watchNamespaces": [NAMESPACE], "rbac": {"clusterReads": False}},
+    "namespaced": {
+        "watchNamespaces": [NAMESPACE],
+        "rbac": {"clusterReads": False},
+        "webhook": {"enabled": False},
+    },
     "high-availability": {"replicas": 2},
 }
 """The overlays, with the chart's values that they stand for."""

@@ -14,14 +14,18 @@ from prometheus_client import CollectorRegistry
 from rayserve_operator import __version__
 from rayserve_operator.adapters import logs
 from rayserve_operator.adapters.census import Census
+from rayserve_operator.adapters.certificates import X509
 from rayserve_operator.adapters.clock import SystemClock
 from rayserve_operator.adapters.counting import Counts
 from rayserve_operator.adapters.kube import KubeApi
 from rayserve_operator.adapters.ray import RayApi
 from rayserve_operator.adapters.web import Endpoints
+from rayserve_operator.adapters.webhook import Webhook
+from rayserve_operator.engine.certificates import Keeper
 from rayserve_operator.engine.election import Election
 from rayserve_operator.engine.operator import Operator
 from rayserve_operator.handlers import watching
+from rayserve_operator.planning.admission import review
 from rayserve_operator.render.options import RenderOptions
 from rayserve_operator.settings import Settings
 
@@ -62,8 +66,13 @@ def main() -> None:
         )
         exposed.register(Census(operator))
         endpoints = Endpoints(exposed, is_alive=lambda: operator.is_alive, is_ready=lambda: operator.is_ready)
+        webhook = Webhook(lambda asked: review(asked, operator.passes.custody), settings.webhook_port, counts.reviewed)
+        keeper = _keeper(settings, kube, webhook)
 
         async def disconnect() -> None:
+            if keeper is not None:
+                await keeper.close()
+            await webhook.close()
             await endpoints.close()
             await ray.close()
             await kube.close()
@@ -71,6 +80,8 @@ def main() -> None:
 
         try:
             await endpoints.open(settings.health_port)
+            if keeper is not None:
+                keeper.open()
             await operator.open()
         except BaseException:
             await disconnect()
@@ -94,6 +105,15 @@ def _election(settings: Settings, kube: KubeApi) -> Election | None:
     # Whoever has lost the Lease ends on the spot: what it had under way must not go on beside the next leader's work.
     end = partial(os._exit, 1)
     return Election(kube, SystemClock(), settings.operator_namespace, settings.lease_name, settings.identity, end)
+
+
+def _keeper(settings: Settings, kube: KubeApi, webhook: Webhook) -> Keeper | None:
+    """What brings the webhook its certificate; None where there is to be no webhook."""
+    name, namespace = settings.webhook_name, settings.operator_namespace
+    if name is None or namespace is None:
+        return None
+    host = f"{name}.{namespace}.svc"
+    return Keeper(kube, SystemClock(), X509(), webhook.show, namespace, name, host, settings.webhook_configuration)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 
 from rayserve_operator.adapters.clock import SystemClock
 from rayserve_operator.adapters.kube import KubeApi
-from rayserve_operator.engine.lease import NOBODY, Record
 from rayserve_operator.engine.ports import Kube
 from rayserve_operator.model.errors import NotFound, OperatorError
+from rayserve_operator.model.lease import NOBODY, Record
 from rayserve_operator.planning.actions import Kind
 from rayserve_operator.settings import Settings
 

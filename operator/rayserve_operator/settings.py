@@ -45,6 +45,13 @@ class Settings:
     identity: str = field(default_factory=socket.gethostname)
     """What the Lease calls this replica, the name of its pod; its own also after a restart, and nobody else's."""
 
+    webhook_name: str | None = None
+    """Name of the webhook's Service, and of the Secret with its certificate; empty where there is no webhook."""
+    webhook_configuration: str | None = None
+    """The ValidatingWebhookConfiguration that is to trust a certificate made here; empty where others issue it."""
+    webhook_port: int = 9443
+    """Port of the webhook, /validate."""
+
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:
         """Read the settings.
@@ -59,9 +66,10 @@ class Settings:
         form = environment.get(f"{PREFIX}LOG_FORMAT", "text")
         if form not in ("json", "text"):
             raise ValueError(f"{PREFIX}LOG_FORMAT: {form} is no format; use json or text")
-        port = environment.get(f"{PREFIX}HEALTH_PORT", "8080")
-        if not port.isdecimal():
-            raise ValueError(f"{PREFIX}HEALTH_PORT: {port} is no port; use a number, as 8080")
+        health_port, webhook_port = (
+            _port(environment, "HEALTH_PORT", "8080"),
+            _port(environment, "WEBHOOK_PORT", "9443"),
+        )
         lost_after = environment.get(f"{PREFIX}NODE_LOST_AFTER", "60")
         if not lost_after.isdecimal():
             raise ValueError(f"{PREFIX}NODE_LOST_AFTER: {lost_after} is no number of seconds; use one, as 60")
@@ -70,6 +78,9 @@ class Settings:
         lease = environment.get(f"{PREFIX}LEASE_NAME") or None
         if lease and not namespace:
             raise ValueError(f"{PREFIX}LEASE_NAME: a Lease has a namespace; set {PREFIX}OPERATOR_NAMESPACE")
+        webhook = environment.get(f"{PREFIX}WEBHOOK_NAME") or None
+        if webhook and not namespace:
+            raise ValueError(f"{PREFIX}WEBHOOK_NAME: a Service has a namespace; set {PREFIX}OPERATOR_NAMESPACE")
         known: dict[str, BatchScheduler] = {name: name for name in get_args(BatchScheduler)}
         if scheduler and scheduler not in known:
             raise ValueError(f"{PREFIX}BATCH_SCHEDULER: {scheduler} is not supported; use {', '.join(known)}")
@@ -81,7 +92,7 @@ class Settings:
             cluster_domain=environment.get(f"{PREFIX}CLUSTER_DOMAIN", "cluster.local"),
             log_level=level,
             log_format="json" if form == "json" else "text",
-            health_port=int(port),
+            health_port=health_port,
             operator_namespace=namespace,
             node_lost_after=int(lost_after),
             batch_scheduler=known.get(scheduler),
@@ -90,7 +101,17 @@ class Settings:
             default_container_env=_variables(environment.get(f"{PREFIX}DEFAULT_CONTAINER_ENV", "")),
             lease_name=lease,
             identity=environment.get(f"{PREFIX}IDENTITY") or socket.gethostname(),
+            webhook_name=webhook,
+            webhook_configuration=environment.get(f"{PREFIX}WEBHOOK_CONFIGURATION") or None,
+            webhook_port=webhook_port,
         )
+
+
+def _port(environment: Mapping[str, str], name: str, default: str) -> int:
+    port = environment.get(f"{PREFIX}{name}", default)
+    if not port.isdecimal():
+        raise ValueError(f"{PREFIX}{name}: {port} is no port; use a number, as {default}")
+    return int(port)
 
 
 def _variables(text: str) -> tuple[Mapping[str, Any], ...]:

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from rayserve_operator import __version__
+from rayserve_operator.adapters import webhook
 from rayserve_operator.render import network_policies, ports
 from rayserve_operator.settings import PREFIX, Settings
 
@@ -51,7 +52,7 @@ def rights(chart: Path) -> dict[str, set[Right]]:
 
 
 def _plain(body: str) -> str:
-    return body.replace('{{ include "rayserve-operator.fullname" . }}', "name")
+    return re.sub(r'\{\{ include "[^"]+" \. \}\}', "name", body)
 
 
 def _leaves(values: Values, prefix: str = "") -> Iterator[str]:
@@ -87,6 +88,8 @@ def test_the_default_values_meet_the_schema(values: Values, schema: dict[str, An
         {"shard": "no shard"},
         {"defaultContainerEnv": [{"value": "without a name"}]},
         {"networkPolicy": {"apiServerPorts": []}},
+        {"webhook": {"failurePolicy": "ignore"}},
+        {"webhook": {"certManager": {"issuerRef": {"issuer": "x"}}}},
     ],
 )
 def test_a_wrong_value_is_refused(wrong: Values, schema: dict[str, Any]) -> None:
@@ -114,7 +117,10 @@ def test_the_chart_is_of_the_packages_version(chart: Path) -> None:
 
 
 def test_the_operator_has_the_rights_that_it_needs_and_no_others(rights: dict[str, set[Right]]) -> None:
-    assert set(rights) == {"rules", "secretRules", "clusterRules", "leaseRules"}
+    assert set(rights) == {
+        *("rules", "secretRules", "clusterRules", "leaseRules"),
+        *("certificateRules", "renewalRules", "webhookRules"),
+    }
     assert set.union(*rights.values()) == needed()
 
 
@@ -125,6 +131,8 @@ def test_secrets_the_lease_and_what_is_of_no_namespace_have_switches_of_their_ow
     assert resources["secretRules"] == {"secrets"}
     assert resources["clusterRules"] == {"nodes", "customresourcedefinitions", "leases"}
     assert resources["leaseRules"] == {"leases"}
+    assert resources["certificateRules"] == resources["renewalRules"] == {"secrets"}
+    assert resources["webhookRules"] == {"validatingwebhookconfigurations"}
     assert not resources["rules"] & {"secrets", "nodes", "leases", "*"}
 
 
@@ -136,7 +144,7 @@ def test_the_deployment_passes_settings_that_exist(templates: str) -> None:
     passed = set(re.findall(rf"name: {PREFIX}([A-Z_]+)", templates))
     known = {field.name.upper() for field in dataclasses.fields(Settings)}
     assert passed <= known
-    assert known - passed == {"HEALTH_PORT"}
+    assert known - passed == {"HEALTH_PORT", "WEBHOOK_PORT"}
 
 
 def test_the_default_values_are_settings_that_can_be_read(values: Values) -> None:
@@ -163,6 +171,13 @@ def test_probes_ask_where_the_operator_answers(templates: str) -> None:
     assert f"containerPort: {Settings().health_port}" in templates
     assert "path: /healthz" in templates
     assert "path: /readyz" in templates
+
+
+def test_reviews_are_sent_where_they_are_answered(templates: str) -> None:
+    assert f"- name: webhook\n              containerPort: {Settings().webhook_port}\n" in templates
+    assert re.search(r"- name: webhook\n +port: 443\n +targetPort: webhook", templates)
+    assert f"path: {webhook.PATH}\n" in templates
+    assert f"timeoutSeconds: {webhook.PATIENCE:g}\n" in templates
 
 
 def test_what_is_scraped_is_where_the_metrics_are(templates: str) -> None:

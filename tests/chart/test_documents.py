@@ -11,6 +11,7 @@ DOCUMENTS = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "charts/rayserve-operator/README.md",
+    "docs/admission.md",
     "docs/gitops.md",
     "docs/metrics.md",
     "docs/migration.md",

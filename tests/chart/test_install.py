@@ -14,11 +14,15 @@ from .rights import needed, rights_of
 
 OVERLAYS = ("cluster-wide", "namespaced", "high-availability")
 OF_PEOPLE = ("-view", "-edit")
-CLUSTER_READS = {
+OF_THE_WHOLE_CLUSTER = {
     ("", "nodes", "get"),
     ("apiextensions.k8s.io", "customresourcedefinitions", "get"),
     ("coordination.k8s.io", "leases", "list"),
+    ("admissionregistration.k8s.io", "validatingwebhookconfigurations", "get"),
+    ("admissionregistration.k8s.io", "validatingwebhookconfigurations", "patch"),
 }
+OF_THE_WEBHOOK = {("", "secrets", "patch")}
+"""The webhook is told to the whole cluster, and so the namespaced operator has none."""
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +47,7 @@ def test_an_overlay_is_a_whole_operator(overlay: str, install: Path) -> None:
     assert kinds.count("CustomResourceDefinition") == 2
     assert kinds.count("Deployment") == kinds.count("ServiceAccount") == kinds.count("Namespace") == 1
     assert kinds.count("PodDisruptionBudget") == (overlay == "high-availability")
+    assert kinds.count("ValidatingWebhookConfiguration") == (overlay != "namespaced")
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -53,7 +58,7 @@ def test_the_operator_has_the_rights_that_it_needs_and_no_others(overlay: str, i
         if manifest["kind"] in {"Role", "ClusterRole"} and not manifest["metadata"]["name"].endswith(OF_PEOPLE)
     ]
     held = {right for role in roles for rule in role["rules"] for right in rights_of(rule)}
-    without = CLUSTER_READS if overlay == "namespaced" else set()
+    without = OF_THE_WHOLE_CLUSTER | OF_THE_WEBHOOK if overlay == "namespaced" else set()
     assert held == needed() - without
     assert overlay != "namespaced" or {role["kind"] for role in roles} == {"Role"}
 
@@ -63,4 +68,4 @@ def test_every_setting_is_one_of_the_operator(overlay: str, install: Path) -> No
     [deployment] = [manifest for manifest in _objects(install / overlay) if manifest["kind"] == "Deployment"]
     [container] = deployment["spec"]["template"]["spec"]["containers"]
     known = {f"{PREFIX}{field.name.upper()}" for field in dataclasses.fields(Settings)}
-    assert known - {entry["name"] for entry in container["env"]} == {f"{PREFIX}HEALTH_PORT"}
+    assert known - {entry["name"] for entry in container["env"]} == {f"{PREFIX}HEALTH_PORT", f"{PREFIX}WEBHOOK_PORT"}

@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from rayserve_operator.engine import lease
-from rayserve_operator.engine.lease import DURATION, NOBODY, RENEW_DEADLINE, RETRY, Record, Sighting
+from rayserve_operator.engine.lease import DURATION, RENEW_DEADLINE, RETRY, Sighting
+from rayserve_operator.model.lease import NOBODY, Record
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
 HELD = Record("a", timedelta(seconds=15), "acquired", "renewed", 3, "7")
@@ -12,15 +13,6 @@ HELD = Record("a", timedelta(seconds=15), "acquired", "renewed", 3, "7")
 
 def manifest(**spec: Any) -> dict[str, Any]:
     return {"metadata": {"resourceVersion": "7"}, "spec": spec}
-
-
-def test_a_record_is_what_a_lease_says() -> None:
-    assert Record.parse(manifest(**HELD.spec())) == HELD
-
-
-def test_a_lease_that_says_nothing_is_nobodys() -> None:
-    assert Record.parse(manifest()).holder == NOBODY
-    assert Record.parse(manifest()).duration == DURATION
 
 
 @pytest.mark.parametrize(

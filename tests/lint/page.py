@@ -17,8 +17,8 @@ _INTRODUCTION = f"""\
 
 # Rules
 
-What `rayserve lint` says of a manifest, and what an admission webhook says of it too. The examples are run, not written
-down: each stands in `tests/lint/bad.yaml`, and the words below it are what is then said.
+What `rayserve lint` says of a manifest, and the [webhook](admission.md) when it is applied. The examples are run, not
+written down: each stands in `tests/lint/bad.yaml`, and the words below it are what is then said.
 
     rayserve lint FILE…                        # for people; - reads the standard input
     rayserve lint -o github FILE…              # annotations beside the lines of a pull request; also json and yaml

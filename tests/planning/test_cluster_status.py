@@ -352,6 +352,35 @@ def test_a_valid_spec_is_accepted() -> None:
     assert told(status(head()))["SpecValid"] == ("True", "Accepted", "")
 
 
+@pytest.mark.parametrize(
+    ("pods", "fields", "expected"),
+    [
+        ([head(), pod()], {}, (("True", "AllPodsReady", ""), ("False", "AllPodsReady", ""))),
+        (
+            [head(), pod(started=False)],
+            {},
+            (("False", "PodsNotReady", "0 of 1 workers are up"), ("True", "PodsNotReady", "0 of 1 workers are up")),
+        ),
+        ([], {"suspend": True}, (("False", "Suspended", ""), ("False", "Suspended", ""))),
+        (
+            [head()],
+            {"suspend": True},
+            (
+                ("False", "PodsNotReady", "its pods are stopping, because it is suspended"),
+                ("True", "PodsNotReady", "its pods are stopping, because it is suspended"),
+            ),
+        ),
+    ],
+    ids=["ready", "on its way", "suspended", "stopping"],
+)
+def test_whether_it_is_as_its_spec_says_is_told_as_kstatus_reads_it(
+    pods: list[PodView], fields: dict[str, Any], expected: tuple[Any, Any]
+) -> None:
+    found = told(status(*pods, **fields))
+    assert (found["Ready"], found["Reconciling"]) == expected
+    assert "Stalled" not in found
+
+
 PROBLEMS = (Problem("spec.a", "is wrong", "mend it"), Problem("spec.b", "is wrong too", "mend it too"))
 REFUSED = ("False", "InvalidRayClusterSpec", "spec.a is wrong; mend it; spec.b is wrong too; mend it too")
 
@@ -361,6 +390,8 @@ def test_all_that_is_wrong_is_told() -> None:
     held, reason, message = told(found)["SpecValid"]
     assert (held, reason) == ("False", "InvalidRayClusterSpec")
     assert message.count("; spec.workerGroupSpecs[1]") == 1
+    assert told(found)["Stalled"] == ("True", reason, message)
+    assert told(found)["Reconciling"] == ("False", reason, "waiting for a valid spec")
 
 
 def test_a_spec_that_cannot_be_read_is_told_and_what_is_known_of_the_pods_stays() -> None:
@@ -370,6 +401,8 @@ def test_a_spec_that_cannot_be_read_is_told_and_what_is_known_of_the_pods_stays(
     found = refused.status
     assert (found.state, found.ready_worker_replicas, found.observed_generation) == ("ready", 3, 2)
     assert (told(found)["SpecValid"], told(found)["HeadPodReady"]) == (REFUSED, ("True", "x", ""))
+    assert told(found)["Stalled"] == ("True", *REFUSED[1:])
+    assert told(found)["Reconciling"] == ("False", REFUSED[1], "waiting for a valid spec")
     [refusal] = [c for c in found.conditions if c.type == "SpecValid"]
     assert (refusal.last_transition_time, refusal.observed_generation) == (timestamp(NOW), 2)
     assert found.last_update_time == timestamp(NOW)

@@ -159,7 +159,8 @@ def test_an_invalid_edit_is_told_while_the_last_valid_revision_is_kept_up() -> N
         "InvalidRayServiceSpec",
         "spec.x is wrong; mend it; spec.y is too; mend that; the last valid revision is kept up",
     )
-    assert found["Ready"][0] == "True"
+    assert found["Stalled"] == ("True", *found["SpecValid"][1:])
+    assert (found["Reconciling"][0], found["Ready"][0]) == ("False", "True")
 
 
 def test_what_has_no_effect_is_told() -> None:
@@ -181,6 +182,7 @@ def test_a_service_that_never_had_a_valid_spec_is_told_so() -> None:
     words = "spec.x is wrong; mend it; spec.y is too; mend that"
     assert told(plan.status) == {
         "SpecValid": ("False", "InvalidRayServiceSpec", words),
+        "Stalled": ("True", "InvalidRayServiceSpec", words),
         "Ready": ("False", "ValidationFailed", "no valid spec yet"),
         "Reconciling": ("False", "ValidationFailed", "waiting for a valid spec"),
     }

@@ -59,6 +59,20 @@ capabilities:
   drop: [ALL]
 {{- end }}
 
+{{- /*
+What is the whole cluster's, and not in a namespace: the release's keeps two releases apart.
+*/}}
+{{- define "rayserve-operator.clusterName" -}}
+{{- printf "%s-%s" .Release.Namespace (include "rayserve-operator.fullname" .) }}
+{{- end }}
+
+{{- /*
+Of the webhook: its Service, the Secret with its certificate, and the Role for that.
+*/}}
+{{- define "rayserve-operator.webhookName" -}}
+{{- printf "%s-webhook" (include "rayserve-operator.fullname" . | trunc 55 | trimSuffix "-") }}
+{{- end }}
+
 {{- define "rayserve-operator.env" -}}
 - name: RAYSERVE_WATCH_NAMESPACES
   value: {{ join "," (uniq .Values.watchNamespaces) | quote }}
@@ -84,6 +98,10 @@ capabilities:
   value: {{ .Values.batchScheduler | quote }}
 - name: RAYSERVE_NODE_LOST_AFTER
   value: {{ .Values.nodeLostAfter | quote }}
+- name: RAYSERVE_WEBHOOK_NAME
+  value: {{ ternary (include "rayserve-operator.webhookName" .) "" .Values.webhook.enabled | quote }}
+- name: RAYSERVE_WEBHOOK_CONFIGURATION
+  value: {{ ternary "" (include "rayserve-operator.clusterName" .) .Values.webhook.certManager.enabled | quote }}
 - name: RAYSERVE_LOG_LEVEL
   value: {{ .Values.logLevel | quote }}
 - name: RAYSERVE_LOG_FORMAT

@@ -105,3 +105,31 @@ The Lease that says which replica acts. `create` cannot be told the name of what
   resourceNames: [{{ include "rayserve-operator.fullname" . }}]
   verbs: [get, patch]
 {{- end }}
+
+{{- /*
+The Secret with the webhook's certificate. The chart makes it, empty, so that nothing is to be created and it goes with
+the release; or cert-manager does, and then it is only read.
+*/}}
+{{- define "rayserve-operator.certificateRules" -}}
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [{{ include "rayserve-operator.webhookName" . }}]
+  verbs: [get]
+{{- end }}
+
+{{- define "rayserve-operator.renewalRules" -}}
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [{{ include "rayserve-operator.webhookName" . }}]
+  verbs: [patch]
+{{- end }}
+
+{{- /*
+The one configuration that is told which certificate to trust.
+*/}}
+{{- define "rayserve-operator.webhookRules" -}}
+- apiGroups: [admissionregistration.k8s.io]
+  resources: [validatingwebhookconfigurations]
+  resourceNames: [{{ include "rayserve-operator.clusterName" . }}]
+  verbs: [get, patch]
+{{- end }}

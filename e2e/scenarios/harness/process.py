@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from scenarios.harness import ray
 from scenarios.harness.waiting import until
@@ -14,13 +16,20 @@ HEALTH_PORT = 18080
 class OperatorProcess:
     """Looks after one namespace; can be stopped, killed and started again."""
 
-    def __init__(self, namespace: str, kubeconfig: Path, log: Path) -> None:
+    def __init__(
+        self,
+        namespace: str,
+        kubeconfig: Path,
+        log: Path,
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._log = log
         self._environment = os.environ | {
             "KUBECONFIG": str(kubeconfig),
             "RAYSERVE_WATCH_NAMESPACES": namespace,
             "RAYSERVE_HEALTH_PORT": str(HEALTH_PORT),
             "RAYSERVE_LOG_LEVEL": "INFO",
+            **settings,
         }
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -26,10 +26,11 @@ class OperatorRelease:
 
     kube: Kube
 
-    def install(self) -> None:
-        """Install or upgrade by helm, and wait until the operator is ready.
+    def install(self, *further: str) -> None:
+        """Install or upgrade by helm, and wait until all replicas are ready.
 
-        In a lane it looks after that namespace alone, and leaves the CRDs to who made the lanes.
+        `further` are more values, as `name=value`. In a lane the operator looks after that
+        namespace alone, and leaves the CRDs to who made the lanes.
         """
         [image] = images.select(["operator"])
         repository, tag = images.OPERATOR_IMAGE.rsplit(":", 1)
@@ -42,12 +43,27 @@ class OperatorRelease:
             "podAnnotations.image-key": image.key,
         }
         settings = [f"--set-string={key}={value}" for key, value in values.items()]
+        # What the operator itself makes of bad input is to be seen here.
+        settings.append("--set=webhook.enabled=false")
         if LANE:
             settings += [f"--set=watchNamespaces={{{LANE}}}", "--set=crds.install=false"]
-        tool(
-            *("helm", "upgrade", "--install", RELEASE, str(CHART), *settings),
-            *("--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout", "3m"),
-        )
+        settings += [f"--set={value}" for value in further]
+        _helm("upgrade", "--install", RELEASE, str(CHART), *settings, "--create-namespace")
+
+    def roll_back(self) -> None:
+        """Go back to the release before the last one, and wait until it is ready."""
+        _helm("rollback", RELEASE)
+
+    def uninstall(self) -> None:
+        """Remove the release, and wait until it is gone."""
+        _helm("uninstall", RELEASE)
+
+    @property
+    def leader(self) -> str:
+        """The pod of the replica that acts, which its Lease names."""
+        [lease] = self.kube.list("leases", NAMESPACE)
+        holder: str = lease["spec"]["holderIdentity"]
+        return holder
 
     @property
     def pod(self) -> Manifest:
@@ -65,10 +81,15 @@ class OperatorRelease:
     @property
     def process(self) -> int:
         """The operator's process, by the id that it has for us."""
+        return self.process_in(self.pod["metadata"]["name"])
+
+    @staticmethod
+    def process_in(pod: str) -> int:
+        """The process of one replica, by the id that it has for us."""
         cluster = local_cluster()
         if cluster is None:
             raise NotImplementedError("only a local cluster lets us reach a container's process")
-        return cluster.container_pid(NAMESPACE, self.pod["metadata"]["name"], CONTAINER)
+        return cluster.container_pid(NAMESPACE, pod, CONTAINER)
 
     def kill(self, process: int | None = None) -> None:
         """Kill the operator's process at once, as the kernel does when memory is short.
@@ -111,6 +132,10 @@ class OperatorRelease:
     @staticmethod
     def _kubectl(*arguments: str) -> str:
         return kubectl(*arguments, f"--namespace={NAMESPACE}", f"--selector={_SELECTOR}")
+
+
+def _helm(*arguments: str) -> None:
+    tool("helm", *arguments, "--namespace", NAMESPACE, "--wait", "--timeout", "3m")
 
 
 def is_ready(pod: Manifest) -> bool:

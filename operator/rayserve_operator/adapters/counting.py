@@ -35,6 +35,7 @@ class Counts:
         self._interruptions = metrics.INTERRUPTIONS.counter(registry)
         self._relists = metrics.RELISTS.counter(registry)
         self._relist_seconds = metrics.RELIST_SECONDS.histogram(registry)
+        self._review_seconds = metrics.REVIEW_SECONDS.histogram(registry)
         # A counter that begins with its first event shows no increase for that one.
         for phase in Phase:
             self._phases.labels(phase)
@@ -76,6 +77,10 @@ class Counts:
         """Count a listing."""
         self._relists.labels(result).inc()
         self._relist_seconds.observe(took.total_seconds())
+
+    def reviewed(self, result: str, seconds: float) -> None:
+        """Count a review of the webhook."""
+        self._review_seconds.labels(result).observe(seconds)
 
     def asked_ray(self, request: Request) -> None:
         """Count a request to Ray. Its paths are few and fixed."""

@@ -89,6 +89,7 @@ RESOURCES: Mapping[Kind, Resource] = {
     Kind.NAMESPACE: Resource("", "v1", "namespaces"),
     Kind.EVENT: Resource("", "v1", "events"),
     Kind.LEASE: Resource("coordination.k8s.io", "v1", "leases"),
+    Kind.WEBHOOK: Resource("admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations"),
 }
 
 _ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices")

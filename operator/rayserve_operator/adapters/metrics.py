@@ -161,6 +161,13 @@ RELIST_SECONDS = _define(
     "Time that it took to list everything watched.",
     _REQUEST_SECONDS,
 )
+REVIEW_SECONDS = _define(
+    f"{PREFIX}review_duration_seconds",
+    "histogram",
+    ("result",),
+    "Time until the webhook's answer, by result: allowed, refused, unreadable, or failed (none was found in time).",
+    _REQUEST_SECONDS,
+)
 OBJECTS = _define(f"{PREFIX}objects", "gauge", ("kind",), "Objects that the operator knows.")
 CONDITIONS = _define(
     f"{PREFIX}conditions",

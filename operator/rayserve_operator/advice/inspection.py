@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
@@ -23,6 +24,11 @@ from rayserve_operator.model.validation import validate_cluster, validate_servic
 
 SILENCE = "rayserve.ray.io/silence"
 """Annotation: codes of rules, divided by commas, of which this manifest is to hear nothing."""
+MOST_SOUGHT = 100
+"""Problems that are sought of a sort: to find what was meant by a key takes time, and nobody reads more."""
+MOST_PAIRS = 200
+"""Deployments times groups for which advice is given at admission, where somebody waits: so many take half a second,
+and the time grows with their square. Lint always gives it."""
 _SILENCE_PATH = f"metadata.annotations.{SILENCE}"
 
 
@@ -38,16 +44,16 @@ def is_ours(manifest: Any) -> bool:
 def inspect(manifest: Manifest, door: Door = Door.LINT) -> list[Finding]:
     """What a door has to say of a RayService or a RayCluster, what weighs most first."""
     codes = _silenced(manifest)
-    certain = [*_certain(manifest), *_silence_problems(codes)]
+    certain = [*islice(_certain(manifest, door), MOST_SOUGHT), *islice(_silence_problems(codes), MOST_SOUGHT)]
     refused = {problem.path for problem in certain if not BY_CODE[problem.code].can_be_silenced}
-    of_serve = [problem for problem in _of_serve(manifest) if problem.path not in refused]
+    of_serve = [problem for problem in islice(_of_serve(manifest), MOST_SOUGHT) if problem.path not in refused]
     most = Level.ERROR if modelled(_ray(manifest)) else Level.WARNING
     findings = [*_weighed(certain, door), *_weighed(of_serve, door, most)]
     heard = [one for one in findings if one.level is Level.ERROR or one.problem.code not in codes]
     return sorted(heard, key=lambda finding: -finding.level.weight)
 
 
-def _certain(manifest: Manifest) -> Iterator[Problem]:
+def _certain(manifest: Manifest, door: Door) -> Iterator[Problem]:
     """What the API server and the operator refuse, and if they take it, what is unwise."""
     is_service = manifest["kind"] == RAY_SERVICE
     model = RayServiceSpec if is_service else RayClusterSpec
@@ -66,7 +72,9 @@ def _certain(manifest: Manifest) -> Iterator[Problem]:
     yield from problems
     if not problems:
         config = parse_serve_config(spec.serve_config_v2) if isinstance(spec, RayServiceSpec) else None
-        yield from _advice(view_of(cluster, cluster_path, config))
+        view = view_of(cluster, cluster_path, config)
+        if door is Door.LINT or len(view.deployments) * len(view.groups) <= MOST_PAIRS:
+            yield from _advice(view)
 
 
 def _advice(view: View) -> Iterator[Problem]:
@@ -75,7 +83,7 @@ def _advice(view: View) -> Iterator[Problem]:
             yield from (replace(problem, code=rule.code) for problem in rule.find(view))
 
 
-def _of_serve(manifest: Manifest) -> Sequence[Problem]:
+def _of_serve(manifest: Manifest) -> Iterable[Problem]:
     """What Ray refuses or drops, as far as the version of Ray is known."""
     text = below(manifest, "spec").get("serveConfigV2")
     try:

@@ -104,10 +104,10 @@ def _phase(status: RayServiceStatus, told: AbstractSet[str], holds: AbstractSet[
         return Phase.WAITING
     if ServiceCondition.SUSPENDED in holds:
         return Phase.SUSPENDED
-    if ServiceCondition.STALLED in holds:
-        return Phase.STALLED
     if ServiceCondition.SPEC_VALID not in holds:
         return Phase.INVALID
+    if ServiceCondition.STALLED in holds:
+        return Phase.STALLED
     if status.active_service_status is None:
         return Phase.STARTING
     if status.pending_service_status is not None:

@@ -15,9 +15,10 @@ from datetime import timedelta
 from typing_extensions import override
 
 from rayserve_operator.engine import lease
-from rayserve_operator.engine.lease import Record, Sighting
+from rayserve_operator.engine.lease import Sighting
 from rayserve_operator.engine.ports import Clock, Kube
 from rayserve_operator.model.errors import NotFound, OperatorError
+from rayserve_operator.model.lease import Record
 from rayserve_operator.planning.actions import Kind
 
 logger = logging.getLogger(__name__)

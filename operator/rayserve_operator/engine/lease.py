@@ -6,10 +6,10 @@ it is given for, by the monotonic clock of whoever looks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Self
+
+from rayserve_operator.model.lease import NOBODY, Record
 
 DURATION = timedelta(seconds=10)
 """For how long a Lease is given."""
@@ -19,44 +19,6 @@ RETRY = timedelta(seconds=2)
 """Between two renewals, and before a request that failed is tried again."""
 LOOK = timedelta(milliseconds=500)
 """How often those who wait look whether the Lease was released."""
-
-NOBODY = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What a Lease says. Two that differ in nothing but the version are the same."""
-
-    holder: str
-    duration: timedelta
-    acquired: str
-    renewed: str
-    transitions: int
-    version: str = field(default="", compare=False)
-
-    @classmethod
-    def parse(cls, manifest: Mapping[str, Any]) -> Self:
-        """Read a Lease. One without a duration is given for the usual time."""
-        spec = manifest.get("spec") or {}
-        seconds = spec.get("leaseDurationSeconds")
-        return cls(
-            holder=spec.get("holderIdentity") or NOBODY,
-            duration=timedelta(seconds=seconds) if seconds else DURATION,
-            acquired=spec.get("acquireTime") or "",
-            renewed=spec.get("renewTime") or "",
-            transitions=spec.get("leaseTransitions") or 0,
-            version=manifest["metadata"]["resourceVersion"],
-        )
-
-    def spec(self) -> dict[str, Any]:
-        """The spec of a Lease that says this."""
-        return {
-            "holderIdentity": self.holder,
-            "leaseDurationSeconds": int(self.duration.total_seconds()),
-            "acquireTime": self.acquired,
-            "renewTime": self.renewed,
-            "leaseTransitions": self.transitions,
-        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from rayserve_operator.engine.milestones import Milestone
 from rayserve_operator.model.serve import ServeConfig, ServeStatus
 from rayserve_operator.planning.actions import Announcement, Kind
+from rayserve_operator.planning.certificates import Authority, Held
 from rayserve_operator.planning.observed import Traffic
 
 Manifest = Mapping[str, Any]
@@ -86,6 +87,30 @@ class Ray(Protocol):
 
     async def proxy_answers(self, host: str, port: int, *, https: bool) -> bool:
         """Whether the Serve proxy there passes its health check; every kind of failure is a no."""
+
+
+class Pair(NamedTuple):
+    """A certificate, with what leads to its authority, and its key; both in PEM."""
+
+    certificate: str
+    key: str
+
+
+class Stock(NamedTuple):
+    """A certificate, and what is decided from."""
+
+    held: Held
+    pair: Pair
+
+
+class Workshop(Protocol):
+    """Makes and reads certificates."""
+
+    def issue(self, name: str, keep: Sequence[Authority], now: datetime) -> Mapping[str, str]:
+        """Data of a Secret with a new certificate for a DNS name, and with older authorities that stay trusted."""
+
+    def read(self, data: Mapping[str, str]) -> Stock | None:
+        """What the data of a Secret holds; None where that is no certificate that can be shown."""
 
 
 class Clock(Protocol):

@@ -10,7 +10,8 @@ from datetime import timedelta
 
 from rayserve_operator.engine.ports import Clock, Kube
 from rayserve_operator.model.errors import OperatorError, Refused
-from rayserve_operator.planning.leases import KUBERAY_LEASE, LeaseView, Sighting, sighted
+from rayserve_operator.model.lease import Record
+from rayserve_operator.planning.leases import KUBERAY_LEASE, Sighting, sighted
 
 logger = logging.getLogger(__name__)
 
@@ -69,11 +70,12 @@ class Standby:
         self._look_later()
 
     async def _look(self) -> None:
-        found = [LeaseView.parse(manifest) for manifest in await self.kube.leases(KUBERAY_LEASE)]
+        leases = await self.kube.leases(KUBERAY_LEASE)
+        found = {manifest["metadata"]["namespace"]: Record.parse(manifest) for manifest in leases}
         now = self.clock.now()
         self._sightings = sighted(found, self._sightings, now)
-        held = next((sighting.lease for sighting in self._sightings if sighting.holds(now)), None)
-        before, self.leader = self.leader, f"{held.holder} in namespace {held.namespace}" if held else None
+        held = next((sighting for sighting in self._sightings if sighting.holds(now)), None)
+        before, self.leader = self.leader, f"{held.record.holder} in namespace {held.namespace}" if held else None
         if (before is None) == (held is None):
             return
         if held is not None:

@@ -24,7 +24,7 @@ class ServiceCondition(StrEnum):
 
 
 class ClusterCondition(StrEnum):
-    """Condition types of a RayCluster. All but the last are KubeRay's."""
+    """Condition types of a RayCluster. The first five are KubeRay's; the last three are those that kstatus reads."""
 
     PROVISIONED = "RayClusterProvisioned"
     HEAD_POD_READY = "HeadPodReady"
@@ -32,6 +32,9 @@ class ClusterCondition(StrEnum):
     SUSPENDING = "RayClusterSuspending"
     SUSPENDED = "RayClusterSuspended"
     SPEC_VALID = "SpecValid"
+    READY = "Ready"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
 
 
 class Condition(Model):

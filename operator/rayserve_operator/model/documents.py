@@ -1,4 +1,4 @@
-"""YAML as Kubernetes reads it, bounded: no text makes more values than its bounds allow, whatever its aliases say."""
+"""YAML and JSON as Kubernetes reads them, bounded: no text makes more values than its bounds allow."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing_extensions import override
 
 MOST_VALUES = 200_000
 """Values of a document, once its aliases are written out."""
+MOST_JSON_VALUES = 1_000_000
+"""Values of a JSON document; an object as large as etcd takes, and its older self, have fewer."""
 DEEPEST = 100
 """Levels of a document, once its aliases are written out."""
 
@@ -41,6 +43,21 @@ def read(text: str) -> Any:
     """
     root = only_node(text)
     return None if root is None else value_of(root)
+
+
+def read_json(data: bytes) -> Any:
+    """A JSON document; nothing is built before its size is known.
+
+    Raises:
+        TooLarge: if it is larger than the bounds.
+        ValueError: if it is no JSON.
+    """
+    if sum(map(data.count, (b",", b"[", b"{", b":"))) >= MOST_JSON_VALUES:
+        raise TooLarge(f"has more than {MOST_JSON_VALUES} values")
+    try:
+        return json.loads(data)
+    except RecursionError as error:
+        raise TooLarge("has too many levels") from error
 
 
 def only_node(text: str) -> yaml.Node | None:

@@ -31,7 +31,12 @@ class Problem:
 
     @override
     def __str__(self) -> str:
-        return f"{_short(self.path)} {_short(self.problem)}; {self.mend}"
+        return f"{short(self.path)} {self.words}"
+
+    @property
+    def words(self) -> str:
+        """What is wrong and what to do, without where."""
+        return f"{short(self.problem)}; {self.mend}"
 
 
 class InvalidSpec(ValueError):
@@ -48,7 +53,7 @@ def first_of(problems: Iterable[Problem], path: str) -> list[Problem]:
     more = len(found) - MOST
     if more <= 0:
         return found
-    return [*found[:MOST], Problem(path, f"has {more} more problems", "correct these first")]
+    return [*found[:MOST], Problem(path, f"has {more} more problems", "correct these first", found[MOST].code)]
 
 
 def parse_problems(error: ValidationError) -> list[Problem]:
@@ -98,5 +103,6 @@ def dotted(location: tuple[int | str, ...]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
 
 
-def _short(words: str) -> str:
+def short(words: str) -> str:
+    """As many characters of it as one message can tell."""
     return words if len(words) <= LONGEST else f"{words[:LONGEST]}…"

@@ -69,11 +69,12 @@ class _Place(NamedTuple):
     parent: str
 
 
-def strict_problems(document: Any, path: str, ray: Version | None) -> list[Problem]:
+def strict_problems(document: Any, path: str, ray: Version | None) -> Iterator[Problem]:
     """What is wrong in a Serve config as it was read, for this version of Ray; None for an unknown one."""
-    if not isinstance(document, Mapping):
-        return []
-    return [*_schema(document, path), *disagreements(document, path), *_too_new(document, path, ray)]
+    if isinstance(document, Mapping):
+        yield from _schema(document, path)
+        yield from disagreements(document, path)
+        yield from _too_new(document, path, ray)
 
 
 def modelled(ray: Version | None) -> bool:

@@ -37,6 +37,7 @@ class Kind(StrEnum):
     NAMESPACE = "Namespace"
     EVENT = "Event"
     LEASE = "Lease"
+    WEBHOOK = "ValidatingWebhookConfiguration"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,60 +9,39 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Self
+
+from rayserve_operator.model.lease import NOBODY, Record
 
 KUBERAY_LEASE = "ray-operator-leader"
 """Name of the Lease that KubeRay's leader renews every two seconds."""
 
 CLOCKS_DIFFER = timedelta(minutes=1)
 """By how much the clocks of two nodes may differ. A Lease that is older when it is first seen was left behind."""
-_DEFAULT_DURATION = 15
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseView:
-    """A Lease."""
-
-    namespace: str
-    holder: str
-    """Who holds it; empty where it was given up."""
-    renewed: datetime | None
-    """When its holder last renewed it, by the holder's clock."""
-    duration: timedelta
-    """For how long that holds."""
-
-    @classmethod
-    def parse(cls, manifest: Mapping[str, Any]) -> Self:
-        """Read a Lease."""
-        spec = manifest.get("spec") or {}
-        renewed = spec.get("renewTime")
-        return cls(
-            namespace=manifest["metadata"]["namespace"],
-            holder=spec.get("holderIdentity") or "",
-            renewed=datetime.fromisoformat(renewed) if renewed else None,
-            duration=timedelta(seconds=spec.get("leaseDurationSeconds") or _DEFAULT_DURATION),
-        )
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A Lease, and since when it has been seen as it is."""
+    """A Lease of some namespace, and since when it has been seen as it is."""
 
-    lease: LeaseView
+    namespace: str
+    record: Record
     since: datetime
 
     def holds(self, now: datetime) -> bool:
         """Whether its holder leads."""
-        return bool(self.lease.holder) and now - self.since < self.lease.duration
+        return self.record.holder != NOBODY and now - self.since < self.record.duration
 
 
-def sighted(found: Iterable[LeaseView], before: Iterable[Sighting] | None, now: datetime) -> tuple[Sighting, ...]:
-    """What is known of the Leases now that they were looked at again; `before` is None at the first look."""
-    known = {(sighting.lease.namespace, sighting.lease): sighting for sighting in before or ()}
-    return tuple(known.get((lease.namespace, lease)) or Sighting(lease, _since(lease, before, now)) for lease in found)
+def sighted(found: Mapping[str, Record], before: Iterable[Sighting] | None, now: datetime) -> tuple[Sighting, ...]:
+    """What is known of the Lease of each namespace after one more look; `before` is None at the first one."""
+    known = {(sighting.namespace, sighting.record): sighting for sighting in before or ()}
+    return tuple(
+        known.get((namespace, record)) or Sighting(namespace, record, _since(record, before, now))
+        for namespace, record in found.items()
+    )
 
 
-def _since(lease: LeaseView, before: Iterable[Sighting] | None, now: datetime) -> datetime:
-    if before is not None or lease.renewed is None:
+def _since(record: Record, before: Iterable[Sighting] | None, now: datetime) -> datetime:
+    if before is not None or not record.renewed:
         return now
-    return min(now, lease.renewed + CLOCKS_DIFFER)
+    return min(now, datetime.fromisoformat(record.renewed) + CLOCKS_DIFFER)

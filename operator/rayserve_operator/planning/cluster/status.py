@@ -40,7 +40,8 @@ def project(
     transitions = before.state_transition_times
     if state and state != before.state:
         transitions = {**transitions, state: timestamp(now)}
-    facts = _facts(observed, crew, problems)
+    refused = _spec_refused(problems) if problems else None
+    facts = (*_facts(observed, crew, refused), *_settling(state, reason, refused))
     status = before.model_copy(
         update={
             "state": state,
@@ -66,7 +67,10 @@ def project(
 
 def refuse(meta: Meta, before: RayClusterStatus, problems: tuple[Problem, ...], now: datetime) -> RayClusterStatus:
     """The status of a RayCluster whose spec cannot be read; what is known of its pods stays."""
-    conditions = replaced(before.conditions, _spec_refused(problems), meta.generation, now)
+    conditions = before.conditions
+    refused = _spec_refused(problems)
+    for fact in (refused, *_stalled_by(refused)):
+        conditions = replaced(conditions, fact, meta.generation, now)
     status = before.model_copy(update={"observed_generation": meta.generation, "conditions": conditions})
     return dated(status, before, now)
 
@@ -149,12 +153,9 @@ def _state(crew: _Crew) -> tuple[Any, str | None]:
     return ("unhealthy" if crew.was_provisioned and not crew.head_is_ready else None), reason
 
 
-def _facts(observed: ObservedRayCluster, crew: _Crew, problems: list[Problem]) -> Iterator[Fact]:
+def _facts(observed: ObservedRayCluster, crew: _Crew, refused: Fact | None) -> Iterator[Fact]:
     cluster = observed.cluster
-    if problems:
-        yield _spec_refused(problems)
-    else:
-        yield acceptance(ClusterCondition.SPEC_VALID, ())
+    yield refused or acceptance(ClusterCondition.SPEC_VALID, ())
     yield _head_ready(crew)
     provisioned = crew.is_complete or crew.was_provisioned
     yield Fact(
@@ -166,6 +167,25 @@ def _facts(observed: ObservedRayCluster, crew: _Crew, problems: list[Problem]) -
     if crew.troubles:
         told = "; ".join(trouble.words for trouble in crew.troubles[:_TOLD])
         yield Fact(ClusterCondition.REPLICA_FAILURE, True, crew.troubles[0].reason, told)
+
+
+def _settling(state: str | None, reason: str | None, refused: Fact | None) -> Iterator[Fact]:
+    """The conditions by which kstatus, and with it Flux, tells whether a cluster is as its spec says."""
+    words = reason or ""
+    is_ready, is_suspended = state == "ready", state == "suspended"
+    held = "AllPodsReady" if is_ready else "Suspended" if is_suspended else "PodsNotReady"
+    yield Fact(ClusterCondition.READY, is_ready, held, words)
+    if refused is not None:
+        yield from _stalled_by(refused)
+    else:
+        yield Fact(ClusterCondition.RECONCILING, not (is_ready or is_suspended), held, words)
+
+
+def _stalled_by(refused: Fact) -> tuple[Fact, Fact]:
+    return (
+        Fact(ClusterCondition.STALLED, True, refused.reason, refused.message),
+        Fact(ClusterCondition.RECONCILING, False, refused.reason, "waiting for a valid spec"),
+    )
 
 
 def _suspension(cluster: RayCluster, phase: Phase) -> Iterator[Fact]:

@@ -46,6 +46,7 @@ _BAD_WHEN_FALSE = frozenset(
 )
 _BAD_WHEN_TRUE = frozenset({ServiceCondition.SERVICE_CONFLICT, ServiceCondition.STALLED})
 _NOT_ANNOUNCED = frozenset({ServiceCondition.RECONCILING})
+_INVALID = "InvalidRayServiceSpec"
 
 
 def project(course: Course, aim: Aim, phase: Phase) -> RayServiceStatus:
@@ -114,8 +115,10 @@ def _suspension(phase: Phase) -> Iterator[Fact]:
 
 def refuse(meta: Meta, before: RayServiceStatus, problems: tuple[Problem, ...], now: datetime) -> RayServiceStatus:
     """The status of a RayService that never had a valid spec."""
+    refused = _spec_refused(problems, "")
     facts = (
-        _spec_refused(problems, ""),
+        refused,
+        _stalled_by(refused),
         Fact(ServiceCondition.READY, False, "ValidationFailed", "no valid spec yet"),
         Fact(ServiceCondition.RECONCILING, False, "ValidationFailed", "waiting for a valid spec"),
     )
@@ -142,7 +145,7 @@ def announcements(before: RayServiceStatus, after: RayServiceStatus) -> tuple[An
 def _announce(old: dict[str, Condition], conditions: list[Condition]) -> Iterator[Announcement]:
     for condition in conditions:
         previous = old.get(condition.type)
-        if condition.type in _NOT_ANNOUNCED:
+        if condition.type in _NOT_ANNOUNCED or _says_it_again(condition):
             continue
         if previous is not None and (previous.status, previous.reason) == (condition.status, condition.reason):
             continue
@@ -158,12 +161,18 @@ def _announce(old: dict[str, Condition], conditions: list[Condition]) -> Iterato
         yield Announcement(condition.reason, message, "Warning" if is_bad and not is_first_start else "Normal")
 
 
+def _says_it_again(condition: Condition) -> bool:
+    """Whether the event is that of SpecValid already."""
+    return condition.type == ServiceCondition.STALLED and condition.reason == _INVALID
+
+
 def _facts(course: Course, aim: Aim, endpoints: int) -> Iterator[Fact | None]:
     observed = course.observed
-    yield _acceptance(aim, observed.service.meta)
+    accepted = _acceptance(aim, observed.service.meta)
+    yield accepted
     yield _ready(course.roles, endpoints)
     yield _upgrade(course.roles)
-    stalled = _stalled(course)
+    stalled = _stalled_by(accepted) if aim.problems else _stalled(course)
     yield stalled
     yield _reconciling(course, stalled)
     yield _healthy(course)
@@ -184,7 +193,12 @@ def _acceptance(aim: Aim, meta: Meta) -> Fact:
 
 def _spec_refused(problems: tuple[Problem, ...], kept: str) -> Fact:
     words = "; ".join(str(problem) for problem in problems)
-    return Fact(ServiceCondition.SPEC_VALID, False, "InvalidRayServiceSpec", f"{words}{kept}")
+    return Fact(ServiceCondition.SPEC_VALID, False, _INVALID, f"{words}{kept}")
+
+
+def _stalled_by(refused: Fact) -> Fact:
+    """The same fact in the words of kstatus, which does not look at SpecValid."""
+    return Fact(ServiceCondition.STALLED, True, refused.reason, refused.message)
 
 
 def _ready(roles: Roles, endpoints: int) -> Fact:

@@ -1,0 +1,106 @@
+"""What is answered to an AdmissionReview: what is wrong refuses, what is unwise is told."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from rayserve_operator.advice.findings import Door, Finding, Level
+from rayserve_operator.advice.inspection import inspect, is_ours
+from rayserve_operator.advice.structure import Manifest, below
+from rayserve_operator.model.objects import GROUP
+from rayserve_operator.model.problems import MOST, short
+from rayserve_operator.planning.custody import Custody
+
+API_VERSION = "admission.k8s.io/v1"
+KIND = "AdmissionReview"
+
+LONGEST_WARNING = 256
+"""Characters of one warning; the API server cuts what is longer (Kubernetes, Dynamic Admission Control)."""
+MOST_WARNINGS = 3500
+"""Characters of all warnings; the API server takes 4096 of all webhooks together."""
+_MORE = "and more, which rayserve lint tells"
+
+Identity: TypeAlias = tuple[str, str, str]
+
+
+class NotAReview(ValueError):
+    """What was sent is no AdmissionReview that can be answered."""
+
+
+def review(asked: Any, custody: Custody) -> dict[str, Any]:
+    """The answer to an AdmissionReview. What is not looked after here is let through without a word.
+
+    An update is refused only for what the old object did not have, so that one which was stored before a rule was
+    there can still be scaled, and be mended step by step. What stays wrong is told as a warning.
+
+    Raises:
+        NotAReview: if it is none.
+    """
+    request = below(asked, "request") if isinstance(asked, Mapping) else {}
+    uid = request.get("uid")
+    if not isinstance(uid, str) or (asked.get("apiVersion"), asked.get("kind")) != (API_VERSION, KIND):
+        raise NotAReview(f"this is no {KIND} of {API_VERSION}")
+    return {"apiVersion": API_VERSION, "kind": KIND, "response": {"uid": uid, **_verdict(request, custody)}}
+
+
+def _verdict(request: Manifest, custody: Custody) -> dict[str, Any]:
+    manifest: Any = request.get("object")
+    before: Any = request.get("oldObject")
+    if not is_ours(manifest) or not _is_covered(manifest, custody):
+        return {"allowed": True}
+    findings = inspect(manifest, Door.ADMISSION)
+    errors = _new(findings, inspect(before, Door.ADMISSION) if is_ours(before) else ())
+    warnings = _warnings(finding for finding in findings if finding not in errors)
+    verdict = {"allowed": False, "status": _refusal(manifest, errors)} if errors else {"allowed": True}
+    return {**verdict, "warnings": warnings} if warnings else verdict
+
+
+def _is_covered(manifest: Manifest, custody: Custody) -> bool:
+    managed_by = below(manifest, "spec").get("managedBy")
+    return custody.covers_cluster(managed_by, below(manifest, "metadata", "labels"))
+
+
+def _new(findings: Iterable[Finding], before: Iterable[Finding]) -> list[Finding]:
+    """The errors that were not there before, wherever in its list an item stands now."""
+    known = Counter(map(_identity, before))
+    found = []
+    for finding in findings:
+        if known[_identity(finding)] > 0:
+            known[_identity(finding)] -= 1
+        elif finding.level is Level.ERROR:
+            found.append(finding)
+    return found
+
+
+def _identity(finding: Finding) -> Identity:
+    problem = finding.problem
+    return problem.code, re.sub(r"\[\d+\]", "[]", problem.path), problem.problem
+
+
+def _refusal(manifest: Manifest, errors: Sequence[Finding]) -> dict[str, Any]:
+    """A Status as the API server gives one for an invalid object: kubectl shows its causes one by one."""
+    told = [finding.problem for finding in errors[:MOST]]
+    words = [f"{problem.code} {problem}" for problem in told]
+    if len(errors) > MOST:
+        words.append(f"{len(errors) - MOST} more problems; correct these first")
+    causes = [{"reason": one.code, "field": short(one.path), "message": f"{one.words} ({one.code})"} for one in told]
+    name = short(str(below(manifest, "metadata").get("name") or ""))
+    details = {"group": GROUP, "kind": manifest["kind"], "name": name, "causes": causes}
+    message = "\n".join(words)
+    return {"status": "Failure", "code": 422, "reason": "Invalid", "message": message, "details": details}
+
+
+def _warnings(findings: Iterable[Finding]) -> list[str]:
+    found: list[str] = []
+    room = MOST_WARNINGS
+    for finding in findings:
+        words = textwrap.shorten(f"{finding.problem.code} {finding.problem}", LONGEST_WARNING, placeholder=" …")
+        room -= len(words)
+        if room < 0:
+            return [*found, _MORE]
+        found.append(words)
+    return found

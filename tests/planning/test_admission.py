@@ -1,0 +1,220 @@
+"""Reviews, from what the API server asks to what it is answered."""
+
+from __future__ import annotations
+
+import copy
+import json
+import sys
+from typing import Any
+
+import pytest
+import yaml
+
+from rayserve_operator.advice.findings import Door, Level
+from rayserve_operator.advice.inspection import MOST_PAIRS, MOST_SOUGHT, inspect
+from rayserve_operator.advice.rules import BY_CODE
+from rayserve_operator.model.problems import MOST
+from rayserve_operator.planning.admission import LONGEST_WARNING, MOST_WARNINGS, NotAReview, review
+from rayserve_operator.planning.custody import Custody
+from tests.lint.cases import CASES, GOOD, SERVE, Case
+
+ALL = Custody()
+REFUSING = [case for case in CASES if Level.ERROR in BY_CODE[case.code].levels.values() and case.code != "RS002"]
+TELLING = [case for case in CASES if case not in REFUSING and case.code != "RS002"]
+
+
+def asked(manifest: Any, before: Any = None) -> dict[str, Any]:
+    return {
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "request": {
+            "uid": "u-1",
+            "operation": "CREATE" if before is None else "UPDATE",
+            "object": manifest,
+            "oldObject": before,
+        },
+    }
+
+
+def verdict(manifest: Any, before: Any = None, custody: Custody = ALL) -> dict[str, Any]:
+    answer = review(asked(manifest, before), custody)
+    assert (answer["apiVersion"], answer["kind"]) == ("admission.k8s.io/v1", "AdmissionReview")
+    assert answer["response"].pop("uid") == "u-1"
+    found: dict[str, Any] = answer["response"]
+    return found
+
+
+def causes(found: dict[str, Any]) -> list[tuple[str, str]]:
+    assert not found["allowed"]
+    assert (found["status"]["code"], found["status"]["reason"]) == (422, "Invalid")
+    return [(cause["reason"], cause["field"]) for cause in found["status"]["details"]["causes"]]
+
+
+def named(case: Case) -> str:
+    return f"{case.code}:{case.place}"
+
+
+def with_groups(*groups: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    manifest = copy.deepcopy(GOOD)
+    [worker] = manifest["spec"]["rayClusterConfig"]["workerGroupSpecs"]
+    manifest["spec"]["rayClusterConfig"]["workerGroupSpecs"] = [{**worker, **group} for group in groups]
+    manifest["spec"].update(changes)
+    return manifest
+
+
+def bad_group(name: str) -> dict[str, Any]:
+    return {"groupName": name, "minReplicas": 5, "maxReplicas": 1}
+
+
+def test_a_good_manifest_is_let_through_without_a_word() -> None:
+    assert verdict(GOOD) == {"allowed": True}
+
+
+@pytest.mark.parametrize("case", REFUSING, ids=named)
+def test_what_is_wrong_is_refused_with_its_place_and_mend(case: Case) -> None:
+    found = verdict(case.manifest)
+    assert (case.code, case.place) in causes(found)
+    for cause in found["status"]["details"]["causes"]:
+        assert cause["field"] in found["status"]["message"]
+        assert "; " in cause["message"]
+
+
+@pytest.mark.parametrize("case", TELLING, ids=named)
+def test_what_is_unwise_is_told_and_let_through(case: Case) -> None:
+    found = verdict(case.manifest)
+    assert found["allowed"]
+    assert any(warning.startswith(f"{case.code} {case.place}") for warning in found["warnings"])
+
+
+@pytest.mark.parametrize("case", REFUSING, ids=named)
+def test_an_update_is_not_refused_for_what_was_there_before(case: Case) -> None:
+    after = copy.deepcopy(case.manifest)
+    after.setdefault("metadata", {})["labels"] = {"new": "label"}
+    found = verdict(after, case.manifest)
+    assert found["allowed"]
+    assert any(warning.startswith(case.code) for warning in found["warnings"])
+
+
+def test_an_update_is_refused_for_what_it_brings() -> None:
+    before = with_groups(bad_group("a"))
+    assert causes(verdict(with_groups(bad_group("a"), bad_group("b")), before)) != []
+    assert verdict(GOOD, before)["allowed"]
+
+
+def test_what_was_wrong_may_move_in_its_list() -> None:
+    before = with_groups(bad_group("a"))
+    assert verdict(with_groups({"groupName": "new", "minReplicas": 0}, bad_group("a")), before)["allowed"]
+
+
+def test_all_errors_are_told_at_once() -> None:
+    manifest = with_groups(bad_group("a"), bad_group("b"), serveConfigV2="applications: [")
+    assert {code for code, _ in causes(verdict(manifest))} == {"RS008", "RS101"}
+
+
+def test_of_very_many_errors_the_first_are_told() -> None:
+    manifest = with_groups(*(bad_group(f"g{index}") for index in range(3 * MOST)))
+    found = verdict(manifest)
+    assert len(causes(found)) <= MOST + 1
+    assert "more problems" in found["status"]["message"]
+
+
+def test_warnings_are_as_long_as_the_api_server_takes_them() -> None:
+    manifest = copy.deepcopy(GOOD)
+    codes = ",".join(f"{'RS' * 200}{index}" for index in range(500))
+    manifest["metadata"]["annotations"] = {"rayserve.ray.io/silence": codes}
+    warnings = verdict(manifest)["warnings"]
+    assert max(map(len, warnings)) <= LONGEST_WARNING
+    assert sum(map(len, warnings)) <= MOST_WARNINGS + LONGEST_WARNING
+
+
+def test_unknown_fields_are_left_to_the_api_servers_own_validation() -> None:
+    manifest = copy.deepcopy(GOOD)
+    manifest["spec"]["serveConfig"] = ""
+    assert verdict(manifest) == {"allowed": True}
+
+
+def with_applications(count: int) -> dict[str, Any]:
+    serve = copy.deepcopy(SERVE)
+    [first, *_] = serve["applications"]
+    serve["applications"] = [{**first, "name": f"a{index}", "route_prefix": f"/{index}"} for index in range(count)]
+    return with_groups({}, serveConfigV2=yaml.safe_dump(serve))
+
+
+def test_what_has_no_end_of_problems_is_answered_in_few_words() -> None:
+    manifest = with_applications(2)
+    manifest["metadata"]["name"] = "n" * 100_000
+    keys = "".join(f"max_ongoing_request{index}: 1\n" for index in range(10_000))
+    manifest["spec"]["serveConfigV2"] += keys
+    assert len(inspect(manifest, Door.ADMISSION)) <= 3 * MOST_SOUGHT
+    assert len(json.dumps(review(asked(manifest), ALL))) < 100_000
+
+
+def test_advice_that_takes_long_is_left_to_lint() -> None:
+    manifest = with_applications(MOST_PAIRS)
+    assert inspect(manifest, Door.LINT)
+    assert verdict(manifest) == {"allowed": True}
+
+
+class Watch:
+    """Notes what the interpreter does to the world; an audit hook is never taken off."""
+
+    def __init__(self) -> None:
+        self.is_on = False
+        self.seen: list[str] = []
+        sys.addaudithook(self._note)
+
+    def _note(self, event: str, _: Any) -> None:
+        if self.is_on and event.partition(".")[0] in {"import", "open", "os", "socket", "subprocess", "exec", "ctypes"}:
+            self.seen.append(event)
+
+
+def test_nothing_that_a_manifest_names_is_imported_run_or_fetched() -> None:
+    questions = [asked(case.manifest) for case in CASES]
+    for question in questions:
+        review(question, ALL)  # What the rules themselves import when they are first asked.
+    watch = Watch()
+    watch.is_on = True
+    for question in questions:
+        review(question, ALL)
+    watch.is_on = False
+    assert watch.seen == []
+
+
+BAD = with_groups(bad_group("a"))
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        None,
+        {**BAD, "kind": "RayJob"},
+        {**BAD, "apiVersion": "v1"},
+        {**BAD, "spec": {**BAD["spec"], "managedBy": "kueue.x-k8s.io/multikueue"}},
+        {**BAD, "metadata": {"name": "job", "labels": {"ray.io/originated-from-crd": "RayJob"}}},
+    ],
+    ids=["deleted", "another-kind", "another-group", "anothers", "of-a-rayjob"],
+)
+def test_what_is_not_looked_after_is_let_through(manifest: Any) -> None:
+    assert verdict(manifest) == {"allowed": True}
+
+
+def test_what_is_kuberays_now_is_let_through() -> None:
+    standing_by = Custody(stands_by=True)
+    assert verdict(BAD, custody=standing_by) == {"allowed": True}
+    marked = {**BAD, "spec": {**BAD["spec"], "managedBy": "ray.io/rayserve-operator"}}
+    assert not verdict(marked, custody=standing_by)["allowed"]
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [None, [], {}, {"request": {}}, {"request": {"uid": 5}}, {**asked(GOOD), "apiVersion": "admission.k8s.io/v1beta1"}],
+)
+def test_what_is_no_review_is_not_answered(nonsense: Any) -> None:
+    with pytest.raises(NotAReview):
+        review(nonsense, ALL)
+
+
+@pytest.mark.parametrize("nonsense", [5, "text", [], {"labels": 5, "annotations": [], "name": {}}])
+def test_nonsense_in_an_object_is_a_verdict_and_no_failure(nonsense: Any) -> None:
+    for key in ("metadata", "spec"):
+        assert "allowed" in verdict({**GOOD, key: nonsense}, {**GOOD, key: nonsense})
