@@ -1,7 +1,8 @@
 """Starts pytest again inside a cluster: with a node for the scenarios, without for integration."""
 
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -57,9 +58,10 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(scope="session")
-def kube() -> Kube:
+def kube() -> Iterator[Kube]:
     """The cluster's API."""
-    return Kube()
+    with closing(Kube()) as kube:
+        yield kube
 
 
 @pytest.fixture(scope="session")

@@ -27,13 +27,9 @@ def reviewed(kube: Kube, namespace: str, tmp_path: Path) -> Iterator[str]:
     process = OperatorProcess(
         namespace, kubeconfig, tmp_path / "operator.log", reviews.settings(namespace)
     )
-    process.start()
-    try:
-        with reviews.reviewed(kube, namespace):
-            yield namespace
-    finally:
-        process.kill()
-        print(process.log)
+    with reviews.reviewed(kube, namespace, process):
+        yield namespace
+    print(process.log)
 
 
 def _named(manifest: Manifest, namespace: str) -> Manifest:
@@ -90,19 +86,15 @@ def test_an_object_that_was_bad_before_can_be_mended(kube: Kube, namespace: str)
         Path(os.devnull),
         reviews.settings(namespace),
     )
-    process.start()
-    try:
-        with reviews.reviewed(kube, namespace):
-            change = {"spec": {"rayClusterDeletionDelaySeconds": 7}}
-            kube.merge("rayservices", namespace, name, change)
-            config["applications"][0]["routePrefix"] = "/"
-            worse = {"spec": {"serveConfigV2": yaml.safe_dump(config)}}
-            with pytest.raises(ApiError, match="routePrefix"):
-                kube.merge("rayservices", namespace, name, worse)
-            good = {"spec": {"serveConfigV2": GOOD["spec"]["serveConfigV2"]}}
-            kube.merge("rayservices", namespace, name, good)
-    finally:
-        process.kill()
+    with reviews.reviewed(kube, namespace, process):
+        change = {"spec": {"rayClusterDeletionDelaySeconds": 7}}
+        kube.merge("rayservices", namespace, name, change)
+        config["applications"][0]["routePrefix"] = "/"
+        worse = {"spec": {"serveConfigV2": yaml.safe_dump(config)}}
+        with pytest.raises(ApiError, match="routePrefix"):
+            kube.merge("rayservices", namespace, name, worse)
+        good = {"spec": {"serveConfigV2": GOOD["spec"]["serveConfigV2"]}}
+        kube.merge("rayservices", namespace, name, good)
 
 
 def test_a_certificate_that_is_taken_away_is_made_anew(kube: Kube, reviewed: str) -> None:

@@ -48,6 +48,10 @@ class Kube:
         config.load_kube_config(client_configuration=configuration)
         self._client = client.ApiClient(configuration)
 
+    def close(self) -> None:
+        """Close its connections: one that is left to the collector of garbage warns."""
+        self._client.rest_client.pool_manager.clear()
+
     def request(
         self, method: str, path: str, body: Any = None, content_type: str = "application/json"
     ) -> Any:

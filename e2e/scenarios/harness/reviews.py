@@ -7,6 +7,7 @@ import yaml
 
 from scenarios.harness import manifests
 from scenarios.harness.kube import ApiError, Kube, Manifest, path_of
+from scenarios.harness.process import OperatorProcess
 from scenarios.harness.waiting import until
 from scenarios.install_manifests import INSTALL
 
@@ -26,8 +27,8 @@ def settings(namespace: str) -> Mapping[str, str]:
 
 
 @contextmanager
-def reviewed(kube: Kube, namespace: str) -> Iterator[None]:
-    """Have the operator asked about all that is applied in the namespace, and need its answer."""
+def reviewed(kube: Kube, namespace: str, operator: OperatorProcess) -> Iterator[None]:
+    """Run an operator that is asked about all that is applied in the namespace, and needed."""
     metadata = {"name": NAME, "namespace": namespace}
     kube.create("secrets", {"apiVersion": "v1", "kind": "Secret", "metadata": metadata})
     service = {"type": "ExternalName", "externalName": "localhost"}
@@ -35,10 +36,12 @@ def reviewed(kube: Kube, namespace: str) -> Iterator[None]:
         "services", {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": service}
     )
     kube.create(CONFIGURATIONS, _configuration(namespace))
+    operator.start()
     try:
         until(lambda: is_answered(kube, namespace), "the API server is answered", 30)
         yield
     finally:
+        operator.kill()
         kube.delete(CONFIGURATIONS, None, f"{NAME}-{namespace}")
 
 
