@@ -56,11 +56,12 @@ class DryRuns:
         if known is not None and known[0] == goal.revision:
             return known[1]
         pods = drafts.of_service(service, goal.serve.cluster_part, self.options)
-        stops, tells = [], []
+        stops: list[Problem] = []
         for problem in judged(pods, await tried(self.kube, pods)):
-            (tells if BY_CODE[problem.code].stops is Stops.NEVER else stops).append(problem)
-        for problem in tells:
-            logger.warning("%s %s", problem.code, problem)
+            if BY_CODE[problem.code].stops is Stops.NEVER:
+                logger.warning("%s %s", problem.code, problem)
+            else:
+                stops.append(problem)
         found = tuple(first_of(stops, "spec.rayClusterConfig"))
         self._known[uid] = goal.revision, found
         return found

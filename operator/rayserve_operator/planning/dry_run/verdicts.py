@@ -135,7 +135,7 @@ def _obstacle(draft: Draft, answer: Answer) -> Problem:
             draft.path, f"makes pods that a policy refuses: {words}", "meet the policy, or have it changed", UNTRIED
         )
     if answer.code == _FORBIDDEN:
-        mend = "nothing, if that is there by the time that pods are made"
+        mend = "see to that before its pods are made"
         return Problem(draft.path, f"makes pods that are not let in as things are: {words}", mend, UNTRIED)
     mend = "watch the events of its cluster, if no pods come"
     return Problem(draft.path, f"could not be tried: {_told(answer, words)}", mend, UNTRIED)
