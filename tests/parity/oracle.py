@@ -1,4 +1,4 @@
-"""What Ray itself says to Serve configs. Run by a Python that has Ray; a config a line comes in, a verdict a line goes out.
+"""What Ray itself says to Serve configs, to be run by a Python that has Ray: a config a line in, a verdict a line out.
 
 A verdict has three parts: why a PUT of the config is refused, or null; where what was taken fails when it is deployed;
 and the keys that are dropped without a word.
@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from ray.serve import config as serve_config
 from ray.serve.config import AutoscalingConfig, DeploymentActorConfig, GangSchedulingConfig, RequestRouterConfig
 from ray.serve.schema import ServeDeploySchema
 
@@ -23,8 +24,6 @@ _LATE: Mapping[str, type[BaseModel]] = {
     "deployment_actors": DeploymentActorConfig,
 }
 """Parts of a deployment that the schema takes as any mapping, and what becomes of them later."""
-_IMPORTED = frozenset({"policy", "request_router_class", "actor_class"})
-"""What names code, which would be imported."""
 
 
 def verdict(config: Any) -> dict[str, Any]:
@@ -53,13 +52,9 @@ def _late_parts(config: Any) -> Iterator[tuple[str, dict[str, Any], type[BaseMod
 
 def _fails(parts: list[tuple[str, dict[str, Any], type[BaseModel]]]) -> Iterator[str]:
     for path, part, model in parts:
-        known = {key: value for key, value in part.items() if key not in _IMPORTED}
-        if model is AutoscalingConfig and known.get("max_replicas") == "auto":
-            known["max_replicas"] = 100
-        if model is DeploymentActorConfig and isinstance(part.get("actor_class"), str):
-            known["actor_class"] = str
+        many = {"max_replicas": 100} if part.get("max_replicas") == "auto" else {}
         try:
-            model.model_validate(known)
+            model.model_validate({**part, **many})
         except (NotImplementedError, ValidationError):
             yield path
 
@@ -79,6 +74,8 @@ def _dropped(given: Any, taken: Any, path: str) -> Iterator[str]:
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
+    # Ray imports what some keys name; that there is no such module here says nothing of the config.
+    serve_config.import_module_and_attr = lambda _: (json, object)
     for line in sys.stdin:
         sys.stdout.write(json.dumps(verdict(json.loads(line))) + "\n")
         sys.stdout.flush()
