@@ -82,7 +82,15 @@ def test_what_is_tried_is_what_is_made(config: Any) -> None:
 
 def _to_be_named(action: Create) -> dict[str, Any]:
     metadata = {key: value for key, value in action.manifest["metadata"].items() if value}
-    return {**action.manifest, "metadata": {**metadata, "generateName": action.name_prefix}}
+    spec = {key: value for key, value in action.manifest["spec"].items() if key != "serviceAccountName"}
+    return {**action.manifest, "metadata": {**metadata, "generateName": action.name_prefix}, "spec": spec}
+
+
+def test_an_account_is_named_only_where_the_operator_does_not_make_it() -> None:
+    config = copy.deepcopy(CONFIG)
+    config["headGroupSpec"]["template"]["spec"]["serviceAccountName"] = "mine"
+    assert drafted(service(config))[0].manifest["spec"]["serviceAccountName"] == "mine"
+    assert "serviceAccountName" not in HEAD_POD.manifest["spec"]
 
 
 def test_a_cluster_of_a_service_inherits_what_it_will_have() -> None:

@@ -135,7 +135,15 @@ def _made(render: Callable[[], Manifest], template: Manifest, cluster: RayCluste
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         pod = {"apiVersion": "v1", "kind": "Pod", **template}
     named = {"namespace": cluster.meta.namespace, "generateName": prefix}
-    return {**pod, "metadata": {**below(pod, "metadata"), **named}}
+    return {**pod, "metadata": {**below(pod, "metadata"), **named}, **_spec(pod, template)}
+
+
+def _spec(pod: Manifest, template: Manifest) -> dict[str, Any]:
+    """The spec without an account of the operator's making: that is not there yet, so a pod that names it is not let in."""
+    spec = pod.get("spec")
+    if not isinstance(spec, Mapping) or below(template, "spec").get("serviceAccountName"):
+        return {}
+    return {"spec": {key: value for key, value in spec.items() if key != "serviceAccountName"}}
 
 
 def _of_autoscaler(pod: Manifest, cluster: RayCluster, path: str) -> Iterator[Source]:
