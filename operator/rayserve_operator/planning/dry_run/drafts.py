@@ -139,7 +139,7 @@ def _made(render: Callable[[], Manifest], template: Manifest, cluster: RayCluste
 
 
 def _spec(pod: Manifest, template: Manifest) -> dict[str, Any]:
-    """The spec without an account of the operator's making: that is not there yet, so a pod that names it is not let in."""
+    """The spec without an account of the operator's making: it is not there yet, and a pod that names it not let in."""
     spec = pod.get("spec")
     if not isinstance(spec, Mapping) or below(template, "spec").get("serviceAccountName"):
         return {}
