@@ -203,7 +203,7 @@ def test_a_quota_does_not_hold_back_the_first_cluster(kube: Kube, namespace: str
     service = RayService(kube, namespace, "minimal")
     service.apply(SAMPLE)
     until(lambda: service.clusters, "a cluster is made", SOON)
-    assert service.holds("SpecValid")
+    until(lambda: service.holds("SpecValid"), "the spec counts as valid", SOON)
     kube.delete("resourcequotas", namespace, "none")
     service.wait_ready(60)
 

@@ -182,10 +182,10 @@ def mutants(draw: st.DrawFn) -> Any:
 @st.composite
 def rekeyed(draw: st.DrawFn, config: Any, place: tuple[Any, ...]) -> Any:
     """The config with a key more, or less, in the mapping that is nearest to a place."""
-    part = at(config, place)
+    part = value_at(config, place)
     while not isinstance(part, dict):
         place = place[:-1]
-        part = at(config, place)
+        part = value_at(config, place)
     model = MODELS.get(next((key for key in reversed(place) if isinstance(key, str)), ""))
     keys = (
         st.sampled_from(STRAY)
@@ -198,7 +198,7 @@ def rekeyed(draw: st.DrawFn, config: Any, place: tuple[Any, ...]) -> Any:
     return replaced(config, place, {**part, draw(keys): draw(VALUES)})
 
 
-def at(value: Any, place: tuple[Any, ...]) -> Any:
+def value_at(value: Any, place: tuple[Any, ...]) -> Any:
     for key in place:
         value = value[key]
     return value
