@@ -10,7 +10,9 @@ ROUNDS ?= 20
 N ?= 100
 OUT ?=
 COMPARE ?=
+EXAMPLES ?= 3000
 OPERATOR ?= python -m rayserve_operator
+RAY_VERSION = $(shell sed -n 's/^RAY = "\(.*\)"/\1/p' e2e/localcluster/versions.py)
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
@@ -20,7 +22,7 @@ SHELL := /bin/bash
 demo: $(VENV)/ready ## The main job on a real local cluster with real Ray: serve, update in place, roll blue/green
 	$(BIN)/python -m scenarios.demo
 
-test: check integration e2e-ci ## Every tier, as CI runs it
+test: check parity integration e2e-ci ## Every tier, as CI runs it
 
 ##@ While you work
 
@@ -45,6 +47,9 @@ layers: $(VENV)/ready
 unit: $(VENV)/ready ## Tests without a cluster (K=EXPR selects)
 	@echo "== unit and simulation tests"; $(BIN)/pytest -q -n auto $(if $(K),-k "$(K)") tests benchmarks/tests
 	@cd e2e && $(BIN)/pytest -q unit
+
+parity: $(VENV)/ready $(VENV)-ray/ready ## Our model of Serve configs against Ray's own schema (EXAMPLES=3000)
+	@echo "== parity with Ray $(RAY_VERSION)"; EXAMPLES=$(EXAMPLES) $(BIN)/pytest -q tests/parity
 
 mutants: $(VENV)/ready ## Mutation testing of planning/ (K=PART selects modules by their path)
 	$(BIN)/python -m tests.mutants $(K)
@@ -117,11 +122,17 @@ $(VENV)/ready: pyproject.toml e2e/pyproject.toml requirements.txt
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable . --editable ./e2e
 	@touch $@
 
-clean: ## Remove the virtual environment and tool caches (the built binaries and images stay)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+$(VENV)-ray/ready: e2e/localcluster/versions.py $(VENV)/ready
+	@echo "== setting up $(VENV)-ray"
+	@$(PYTHON) -m venv --clear $(VENV)-ray
+	$(VENV)-ray/bin/pip install --quiet "ray[serve]==$(RAY_VERSION)"
+	@touch $@
+
+clean: ## Remove the virtual environments and tool caches (the built binaries and images stay)
+	rm -rf $(VENV) $(VENV)-ray .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 help: ## This text
 	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*##/ {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: demo test check format format-check lint types layers unit mutants generate generate-check install-manifests \
+.PHONY: demo test check format format-check lint types layers unit parity mutants generate generate-check install-manifests \
 	integration e2e e2e-ci bench bench-startup soak pictures cluster-up cluster-down cluster-status cluster-shell clean help

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.lint.cases import CASES, GOOD
+from tests.lint.cases import CASES, GOOD, TRIED
 
 from scenarios.harness import manifests, reviews
 from scenarios.harness.kube import ApiError, Kube, Manifest
@@ -23,13 +23,27 @@ TOLD = {case.code for case in CASES if case.code == "RS012" or case.code >= "RS2
 @pytest.fixture
 def reviewed(kube: Kube, namespace: str, tmp_path: Path) -> Iterator[str]:
     """A namespace in which everything is reviewed, by an operator that runs."""
-    kubeconfig = Path(os.environ["KUBECONFIG"])
-    process = OperatorProcess(
-        namespace, kubeconfig, tmp_path / "operator.log", reviews.settings(namespace)
-    )
+    process = _operator(namespace, tmp_path / "operator.log")
     with reviews.reviewed(kube, namespace, process):
         yield namespace
     print(process.log)
+
+
+def _operator(namespace: str, log: Path) -> OperatorProcess:
+    """An operator that reviews."""
+    kubeconfig = Path(os.environ["KUBECONFIG"])
+    return OperatorProcess(namespace, kubeconfig, log, reviews.settings(namespace))
+
+
+def _applied(manifest: Manifest) -> subprocess.CompletedProcess[str]:
+    """What `kubectl apply` says to a manifest, on the server alone."""
+    return subprocess.run(
+        ["kubectl", "apply", "--dry-run=server", "-f", "-"],
+        input=yaml.safe_dump(manifest),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
 
 
 def _named(manifest: Manifest, namespace: str) -> Manifest:
@@ -52,6 +66,49 @@ def test_bad_manifests_are_refused_with_the_place(kube: Kube, reviewed: str) -> 
     assert wrong == []
 
 
+def test_pods_that_cannot_be_made_are_refused_with_the_place(kube: Kube, reviewed: str) -> None:
+    """The API server says of each what is written in the corpus; other doubts only warn."""
+    wrong = []
+    for case in TRIED:
+        words = reviews.refusal(kube, _named(case.manifest, reviewed))
+        print(f"{case.code}  {'refused' if words else 'let in':8}  {case.place}")
+        told = f"{case.code} {case.place}" in (words or "") if case.code == "RS404" else not words
+        if not told:
+            wrong.append((case.place, words))
+    assert wrong == []
+
+
+def test_an_edit_is_refused_only_for_the_pods_that_it_spoils(kube: Kube, namespace: str) -> None:
+    """A template that was bad before the webhook came may stay, and be mended."""
+    typo = next(case for case in TRIED if case.path == "imagePullPolice")
+    bad = _named(typo.manifest, namespace)
+    name = kube.create("rayservices", bad)["metadata"]["name"]
+    process = _operator(namespace, Path(os.devnull))
+    with reviews.reviewed(kube, namespace, process):
+        kube.merge("rayservices", namespace, name, {"spec": {"rayClusterDeletionDelaySeconds": 7}})
+        config = bad["spec"]["rayClusterConfig"]
+        head = {**config["headGroupSpec"], "template": config["workerGroupSpecs"][0]["template"]}
+        worse = {"spec": {"rayClusterConfig": {**config, "headGroupSpec": head}}}
+        place = r"headGroupSpec\.template\.spec\.containers\[0\]\.imagePullPolice"
+        with pytest.raises(ApiError, match=place):
+            kube.merge("rayservices", namespace, name, worse)
+        kube.merge("rayservices", namespace, name, {"spec": GOOD["spec"]})
+
+
+def test_a_quota_only_warns(kube: Kube, reviewed: str) -> None:
+    """There may be room by the time that pods are made."""
+    quota = {"metadata": {"name": "none", "namespace": reviewed}, "spec": {"hard": {"pods": "0"}}}
+    kube.create("resourcequotas", quota)
+
+    def is_counted() -> bool:
+        return bool(kube.get("resourcequotas", reviewed, "none").get("status", {}).get("hard"))
+
+    until(is_counted, "the quota is counted", 30)
+    done = _applied(_named(GOOD, reviewed))
+    assert "Warning: RS405 spec.rayClusterConfig.headGroupSpec.template" in done.stderr
+    assert "exceeded quota: none" in done.stderr
+
+
 def test_good_manifests_are_let_through(kube: Kube, reviewed: str) -> None:
     """The one of the corpus, and all samples."""
     samples = [yaml.safe_load(path.read_text()) for path in manifests.SAMPLES.glob("*.yaml")]
@@ -62,14 +119,7 @@ def test_good_manifests_are_let_through(kube: Kube, reviewed: str) -> None:
 def test_what_is_unwise_is_told_to_who_applies(reviewed: str) -> None:
     """kubectl shows it as a warning."""
     case = next(case for case in CASES if case.code == "RS201")
-    text = yaml.safe_dump(_named(case.manifest, reviewed))
-    done = subprocess.run(
-        ["kubectl", "apply", "--dry-run=server", "-f", "-"],
-        input=text,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = _applied(_named(case.manifest, reviewed))
     assert f"Warning: {case.code} {case.place}" in done.stderr
 
 
@@ -80,15 +130,9 @@ def test_an_object_that_was_bad_before_can_be_mended(kube: Kube, namespace: str)
     config["applications"][0]["numReplicas"] = 1
     bad["spec"]["serveConfigV2"] = yaml.safe_dump(config)
     name = kube.create("rayservices", _named(bad, namespace))["metadata"]["name"]
-    process = OperatorProcess(
-        namespace,
-        Path(os.environ["KUBECONFIG"]),
-        Path(os.devnull),
-        reviews.settings(namespace),
-    )
+    process = _operator(namespace, Path(os.devnull))
     with reviews.reviewed(kube, namespace, process):
-        change = {"spec": {"rayClusterDeletionDelaySeconds": 7}}
-        kube.merge("rayservices", namespace, name, change)
+        kube.merge("rayservices", namespace, name, {"spec": {"rayClusterDeletionDelaySeconds": 7}})
         config["applications"][0]["routePrefix"] = "/"
         worse = {"spec": {"serveConfigV2": yaml.safe_dump(config)}}
         with pytest.raises(ApiError, match="routePrefix"):

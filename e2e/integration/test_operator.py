@@ -1,5 +1,8 @@
 """The operator against a real API server: cut off, restarted, and beside other writers."""
 
+import copy
+from typing import Any
+
 import pytest
 
 from scenarios.harness import manifests, session
@@ -156,6 +159,53 @@ def test_a_service_of_the_users_is_left_alone(kube: Kube, namespace: str) -> Non
     until(lambda: service.holds("ServiceConflict"), "condition ServiceConflict", SOON)
     after = kube.get("services", namespace, "minimal-serve-svc")["metadata"]["resourceVersion"]
     assert after == before
+
+
+@pytest.mark.parametrize(
+    ("fields", "place"),
+    [
+        ({"imagePullPolice": "Always"}, "imagePullPolice"),
+        ({"resources": {"limits": {"cpus": 1}}}, "resources.limits.cpus"),
+        ({"env": [{"name": "THREADS", "value": 4}]}, "env[0].value"),
+    ],
+    ids=["typo", "resource", "number"],
+)
+def test_no_cluster_is_made_of_pods_that_cannot_be(
+    kube: Kube, namespace: str, fields: dict[str, Any], place: str
+) -> None:
+    """Without the webhook the mistake is told as any other, and what serves is kept up."""
+    service = _serving(kube, namespace)
+    first = service.active_cluster
+    worse = copy.deepcopy(SAMPLE)
+    for template in manifests.pod_templates(worse):
+        template["spec"]["containers"][0].update(fields)
+    service.apply({**worse, "metadata": {"name": "minimal"}})
+    condition = until(lambda: service.conditions.get("SpecValid"), "the spec is judged", SOON)
+    assert condition["status"] == "False"
+    for part in ("headGroupSpec", "workerGroupSpecs[0]"):
+        at = f"spec.rayClusterConfig.{part}.template.spec.containers[0].{place}"
+        assert at in condition["message"]
+    assert service.clusters == [first]
+    assert any(event["reason"] == "InvalidRayServiceSpec" for event in service.events)
+    service.patch(SAMPLE)
+    service.wait_ready(SOON)
+
+
+def test_a_quota_does_not_hold_back_the_first_cluster(kube: Kube, namespace: str) -> None:
+    """There may be room a moment later, and it is told when the pods are made."""
+    quota = {"metadata": {"name": "none", "namespace": namespace}, "spec": {"hard": {"pods": "0"}}}
+    kube.create("resourcequotas", quota)
+
+    def is_counted() -> bool:
+        return bool(kube.get("resourcequotas", namespace, "none").get("status", {}).get("hard"))
+
+    until(is_counted, "the quota is counted", SOON)
+    service = RayService(kube, namespace, "minimal")
+    service.apply(SAMPLE)
+    until(lambda: service.clusters, "a cluster is made", SOON)
+    until(lambda: service.holds("SpecValid"), "the spec counts as valid", SOON)
+    kube.delete("resourcequotas", namespace, "none")
+    service.wait_ready(60)
 
 
 def test_ray_is_told_once(kube: Kube, namespace: str, ray: FakeRay) -> None:

@@ -22,6 +22,7 @@ from rayserve_operator.adapters.ray import RayApi
 from rayserve_operator.adapters.web import Endpoints
 from rayserve_operator.adapters.webhook import Webhook
 from rayserve_operator.engine.certificates import Keeper
+from rayserve_operator.engine.dry_runs import tried
 from rayserve_operator.engine.election import Election
 from rayserve_operator.engine.operator import Operator
 from rayserve_operator.handlers import watching
@@ -66,7 +67,14 @@ def main() -> None:
         )
         exposed.register(Census(operator))
         endpoints = Endpoints(exposed, is_alive=lambda: operator.is_alive, is_ready=lambda: operator.is_ready)
-        webhook = Webhook(lambda asked: review(asked, operator.passes.custody), settings.webhook_port, counts.reviewed)
+        # So do the pods that reviews have tried: who applies much holds up no pass.
+        trials = await KubeApi.connect((), USER_AGENT, counts.asked_kubernetes)
+        webhook = Webhook(
+            lambda asked: review(asked, operator.passes.custody, options),
+            partial(tried, trials),
+            settings.webhook_port,
+            counts.reviewed,
+        )
         keeper = _keeper(settings, kube, webhook)
 
         async def disconnect() -> None:
@@ -77,6 +85,7 @@ def main() -> None:
             await ray.close()
             await kube.close()
             await lease.close()
+            await trials.close()
 
         try:
             await endpoints.open(settings.health_port)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from kubernetes.aio import client
 from rayserve_operator.adapters.kube import KubeApi
 from rayserve_operator.model.errors import NotFound
 from rayserve_operator.planning.actions import Kind
+from rayserve_operator.planning.dry_run.verdicts import Answer
 
 SCHEMA = {"type": "object", "properties": {"spec": {"type": "object"}}}
 CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/rayservices.ray.io"
@@ -21,16 +22,21 @@ OPENAPI = "/openapi/v3/apis/ray.io/v1"
 LEASES = "/apis/coordination.k8s.io/v1/leases?fieldSelector=metadata.name%3Dray-operator-leader"
 
 
-@asynccontextmanager
-async def serving(**answers: Any) -> AsyncIterator[KubeApi]:
+def serving(**answers: Any) -> AbstractAsyncContextManager[KubeApi]:
     """An API server that gives these answers, by path, and refuses all else."""
 
     async def answer(request: web.Request) -> web.Response:
         found = answers["paths"].get(request.raw_path)
         return web.json_response(found or {"message": "forbidden"}, status=200 if found else 403)
 
+    return answering(answer)
+
+
+@asynccontextmanager
+async def answering(answer: Callable[[web.Request], Awaitable[web.Response]]) -> AsyncIterator[KubeApi]:
+    """An API server that answers so."""
     application = web.Application()
-    application.router.add_get("/{path:.*}", answer)
+    application.router.add_route("*", "/{path:.*}", answer)
     async with TestServer(application) as server:
         configuration = client.Configuration()
         configuration.host = f"http://{server.host}:{server.port}"
@@ -67,3 +73,28 @@ async def test_leases_of_a_name_are_found_in_whatever_namespace() -> None:
         assert await kube.leases("ray-operator-leader") == found
     async with serving(paths={LEASES: {"items": None}}) as kube:
         assert await kube.leases("ray-operator-leader") == ()
+
+
+POD = {"metadata": {"namespace": "team", "generateName": "shop-"}}
+TRY = "/api/v1/namespaces/team/pods?fieldManager=rayserve-operator&dryRun=All&fieldValidation=Strict"
+
+
+@pytest.mark.parametrize(
+    ("response", "said"),
+    [
+        (web.json_response({"kind": "Pod"}, status=201), Answer(201)),
+        (web.json_response({"message": "no"}, status=422), Answer(422, {"message": "no"})),
+        (web.Response(text="bad gateway", status=502), Answer(502, {"message": "bad gateway"})),
+        (web.json_response(["odd"], status=500), Answer(500, {"message": '["odd"]'})),
+    ],
+)
+async def test_whatever_is_said_to_a_dry_run_is_its_answer(response: web.Response, said: Answer) -> None:
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.raw_path)
+        return response
+
+    async with answering(answer) as kube:
+        assert await kube.dry_run(Kind.POD, POD) == said
+    assert asked == [TRY]

@@ -7,7 +7,7 @@ import io
 import json
 import ssl
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,9 +19,12 @@ from rayserve_operator.adapters import webhook as module
 from rayserve_operator.adapters.certificates import AUTHORITIES, X509
 from rayserve_operator.adapters.webhook import AT_ONCE, LARGEST, Webhook
 from rayserve_operator.engine.ports import Pair
-from rayserve_operator.planning.admission import review
+from rayserve_operator.planning.admission import Review, review
 from rayserve_operator.planning.custody import Custody
-from tests.lint.cases import CASES, GOOD
+from rayserve_operator.planning.dry_run.drafts import Draft
+from rayserve_operator.planning.dry_run.verdicts import Answer
+from rayserve_operator.render.options import RenderOptions
+from tests.lint.cases import CASES, GOOD, TRIED
 
 HOST = "localhost"
 
@@ -31,19 +34,23 @@ class Reviewer:
 
     def __init__(self) -> None:
         self.told: list[str] = []
+        self.answer = Answer(201)
         self.may_go_on = threading.Event()
         self.may_go_on.set()
         self.at_work = 0
         self.most = 0
 
-    def __call__(self, asked: Any) -> dict[str, Any]:
+    def __call__(self, asked: Any) -> Review:
         self.at_work += 1
         self.most = max(self.most, self.at_work)
         self.may_go_on.wait()
         self.at_work -= 1
         if asked == "bug":
             raise KeyError("bug")
-        return review(asked, Custody())
+        return review(asked, Custody(), RenderOptions())
+
+    async def try_(self, drafts: Sequence[Draft]) -> list[Answer]:
+        return [self.answer] * len(drafts)
 
     def tell(self, result: str, seconds: float) -> None:
         assert seconds >= 0
@@ -90,7 +97,7 @@ def client(port: int) -> Client:
 
 @pytest.fixture
 async def webhook(reviewer: Reviewer, port: int) -> AsyncIterator[Webhook]:
-    webhook = Webhook(reviewer, port, reviewer.tell)
+    webhook = Webhook(reviewer, reviewer.try_, port, reviewer.tell)
     yield webhook
     reviewer.may_go_on.set()
     await webhook.close()
@@ -114,6 +121,15 @@ async def test_reviews_are_answered(client: Client, trusts: ssl.SSLContext, revi
     status, answer = await client.post(asked(CASES[0].manifest), trusts)
     assert (status, answer["response"]["allowed"]) == (200, False)
     assert reviewer.told == ["allowed", "refused"]
+
+
+async def test_the_answer_waits_for_the_pods_that_are_tried(
+    client: Client, trusts: ssl.SSLContext, reviewer: Reviewer
+) -> None:
+    reviewer.answer = TRIED[0].said
+    _, answer = await client.post(asked(GOOD), trusts)
+    assert not answer["response"]["allowed"]
+    assert reviewer.told == ["refused"]
 
 
 async def test_nobody_is_answered_before_there_is_a_certificate(client: Client, webhook: Webhook) -> None:

@@ -32,6 +32,7 @@ VERBS_OF_ACTIONS = {
 VERBS_OF_CALLS = {
     "get": ("get",),
     "create": ("create",),
+    "dry_run": ("create",),
     "apply": ("create", "patch"),
     "patch": ("patch",),
     "merge": ("patch",),

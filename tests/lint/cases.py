@@ -10,6 +10,10 @@ from typing import Any
 import yaml
 
 from rayserve_operator.crdgen import WithoutAnchors
+from rayserve_operator.model.problems import Problem
+from rayserve_operator.planning.dry_run.drafts import of_manifest
+from rayserve_operator.planning.dry_run.verdicts import Answer, judge
+from rayserve_operator.render.options import RenderOptions
 
 HERE = Path(__file__).parent
 GOOD: dict[str, Any] = yaml.safe_load((HERE / "good.yaml").read_text())
@@ -90,7 +94,27 @@ class Case:
         return manifest
 
 
+@dataclass(frozen=True)
+class Tried(Case):
+    """A case that the API server finds, when it is to try a pod of the good manifest's workers."""
+
+    answer: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def said(self) -> Answer:
+        """What the API server says."""
+        code, message = self.answer["code"], self.answer.get("message")
+        return Answer(code, {"message": message, "details": {"causes": self.answer.get("causes")}})
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What that means."""
+        worker = of_manifest(self.manifest, RenderOptions())[1]
+        return judge(worker, self.said)
+
+
 CASES = [Case(**case) for case in yaml.safe_load((HERE / "bad.yaml").read_text())]
+TRIED = [Tried(**case) for case in yaml.safe_load((HERE / "tried.yaml").read_text())]
 
 
 def _below(value: Any, path: str) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import pytest
 import yaml
@@ -16,11 +17,21 @@ from rayserve_operator.advice.rules import BY_CODE
 from rayserve_operator.model.problems import MOST
 from rayserve_operator.planning.admission import LONGEST_WARNING, MOST_WARNINGS, NotAReview, review
 from rayserve_operator.planning.custody import Custody
-from tests.lint.cases import CASES, GOOD, SERVE, Case
+from rayserve_operator.planning.dry_run.drafts import Draft
+from rayserve_operator.planning.dry_run.verdicts import Answer
+from rayserve_operator.render.options import RenderOptions
+from tests.lint.cases import CASES, GOOD, SERVE, TRIED, Case, Tried
 
 ALL = Custody()
 REFUSING = [case for case in CASES if Level.ERROR in BY_CODE[case.code].levels.values() and case.code != "RS002"]
 TELLING = [case for case in CASES if case not in REFUSING and case.code != "RS002"]
+
+
+Try: TypeAlias = Callable[[Draft], Answer]
+
+
+def taken(_: Draft) -> Answer:
+    return Answer(201)
 
 
 def asked(manifest: Any, before: Any = None) -> dict[str, Any]:
@@ -36,8 +47,9 @@ def asked(manifest: Any, before: Any = None) -> dict[str, Any]:
     }
 
 
-def verdict(manifest: Any, before: Any = None, custody: Custody = ALL) -> dict[str, Any]:
-    answer = review(asked(manifest, before), custody)
+def verdict(manifest: Any, before: Any = None, custody: Custody = ALL, tried: Try = taken) -> dict[str, Any]:
+    question = review(asked(manifest, before), custody, RenderOptions())
+    answer = question.answer([tried(draft) for draft in question.to_be_tried])
     assert (answer["apiVersion"], answer["kind"]) == ("admission.k8s.io/v1", "AdmissionReview")
     assert answer["response"].pop("uid") == "u-1"
     found: dict[str, Any] = answer["response"]
@@ -146,7 +158,7 @@ def test_what_has_no_end_of_problems_is_answered_in_few_words() -> None:
     keys = "".join(f"max_ongoing_request{index}: 1\n" for index in range(10_000))
     manifest["spec"]["serveConfigV2"] += keys
     assert len(inspect(manifest, Door.ADMISSION)) <= 3 * MOST_SOUGHT
-    assert len(json.dumps(review(asked(manifest), ALL))) < 100_000
+    assert len(json.dumps(verdict(manifest))) < 100_000
 
 
 def test_advice_that_takes_long_is_left_to_lint() -> None:
@@ -168,16 +180,77 @@ class Watch:
             self.seen.append(event)
 
 
+def whole(question: Any) -> None:
+    found = review(question, ALL, RenderOptions())
+    found.answer([taken(draft) for draft in found.to_be_tried])
+
+
 def test_nothing_that_a_manifest_names_is_imported_run_or_fetched() -> None:
     questions = [asked(case.manifest) for case in CASES]
     for question in questions:
-        review(question, ALL)  # What the rules themselves import when they are first asked.
+        whole(question)  # What the rules themselves import when they are first asked.
     watch = Watch()
     watch.is_on = True
     for question in questions:
-        review(question, ALL)
+        whole(question)
     watch.is_on = False
     assert watch.seen == []
+
+
+def of_worker(answer: Answer) -> Try:
+    """An API server that has this to say to workers."""
+    return lambda draft: answer if "workerGroupSpecs" in draft.path else taken(draft)
+
+
+@pytest.mark.parametrize("case", TRIED, ids=named)
+def test_what_the_api_server_finds_in_a_pod_weighs_as_its_rule_says(case: Tried) -> None:
+    found = verdict(case.manifest, tried=of_worker(case.said))
+    if BY_CODE[case.code].levels[Door.ADMISSION] is Level.ERROR:
+        assert causes(found) == [(case.code, case.place)]
+    else:
+        assert found["allowed"]
+        assert any(warning.startswith(f"{case.code} {case.place}") for warning in found["warnings"])
+
+
+TYPO = next(case for case in TRIED if case.path == "imagePullPolice")
+
+
+def finds_typos(draft: Draft) -> Answer:
+    return TYPO.said if "imagePullPolice" in str(draft.manifest) else taken(draft)
+
+
+def test_an_update_is_refused_for_the_pod_that_it_spoils() -> None:
+    assert causes(verdict(TYPO.manifest, GOOD, tried=finds_typos)) == [(TYPO.code, TYPO.place)]
+    assert verdict(GOOD, TYPO.manifest, tried=finds_typos) == {"allowed": True}
+
+
+def test_an_update_is_not_refused_for_a_pod_that_was_as_bad_before() -> None:
+    after = copy.deepcopy(TYPO.manifest)
+    [group] = after["spec"]["rayClusterConfig"]["workerGroupSpecs"]
+    group["template"]["spec"]["containers"][0]["image"] = "ray:2"
+    found = verdict(after, TYPO.manifest, tried=finds_typos)
+    assert found["allowed"]
+    assert any(warning.startswith(f"{TYPO.code} {TYPO.place}") for warning in found["warnings"])
+
+
+def test_pods_that_an_update_leaves_alone_are_not_tried() -> None:
+    changed = with_groups(
+        {"replicas": 2}, {"groupName": "more"}, serveConfigV2=GOOD["spec"]["serveConfigV2"] + "# new\n"
+    )
+    assert [draft.path for draft in review(asked(changed, GOOD), ALL, RenderOptions()).to_be_tried] == [
+        "spec.rayClusterConfig.workerGroupSpecs[1].template"
+    ]
+
+
+def test_a_spec_that_cannot_be_followed_is_refused_without_a_try() -> None:
+    assert review(asked(with_groups(bad_group("a"))), ALL, RenderOptions()).to_be_tried == ()
+
+
+def test_what_could_not_be_tried_is_silenced_by_its_code() -> None:
+    manifest = copy.deepcopy(GOOD)
+    manifest["metadata"]["annotations"] = {"rayserve.ray.io/silence": "RS405"}
+    assert verdict(manifest, tried=lambda _: Answer(None, {"message": "no answer"})) == {"allowed": True}
+    assert len(verdict(GOOD, tried=lambda _: Answer(None, {"message": "no answer"}))["warnings"]) == 2
 
 
 BAD = with_groups(bad_group("a"))
@@ -211,7 +284,7 @@ def test_what_is_kuberays_now_is_let_through() -> None:
 )
 def test_what_is_no_review_is_not_answered(nonsense: Any) -> None:
     with pytest.raises(NotAReview):
-        review(nonsense, ALL)
+        review(nonsense, ALL, RenderOptions())
 
 
 @pytest.mark.parametrize("nonsense", [5, "text", [], {"labels": 5, "annotations": [], "name": {}}])

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from rayserve_operator.model.problems import Problem
 from rayserve_operator.model.serve_parsing import parse_serve_config
 from rayserve_operator.planning.actions import Annotate, Announcement, Create, Kind, Patch
 from rayserve_operator.planning.observed import ObservedService, RevisionView, Silence
 from rayserve_operator.planning.service.goal import Aim
+from rayserve_operator.planning.service.keeping import makes_untried_pods
 from rayserve_operator.planning.service.planner import plan_service
 from rayserve_operator.render import labels, names
 
@@ -292,3 +294,30 @@ def test_floors_are_not_lowered_though_the_warm_up_is_over_where(strategy: Any, 
     pending = cluster("demo-b", goal, notes=over, serve=serve)
     result = plan(world(goal, SERVING, pending, active=SERVING, revisions=(revision(goal, 2),)), goal)
     assert all(labels.FLOORS not in (note.annotations or {}) for note in actions(result, Annotate))
+
+
+SUSPENDED = aim_at(service_spec(suspend=True))
+PROBLEM = Problem("spec", "is bad", "mend it")
+
+
+@pytest.mark.parametrize(
+    ("observed", "aim", "are_tried"),
+    [
+        (world(FIRST, revisions=()), FIRST, True),
+        (world(FIRST, SERVING, active=SERVING), IMAGE, True),
+        (world(FIRST), FIRST, False),
+        (world(FIRST, SERVING, active=SERVING), EDIT, False),
+        (world(FIRST, SERVING, active=SERVING, revisions=()), IMAGE, False),
+        (world(IMAGE, SERVING, active=SERVING), replace(IMAGE, problems=(PROBLEM,)), False),
+        (world(SUSPENDED, revisions=()), SUSPENDED, False),
+    ],
+    ids=["first-start", "new-cluster", "begun", "in-place", "nothing-to-fall-back-on", "last-valid", "suspended"],
+)
+def test_only_pods_of_a_new_revision_are_tried(observed: ObservedService, aim: Aim, are_tried: bool) -> None:
+    assert makes_untried_pods(observed, aim) is are_tried
+
+
+def test_what_is_on_its_way_out_makes_no_pods() -> None:
+    first = world(FIRST, revisions=())
+    meta = replace(first.service.meta, deleted_at=NOW)
+    assert not makes_untried_pods(replace(first, service=replace(first.service, meta=meta)), FIRST)

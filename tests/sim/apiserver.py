@@ -25,6 +25,7 @@ from .manifests import (
     copied,
     fields,
     from_fields,
+    image_of,
     is_leaving,
     is_selected,
     merged,
@@ -37,6 +38,8 @@ NAMESPACE = "default"
 START = datetime(2030, 1, 1, tzinfo=UTC)
 LATENCY = 0.04
 """Seconds that a message takes at most."""
+NO_IMAGE = "refused"
+"""The image of pods that the API server does not take."""
 MISSING = OPTIONAL
 """Kinds whose API is not installed."""
 
@@ -124,7 +127,7 @@ class ApiServer:
         if kind in self.schemas and self.schemas[kind] is not OUR_SCHEMAS[kind]:
             new = pruned(self.schemas[kind], new)
             metadata = new["metadata"]
-        _validate(kind, old, new)
+        validate(kind, old, new)
         for key in ("uid", "creationTimestamp", "resourceVersion"):
             metadata[key] = before.get(key)
         metadata["namespace"] = NAMESPACE
@@ -275,7 +278,10 @@ def pruned(schema: Json, value: Any) -> Any:
     return value
 
 
-def _validate(kind: Kind, old: Json | None, new: Json) -> None:
+def validate(kind: Kind, old: Json | None, new: Json) -> None:
+    """Refuse what the API server does not take."""
+    if kind is Kind.POD and image_of(new) == NO_IMAGE:
+        raise Refused("spec.containers[0].image: Invalid value")
     if kind in MISSING:
         raise Refused(f"no matches for kind {kind}")
     if kind is Kind.REVISION and old is not None and old["data"] != new["data"]:

@@ -29,10 +29,11 @@ from rayserve_operator.model.errors import (
 )
 from rayserve_operator.model.serve import ServeConfig, ServeStatus
 from rayserve_operator.planning.actions import Kind
+from rayserve_operator.planning.dry_run import verdicts
 from rayserve_operator.planning.observed import Traffic
 from rayserve_operator.render import labels
 
-from .apiserver import LATENCY, MISSING, without_foreign_status
+from .apiserver import LATENCY, MISSING, validate, without_foreign_status
 from .manifests import Json, copied, merged, name_of, owner_of, uid_of
 from .serve import Serve
 from .virtual_time import wait
@@ -98,6 +99,10 @@ class Network:
     """Until when no Ray answers."""
     forbidden: str | None = None
     """A verb and a kind, and maybe a name, that the API server refuses as long as this is set."""
+    undecided_until: float = 0.0
+    """Until when nobody says what would become of a pod."""
+    dry_runs: int = 0
+    """Pods that were only tried."""
     mute_until: float = 0.0
     """Until when no pod's metrics tell of requests."""
     sent: int = 0
@@ -161,6 +166,20 @@ class Client:
             return dict(manifest)
 
         return await self._change("create", kind, manifest["metadata"]["name"], effect)
+
+    async def dry_run(self, kind: Kind, manifest: Manifest) -> verdicts.Answer:
+        def look() -> verdicts.Answer:
+            self.network.dry_runs += 1
+            try:
+                validate(kind, None, copied(manifest))
+            except Refused as refused:
+                causes = [{"field": "spec.containers[0].image", "message": str(refused)}]
+                return verdicts.Answer(422, {"message": str(refused), "details": {"causes": causes}})
+            return verdicts.Answer(201)
+
+        if self.world.seconds < self.network.undecided_until:
+            await asyncio.get_running_loop().create_future()
+        return await self._read(look)
 
     async def apply(self, kind: Kind, manifest: Manifest) -> Manifest:
         name = manifest["metadata"]["name"]

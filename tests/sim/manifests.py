@@ -16,6 +16,11 @@ def copied(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
+def image_of(pod: Json) -> str:
+    """What its image does: `missing`, `crashing`, `huge`, `cramped` and `refused` make trouble, all others work."""
+    return str(pod["spec"]["containers"][0]["image"]).partition(":")[2]
+
+
 def merged(base: Any, patch: Any) -> Any:
     """A JSON merge patch, applied."""
     if not isinstance(patch, Mapping):

@@ -19,7 +19,7 @@ from rayserve_operator.planning.observed import Traffic
 from rayserve_operator.render import labels
 
 from .apiserver import ApiServer
-from .manifests import Json, copied, is_leaving, name_of, owner_of, uid_of
+from .manifests import Json, copied, image_of, is_leaving, name_of, owner_of, uid_of
 from .serve import Serve
 
 STEP, REST = 0.5, 4.0
@@ -499,11 +499,6 @@ class World(ApiServer):
         group["replicas"] = wanted
         if leaving or named:
             group["scaleStrategy"] = {"workersToDelete": [name for pods in leaving for name in pods]}
-
-
-def image_of(pod: Json) -> str:
-    """What its image does: `missing`, `crashing`, `huge` and `cramped` make trouble, all others work."""
-    return str(pod["spec"]["containers"][0]["image"]).partition(":")[2]
 
 
 def _waiting(pod: Json, reason: str) -> Json:

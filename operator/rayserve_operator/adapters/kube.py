@@ -27,6 +27,7 @@ from rayserve_operator.model.errors import (
 )
 from rayserve_operator.model.objects import RAY_CLUSTER
 from rayserve_operator.planning.actions import Kind
+from rayserve_operator.planning.dry_run.verdicts import Answer
 from rayserve_operator.render import labels
 
 FIELD_MANAGER = "rayserve-operator"
@@ -38,6 +39,8 @@ time-out counts yet. An API server is quick enough for these to keep one Python 
 PAGE = 100
 """Objects in one answer to a list: their JSON and what is parsed of it need memory that is never quite given back."""
 WORDS = 400
+_FAILURE = 400
+"""From this status of HTTP on an answer is a failure."""
 
 JSON = "application/json"
 YAML = "application/yaml"
@@ -158,7 +161,7 @@ class KubeApi:
         path = _path(kind, namespace)
         try:
             response = await self._send("GET", path, query=query, patience=WATCH_TIMEOUT)
-            if response.status >= 400:  # noqa: PLR2004
+            if response.status >= _FAILURE:
                 raise _failure(response.status, f"watch {path}", await response.read())
             async for line in response.response.content:
                 event: dict[str, Any] = json.loads(line)
@@ -232,6 +235,13 @@ class KubeApi:
             return await self._request("POST", path, query=query, body=json.dumps(manifest), content_type=YAML)
         return await self._request("POST", path, query=query, body=manifest)
 
+    async def dry_run(self, kind: Kind, manifest: Manifest) -> Answer:
+        """What is said to a create that makes nothing, and in which no field may be unknown. Only silence raises."""
+        path = _path(kind, manifest["metadata"]["namespace"])
+        query = {"fieldManager": FIELD_MANAGER, "dryRun": "All", "fieldValidation": "Strict"}
+        status, data = await self._exchange("POST", path, query=query, body=manifest)
+        return Answer(status, _status(data) if status >= _FAILURE else {})
+
     async def apply(self, kind: Kind, manifest: Manifest) -> Manifest:
         """Server-side apply, taking over fields of others. A resourceVersion is a precondition."""
         metadata = manifest["metadata"]
@@ -300,19 +310,34 @@ class KubeApi:
         content_type: str = JSON,
         accept: str = JSON,
     ) -> dict[str, Any]:
+        status, data = await self._exchange(
+            method, path, query=query, body=body, content_type=content_type, accept=accept
+        )
+        if status >= _FAILURE:
+            raise _failure(status, f"{method} {path}", data)
+        answer: dict[str, Any] = json.loads(data)
+        return answer
+
+    async def _exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None,
+        body: Any = None,
+        content_type: str = JSON,
+        accept: str = JSON,
+    ) -> tuple[int, bytes]:
+        """The status of an answer, and what came with it."""
         try:
             async with self._turn:
                 response = await self._send(
                     method, path, query=query, body=body, content_type=content_type, accept=accept
                 )
-                data = await response.read()
+                return response.status, await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             unanswered = Disconnected if method == "GET" else OutcomeUnknown
             raise unanswered(f"no answer to {method} {path}: {describe(error)}") from error
-        if response.status >= 400:  # noqa: PLR2004
-            raise _failure(response.status, f"{method} {path}", data)
-        answer: dict[str, Any] = json.loads(data)
-        return answer
 
     async def _send(
         self,
@@ -365,13 +390,19 @@ def _shortened(message: str) -> str:
     return message if len(message) <= WORDS else f"{message[: WORDS // 2]} … {message[-WORDS // 2 :]}"
 
 
+def _status(data: bytes) -> Mapping[str, Any]:
+    """The Status that came with a failure; a proxy on the way may have said something else."""
+    try:
+        found = json.loads(data)
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) else {"message": data[:200].decode(errors="replace")}
+
+
 def _failure(status: int, request: str, data: bytes) -> Exception:
     """The error type for an answer of the API server. The source is its API conventions."""
-    try:
-        answer = json.loads(data)
-        reason, message = answer.get("reason", ""), answer.get("message", "")
-    except (ValueError, AttributeError):
-        reason, message = "", data[:200].decode(errors="replace")
+    answer = _status(data)
+    reason, message = answer.get("reason", ""), answer.get("message", "")
     words = f"{request}: {_shortened(message) or status}"
     match status, reason:
         case 404, _:

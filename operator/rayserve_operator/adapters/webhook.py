@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import ssl
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,9 @@ from aiohttp import web
 
 from rayserve_operator.engine.ports import Pair
 from rayserve_operator.model.documents import TooLarge, read_json
-from rayserve_operator.planning.admission import NotAReview
+from rayserve_operator.planning.admission import NotAReview, Review
+from rayserve_operator.planning.dry_run.drafts import Draft
+from rayserve_operator.planning.dry_run.verdicts import Answer
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +29,10 @@ AT_ONCE = 8
 PATIENCE = 5.0
 """Seconds that a review may take, as the API server waits for its answer."""
 
-Review = Callable[[Any], Mapping[str, Any]]
-"""Answers an AdmissionReview. Raises NotAReview."""
+Read = Callable[[Any], Review]
+"""Reads an AdmissionReview. Raises NotAReview."""
+Try = Callable[[Sequence[Draft]], Awaitable[Sequence[Answer]]]
+"""Has the API server try pods; takes well under PATIENCE."""
 Tell = Callable[[str, float], None]
 """Is told how a review ended, and how many seconds it took."""
 
@@ -37,8 +40,9 @@ Tell = Callable[[str, float], None]
 class Webhook:
     """Answers reviews over TLS, from its first certificate on."""
 
-    def __init__(self, review: Review, port: int, tell: Tell = lambda _result, _seconds: None) -> None:
-        self._review = review
+    def __init__(self, read: Read, try_: Try, port: int, tell: Tell = lambda _result, _seconds: None) -> None:
+        self._read = read
+        self._try = try_
         self._port = port
         self._tell = tell
         self._turn = asyncio.Semaphore(AT_ONCE)
@@ -78,7 +82,10 @@ class Webhook:
         try:
             async with asyncio.timeout(PATIENCE), self._turn:
                 body = await request.read()
-                result, answer = await loop.run_in_executor(self._thread, self._reviewed, body)
+                review = await loop.run_in_executor(self._thread, self._review, body)
+                tried = await self._try(review.to_be_tried)
+                answer = await loop.run_in_executor(self._thread, review.answer, tried)
+                result = "allowed" if answer["response"]["allowed"] else "refused"
         except TimeoutError:
             return web.Response(status=503, text="no answer in time")
         except web.HTTPRequestEntityTooLarge:
@@ -89,12 +96,11 @@ class Webhook:
             return web.Response(status=400, text=str(error))
         finally:
             self._tell(result, loop.time() - began)
-        return web.Response(body=answer, content_type="application/json")
+        return web.json_response(answer)
 
-    def _reviewed(self, body: bytes) -> tuple[str, bytes]:
+    def _review(self, body: bytes) -> Review:
         try:
             asked = read_json(body)
         except (ValueError, TooLarge) as error:
             raise NotAReview(str(error)) from error
-        answer = self._review(asked)
-        return "allowed" if answer["response"]["allowed"] else "refused", json.dumps(answer).encode()
+        return self._read(asked)

@@ -48,8 +48,16 @@ def inspect(manifest: Manifest, door: Door = Door.LINT) -> list[Finding]:
     refused = {problem.path for problem in certain if not BY_CODE[problem.code].can_be_silenced}
     of_serve = [problem for problem in islice(_of_serve(manifest), MOST_SOUGHT) if problem.path not in refused]
     most = Level.ERROR if modelled(_ray(manifest)) else Level.WARNING
-    findings = [*_weighed(certain, door), *_weighed(of_serve, door, most)]
-    heard = [one for one in findings if one.level is Level.ERROR or one.problem.code not in codes]
+    return _heard([*_weighed(certain, door), *_weighed(of_serve, door, most)], codes)
+
+
+def weigh(manifest: Manifest, problems: Iterable[Problem], door: Door) -> list[Finding]:
+    """What a door has to say of problems that were found elsewhere, what weighs most first."""
+    return _heard(_weighed(problems, door), _silenced(manifest))
+
+
+def _heard(findings: Iterable[Finding], silenced: Sequence[str]) -> list[Finding]:
+    heard = [one for one in findings if one.level is Level.ERROR or one.problem.code not in silenced]
     return sorted(heard, key=lambda finding: -finding.level.weight)
 
 

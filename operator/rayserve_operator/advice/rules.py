@@ -19,6 +19,7 @@ class Stops(StrEnum):
 
     ALWAYS = "refuses it"
     SOMETIMES = "refuses it where names, routes or ports are taken from it"
+    AFRESH = "makes no cluster of it; what runs is kept up"
     NEVER = "follows it"
 
 
@@ -113,6 +114,10 @@ RULES = (
     _advice("RS401", pods.no_requests),
     _warning("RS402", pods.unknown_cpus),
     _warning("RS403", pods.short_grace),
+    Rule("RS404", "A pod template of which no pod can be made: the API server was asked, without making one.",
+         {Door.ADMISSION: Level.ERROR}, stops=Stops.AFRESH),
+    Rule("RS405", "A pod that could not be tried, or is not let in as the cluster is now.",
+         {Door.ADMISSION: Level.WARNING}),
 )  # fmt: skip
 
 BY_CODE: Mapping[str, Rule] = {rule.code: rule for rule in RULES}

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from rayserve_operator.engine.dry_runs import DryRuns
 from rayserve_operator.engine.executor import Executor, Tell
 from rayserve_operator.engine.ports import Clock, Kube, Ray
 from rayserve_operator.engine.recorder import Recorder
@@ -19,7 +20,7 @@ from rayserve_operator.engine.tokens import Tokens
 from rayserve_operator.engine.trials import Trials, serve_port, told_by_pods
 from rayserve_operator.model.errors import NotFound, OperatorError, Refused, TokenRefused
 from rayserve_operator.model.objects import Meta, RayCluster, RayService
-from rayserve_operator.model.problems import InvalidSpec
+from rayserve_operator.model.problems import InvalidSpec, Problem
 from rayserve_operator.model.raycluster import RayClusterStatus
 from rayserve_operator.model.rayservice import RayServiceStatus
 from rayserve_operator.model.serve import ServeConfig, ServeStatus
@@ -40,7 +41,7 @@ from rayserve_operator.planning.observed import (
     ServiceView,
     Silence,
 )
-from rayserve_operator.planning.service import adoption, draining, gate
+from rayserve_operator.planning.service import adoption, draining, gate, keeping
 from rayserve_operator.planning.service import status as service_status
 from rayserve_operator.planning.service.goal import Aim, Goal
 from rayserve_operator.planning.service.planner import plan_service, plan_without_goal
@@ -65,12 +66,14 @@ class Passes:
     node_lost_after: timedelta = nodes.NODE_LOST_AFTER
     served: Served = field(default_factory=Served)
     trials: Trials = field(init=False)
+    dry_runs: DryRuns = field(init=False)
     _aims: dict[str, tuple[int, Aim]] = field(default_factory=dict)
     _configs: dict[str, tuple[str, ServeConfig]] = field(default_factory=dict)
     _silent_since: dict[str, datetime] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.trials = Trials(self.ray, self.clock)
+        self.dry_runs = DryRuns(self.kube, self.options)
 
     async def run(self, key: Key) -> timedelta | None:
         """Look at one object and say when to look again. Raises OperatorErrors, which carry their own retry."""
@@ -86,10 +89,14 @@ class Passes:
         now = self.clock.now()
         try:
             aim = await self._aim(record)
+            observed = await self._observe(record, aim.goal)
+            problems = await self._try(observed, aim)
+            if problems:
+                aim = await self._fall_back(record, InvalidSpec(problems))
+                observed = await self._observe(record, aim.goal)
         except InvalidSpec as invalid:
             plan = plan_without_goal(record.meta, record.status, tuple(invalid.problems), now)
             return await self._follow(Kind.RAY_SERVICE, record.meta, record.status, plan)
-        observed = await self._observe(record, aim.goal)
         plan = plan_service(observed, aim, self.clock.now())
         return await self._follow(Kind.RAY_SERVICE, record.meta, record.status, plan)
 
@@ -203,14 +210,26 @@ class Passes:
         try:
             aim = Aim(Goal.parse(record.meta, record.spec))
         except InvalidSpec as invalid:
-            revisions = self.store.revisions_of(record.meta.uid)
-            if not revisions:
-                raise
-            stored = await self.kube.get(Kind.REVISION, record.meta.namespace, revisions[-1].meta.name)
-            goal = Goal.last_valid(record.meta, stored["data"]["spec"], record.spec)
-            aim = Aim(goal, tuple(invalid.problems))
+            return await self._fall_back(record, invalid)
         self._aims[record.meta.uid] = (record.meta.generation, aim)
         return aim
+
+    async def _fall_back(self, record: ServiceRecord, invalid: InvalidSpec) -> Aim:
+        """The last valid goal, until the spec changes. Raises the InvalidSpec if there has been none yet."""
+        revisions = self.store.revisions_of(record.meta.uid)
+        if not revisions:
+            raise invalid
+        stored = await self.kube.get(Kind.REVISION, record.meta.namespace, revisions[-1].meta.name)
+        goal = Goal.last_valid(record.meta, stored["data"]["spec"], record.spec)
+        aim = Aim(goal, tuple(invalid.problems))
+        self._aims[record.meta.uid] = (record.meta.generation, aim)
+        return aim
+
+    async def _try(self, observed: ObservedService, aim: Aim) -> tuple[Problem, ...]:
+        """What is wrong with the pods that are about to be made from a spec for the first time."""
+        if not keeping.makes_untried_pods(observed, aim):
+            return ()
+        return await self.dry_runs.problems(observed.service, aim.goal)
 
     async def _observe(self, record: ServiceRecord, goal: Goal) -> ObservedService:
         namespace = record.meta.namespace
@@ -337,6 +356,7 @@ class Passes:
             for uid in kept.keys() - alive:
                 del kept[uid]
         self.trials.forget(alive)
+        self.dry_runs.forget(alive)
 
 
 def blame(plan: Plan[Any], before: RayServiceStatus | RayClusterStatus, words: str, now: datetime) -> Plan[Any]:

@@ -10,6 +10,7 @@ from rayserve_operator.engine.milestones import Milestone
 from rayserve_operator.model.serve import ServeConfig, ServeStatus
 from rayserve_operator.planning.actions import Announcement, Kind
 from rayserve_operator.planning.certificates import Authority, Held
+from rayserve_operator.planning.dry_run.verdicts import Answer
 from rayserve_operator.planning.observed import Traffic
 
 Manifest = Mapping[str, Any]
@@ -42,6 +43,9 @@ class Kube(Protocol):
 
     async def create(self, kind: Kind, manifest: Manifest) -> Manifest:
         """POST. Raises AlreadyExists, and OutcomeUnknown where no answer came."""
+
+    async def dry_run(self, kind: Kind, manifest: Manifest) -> Answer:
+        """What is said to a create that makes nothing, and in which no field may be unknown. Only silence raises."""
 
     async def apply(self, kind: Kind, manifest: Manifest) -> Manifest:
         """Server-side apply, taking over fields of others. A resourceVersion is a precondition."""

@@ -6,14 +6,19 @@ import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from rayserve_operator.advice.findings import Door, Finding, Level
-from rayserve_operator.advice.inspection import inspect, is_ours
+from rayserve_operator.advice.inspection import inspect, is_ours, weigh
+from rayserve_operator.advice.rules import BY_CODE, Stops
 from rayserve_operator.advice.structure import Manifest, below
 from rayserve_operator.model.objects import GROUP
 from rayserve_operator.model.problems import MOST, short
 from rayserve_operator.planning.custody import Custody
+from rayserve_operator.planning.dry_run.drafts import Draft, of_manifest
+from rayserve_operator.planning.dry_run.verdicts import Answer, judged
+from rayserve_operator.render.options import RenderOptions
 
 API_VERSION = "admission.k8s.io/v1"
 KIND = "AdmissionReview"
@@ -31,11 +36,51 @@ class NotAReview(ValueError):
     """What was sent is no AdmissionReview that can be answered."""
 
 
-def review(asked: Any, custody: Custody) -> dict[str, Any]:
-    """The answer to an AdmissionReview. What is not looked after here is let through without a word.
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A question that is answered once the pods have been tried."""
+
+    uid: str
+    manifest: Manifest = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    before: tuple[Finding, ...] = ()
+    """What was to be said of the object that an update replaces."""
+    drafts: tuple[Draft, ...] = ()
+    """The pods that would be made; of an update those that it changes."""
+    drafts_before: tuple[Draft, ...] = ()
+    """The pods that were made in their place."""
+
+    @property
+    def to_be_tried(self) -> tuple[Draft, ...]:
+        """All pods that an answer is needed for."""
+        return (*self.drafts, *self.drafts_before)
+
+    def answer(self, tried: Sequence[Answer]) -> dict[str, Any]:
+        """The AdmissionReview that answers, by what the API server said to each of the pods."""
+        errors, warnings = self._outcome(tried)
+        told = _warnings(warnings)
+        response: dict[str, Any] = {"uid": self.uid, "allowed": not errors}
+        if errors:
+            response["status"] = _refusal(self.manifest, errors)
+        if told:
+            response["warnings"] = told
+        return {"apiVersion": API_VERSION, "kind": KIND, "response": response}
+
+    def _outcome(self, tried: Sequence[Answer]) -> tuple[list[Finding], list[Finding]]:
+        count = len(self.drafts)
+        of_pods = weigh(self.manifest, judged(self.drafts, tried[:count]), Door.ADMISSION)
+        of_pods_before = weigh(self.manifest, judged(self.drafts_before, tried[count:]), Door.ADMISSION)
+        findings = [*self.findings, *of_pods]
+        errors = _new(findings, [*self.before, *of_pods_before])
+        return errors, [finding for finding in findings if finding not in errors]
+
+
+def review(asked: Any, custody: Custody, options: RenderOptions) -> Review:
+    """What an AdmissionReview asks. What is not looked after here is let through without a word.
 
     An update is refused only for what the old object did not have, so that one which was stored before a rule was
-    there can still be scaled, and be mended step by step. What stays wrong is told as a warning.
+    there can still be scaled, and be mended step by step. What stays wrong is told as a warning; pods that stay the
+    same are not tried again.
 
     Raises:
         NotAReview: if it is none.
@@ -44,19 +89,29 @@ def review(asked: Any, custody: Custody) -> dict[str, Any]:
     uid = request.get("uid")
     if not isinstance(uid, str) or (asked.get("apiVersion"), asked.get("kind")) != (API_VERSION, KIND):
         raise NotAReview(f"this is no {KIND} of {API_VERSION}")
-    return {"apiVersion": API_VERSION, "kind": KIND, "response": {"uid": uid, **_verdict(request, custody)}}
-
-
-def _verdict(request: Manifest, custody: Custody) -> dict[str, Any]:
     manifest: Any = request.get("object")
     before: Any = request.get("oldObject")
     if not is_ours(manifest) or not _is_covered(manifest, custody):
-        return {"allowed": True}
-    findings = inspect(manifest, Door.ADMISSION)
-    errors = _new(findings, inspect(before, Door.ADMISSION) if is_ours(before) else ())
-    warnings = _warnings(finding for finding in findings if finding not in errors)
-    verdict = {"allowed": False, "status": _refusal(manifest, errors)} if errors else {"allowed": True}
-    return {**verdict, "warnings": warnings} if warnings else verdict
+        return Review(uid)
+    findings = tuple(inspect(manifest, Door.ADMISSION))
+    can_be_made = not any(BY_CODE[finding.problem.code].stops is Stops.ALWAYS for finding in findings)
+    drafts = of_manifest(manifest, options) if can_be_made else ()
+    if not is_ours(before):
+        return Review(uid, manifest, findings, drafts=drafts)
+    drafts_before = of_manifest(before, options) if drafts else ()
+    return Review(
+        uid,
+        manifest,
+        findings,
+        tuple(inspect(before, Door.ADMISSION)),
+        _without(drafts, drafts_before),
+        _without(drafts_before, drafts),
+    )
+
+
+def _without(some: Iterable[Draft], others: Iterable[Draft]) -> tuple[Draft, ...]:
+    known = [draft.manifest for draft in others]
+    return tuple(draft for draft in some if draft.manifest not in known)
 
 
 def _is_covered(manifest: Manifest, custody: Custody) -> bool:

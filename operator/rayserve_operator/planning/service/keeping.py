@@ -8,12 +8,21 @@ from rayserve_operator.model.serve import ServeStatus
 from rayserve_operator.planning.actions import Annotate, Announcement, AnyAction, Create, Kind, Patch, Step
 from rayserve_operator.planning.changes import compare
 from rayserve_operator.planning.cluster import autoscaling
-from rayserve_operator.planning.observed import ObservedCluster
+from rayserve_operator.planning.observed import ObservedCluster, ObservedService
 from rayserve_operator.planning.service import analysis, capacity, gate, giving_up, notes, shifting, submission
 from rayserve_operator.planning.service.capacity import Floors
 from rayserve_operator.planning.service.course import Course
-from rayserve_operator.planning.service.roles import may_have_served, needs_new_cluster, stamped_cluster, was_routed
+from rayserve_operator.planning.service.goal import Aim
+from rayserve_operator.planning.service.roles import (
+    assign_roles,
+    may_have_served,
+    needs_new_cluster,
+    revision_of,
+    stamped_cluster,
+    was_routed,
+)
 from rayserve_operator.planning.service.share import Share, share_of
+from rayserve_operator.planning.suspension import Phase, phase_of_service
 from rayserve_operator.planning.words import few
 from rayserve_operator.render import clusters, labels, names, revisions
 
@@ -50,6 +59,18 @@ def keep_revision(course: Course) -> Iterator[AnyAction]:
                 {"op": "add", "path": "/metadata/annotations", "value": {**kept, **noted}},
             ),
         )
+
+
+def makes_untried_pods(observed: ObservedService, aim: Aim) -> bool:
+    """Whether pods are about to be made from a spec of which none were, so that it may still be found invalid.
+
+    Not where clusters are there and no revision, as after an adoption: what serves would not be kept up without a goal.
+    """
+    if aim.problems or observed.service.meta.deleting or phase_of_service(observed) is not Phase.RUNNING:
+        return False
+    if revision_of(observed, aim.goal) is not None or (observed.living and not observed.revisions):
+        return False
+    return assign_roles(observed, aim.goal).candidate is None
 
 
 def make_cluster(course: Course) -> Iterator[Step]:

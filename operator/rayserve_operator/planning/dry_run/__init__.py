@@ -1,0 +1,1 @@
+"""Pods that are tried at the API server before any is made."""

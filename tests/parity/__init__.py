@@ -1,0 +1,1 @@
+"""The Serve config as it is modelled here, against Ray's own schema."""

@@ -1,0 +1,267 @@
+"""Pods that are only tried: that they are those which are made, and what each answer of the API server means."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rayserve_operator.model.objects import Meta, RayCluster
+from rayserve_operator.model.raycluster import RayClusterSpec, RayClusterStatus
+from rayserve_operator.planning.actions import Create, Kind
+from rayserve_operator.planning.cluster.planner import plan_cluster
+from rayserve_operator.planning.dry_run import drafts
+from rayserve_operator.planning.dry_run.drafts import MOST, Draft
+from rayserve_operator.planning.dry_run.origins import origin
+from rayserve_operator.planning.dry_run.verdicts import REFUSED, UNTRIED, Answer, judge
+from rayserve_operator.planning.observed import ObservedRayCluster
+from rayserve_operator.render.options import RenderOptions
+
+from ..builders import NOW, cluster_config, group, service_spec
+
+OPTIONS = RenderOptions()
+HEAD = "spec.rayClusterConfig.headGroupSpec"
+WORKER = "spec.rayClusterConfig.workerGroupSpecs[1]"
+USERS: dict[str, Any] = {
+    "metadata": {"annotations": {"team": "search"}},
+    "spec": {
+        "nodeSelector": {"cloud.example/pool": "a b"},
+        "terminationGracePeriodSeconds": 1,
+        "initContainers": [{"name": "fetch", "image": "fetch", "env": [{"name": "A", "value": 1}]}],
+        "containers": [
+            {
+                "name": "ray",
+                "image": "ray:1",
+                "resources": {"requests": {"cpu": 1, "example.com/card": 1}},
+                "env": [{"name": "ONE", "value": "1"}, {"name": "TWO", "value": 2}],
+                "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+            },
+            {"name": "beside", "image": "beside", "ports": [{"name": "web", "containerPort": 80}]},
+        ],
+        "volumes": [{"name": "data", "emptyDir": {"sizeLimit": "1Gi"}}],
+    },
+}
+CONFIG = cluster_config(
+    group(),
+    {**group("gpu"), "template": USERS, "labels": {"zone": "a b"}},
+    enableInTreeAutoscaling=True,
+    autoscalerOptions={"resources": {"limits": {"cpus": 1}}},
+    tlsOptions={"enabled": True},
+)
+
+
+def service(config: Any = CONFIG) -> dict[str, Any]:
+    metadata = {"name": "demo", "namespace": "default", "uid": "u"}
+    return {"kind": "RayService", "metadata": metadata, "spec": service_spec(config)}
+
+
+def drafted(manifest: Any) -> tuple[Draft, ...]:
+    return drafts.of_manifest(manifest, OPTIONS)
+
+
+HEAD_POD, _, WORKER_POD = drafted(service())
+
+
+def refused(draft: Draft, *causes: tuple[str, str, str]) -> list[tuple[str, str]]:
+    told = [{"field": field, "reason": reason, "message": message} for field, reason, message in causes]
+    answer = Answer(422, {"message": "Pod is invalid", "details": {"causes": told}})
+    return [(problem.code, problem.path) for problem in judge(draft, answer)]
+
+
+@pytest.mark.parametrize("config", [CONFIG, cluster_config(), cluster_config(group(numOfHosts=1), group("b"))])
+def test_what_is_tried_is_what_is_made(config: Any) -> None:
+    meta = Meta.parse({"metadata": {"name": "demo", "namespace": "default", "uid": "u"}})
+    cluster = RayCluster(meta, RayClusterSpec.model_validate(config), RayClusterStatus())
+    tried = drafts.of_cluster(cluster, "spec", OPTIONS)
+    plan = plan_cluster(ObservedRayCluster(cluster, pods=(), services={}), OPTIONS, NOW)
+    made = [action for step in plan.steps for action in step if isinstance(action, Create) and action.kind is Kind.POD]
+    assert [draft.manifest for draft in tried] == [_to_be_named(action) for action in made]
+
+
+def _to_be_named(action: Create) -> dict[str, Any]:
+    metadata = {key: value for key, value in action.manifest["metadata"].items() if value}
+    spec = {key: value for key, value in action.manifest["spec"].items() if key != "serviceAccountName"}
+    return {**action.manifest, "metadata": {**metadata, "generateName": action.name_prefix}, "spec": spec}
+
+
+def test_an_account_is_named_only_where_the_operator_does_not_make_it() -> None:
+    config = copy.deepcopy(CONFIG)
+    config["headGroupSpec"]["template"]["spec"]["serviceAccountName"] = "mine"
+    assert drafted(service(config))[0].manifest["spec"]["serviceAccountName"] == "mine"
+    assert "serviceAccountName" not in HEAD_POD.manifest["spec"]
+
+
+def test_a_cluster_of_a_service_inherits_what_it_will_have() -> None:
+    manifest = service()
+    manifest["metadata"]["annotations"] = {"ray.io/ft-enabled": "true"}
+    head, *_ = drafted(manifest)
+    assert head.manifest["metadata"]["annotations"]["ray.io/ft-enabled"] == "true"
+    assert head.manifest["metadata"]["ownerReferences"][0]["uid"] == drafts.NO_UID
+
+
+def test_only_so_many_pods_are_tried() -> None:
+    groups = [group(f"g{index}") for index in range(2 * MOST)]
+    assert len(drafted(service(cluster_config(*groups)))) == MOST
+
+
+@pytest.mark.parametrize("spec", [None, 5, {}, {"rayClusterConfig": {"workerGroupSpecs": 5}}])
+def test_of_a_spec_that_cannot_be_read_no_pod_is_tried(spec: Any) -> None:
+    assert drafted({**service(), "spec": spec}) == ()
+
+
+def test_a_template_that_has_no_form_of_a_pod_is_tried_as_it_stands() -> None:
+    config = copy.deepcopy(CONFIG)
+    config["headGroupSpec"]["template"]["spec"]["volumes"] = "none"
+    head, *workers = drafted(service(config))
+    assert head.manifest["spec"] == config["headGroupSpec"]["template"]["spec"]
+    assert head.manifest["metadata"] == {
+        "namespace": "default",
+        "generateName": HEAD_POD.manifest["metadata"]["generateName"],
+    }
+    why = "json: cannot unmarshal string into Go struct field PodSpec.spec.volumes of type []v1.Volume"
+    [problem] = judge(head, Answer(400, {"message": f'Pod in version "v1" cannot be handled as a Pod: {why}'}))
+    assert problem.path == f"{HEAD}.template.spec.volumes"
+    assert len(workers) == 2
+
+
+@pytest.mark.parametrize(
+    ("draft", "field", "path"),
+    [
+        (WORKER_POD, "spec.containers[0].image", f"{WORKER}.template.spec.containers[0].image"),
+        (WORKER_POD, "spec.containers[1].ports[0].name", f"{WORKER}.template.spec.containers[1].ports[0].name"),
+        (WORKER_POD, "spec.initContainers[1].image", f"{WORKER}.template.spec.initContainers[0].image"),
+        (WORKER_POD, "spec.initContainers[0].image", None),
+        (WORKER_POD, "spec.initContainers[2].image", None),
+        (WORKER_POD, "spec.nodeSelector[cloud.example/pool]",
+         f"{WORKER}.template.spec.nodeSelector.cloud.example/pool"),
+        (WORKER_POD, "spec.volumes[0].emptyDir.sizeLimit", f"{WORKER}.template.spec.volumes[0].emptyDir.sizeLimit"),
+        (WORKER_POD, "spec.volumes[1].name", None),
+        (WORKER_POD, "spec.containers[0].volumeMounts[0].name",
+         f"{WORKER}.template.spec.containers[0].volumeMounts[0].name"),
+        (WORKER_POD, "spec.containers[0].resources.requests[example.com/card]",
+         f"{WORKER}.template.spec.containers[0].resources.requests.example.com/card"),
+        (WORKER_POD, "spec.containers[0].resources.limits[example.com/card]", None),
+        (WORKER_POD, "spec.terminationGracePeriodSeconds", f"{WORKER}.template.spec.terminationGracePeriodSeconds"),
+        (WORKER_POD, "spec.restartPolicy", None),
+        (WORKER_POD, "spec.containers[0].command[0]", None),
+        (WORKER_POD, "spec.priority", f"{WORKER}.template.spec.priority"),
+        (WORKER_POD, "metadata.annotations[team]", f"{WORKER}.template.metadata.annotations.team"),
+        (WORKER_POD, "metadata.labels", f"{WORKER}.labels"),
+        (WORKER_POD, "metadata.generateName", None),
+        (HEAD_POD, "metadata.labels", None),
+        (HEAD_POD, "spec.containers[1].resources.limits[cpus]",
+         "spec.rayClusterConfig.autoscalerOptions.resources.limits.cpus"),
+        (HEAD_POD, "spec.containers[1].command", None),
+    ],
+)  # fmt: skip
+def test_a_field_of_a_pod_leads_back_to_what_the_user_wrote(draft: Draft, field: str, path: str | None) -> None:
+    assert origin(draft, field) == path
+
+
+def test_all_causes_are_told_and_the_same_one_once() -> None:
+    wrong = ("spec.containers[0].image", "FieldValueInvalid", "Invalid value")
+    other = ("spec.containers[1].name", "FieldValueDuplicate", "Duplicate value")
+    assert refused(WORKER_POD, wrong, wrong, other) == [
+        (REFUSED, f"{WORKER}.template.spec.containers[0].image"),
+        (REFUSED, f"{WORKER}.template.spec.containers[1].name"),
+    ]
+
+
+def test_what_the_operator_adds_is_called_so() -> None:
+    told = {"field": "spec.initContainers[2].name", "reason": "FieldValueDuplicate", "message": "Duplicate value"}
+    [problem] = judge(WORKER_POD, Answer(422, {"details": {"causes": [told]}}))
+    assert (problem.code, problem.path) == (REFUSED, f"{WORKER}.template")
+    assert "spec.initContainers[2].name, which the operator adds, is refused" in problem.problem
+
+
+def test_several_unknown_fields_are_told_each() -> None:
+    fields = ("spec.containers[0].imagePullPolice", "spec.nodeSelectors")
+    why = ", ".join(f'unknown field "{field}"' for field in fields)
+    message = f'Pod in version "v1" cannot be handled as a Pod: strict decoding error: {why}'
+    first, second = judge(WORKER_POD, Answer(400, {"message": message}))
+    assert (first.path, second.path) == tuple(f"{WORKER}.template.{field}" for field in fields)
+    assert "kubectl explain pod.spec.containers`" in first.mend
+    assert "kubectl explain pod.spec`" in second.mend
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "type_", "path", "mend"),
+    [
+        ("number", "EnvVar.spec.containers.env.value", "string", "spec.containers[0].env[1].value", "put it in quotes"),
+        ("number", "EnvVar.spec.initContainers.env.value", "string", "spec.initContainers[0].env[0].value", "put it"),
+        ("array", "PodSpec.spec.volumes", "map", "spec.volumes", "write a map"),
+        ("object", "Container.spec.containers.args", "[]string", "spec.containers.args", "write a []string"),
+    ],
+)
+def test_a_value_of_a_wrong_type_is_found(kind: str, field: str, type_: str, path: str, mend: str) -> None:
+    why = f"json: cannot unmarshal {kind} into Go struct field {field} of type {type_}"
+    [problem] = judge(WORKER_POD, Answer(400, {"message": f'Pod in version "v1" cannot be handled as a Pod: {why}'}))
+    assert (problem.code, problem.path) == (REFUSED, f"{WORKER}.template.{path}")
+    assert problem.mend.startswith(mend)
+
+
+def test_a_pod_that_cannot_be_read_for_another_reason_is_refused_in_kubernetes_words() -> None:
+    why = "quantities must match the regular expression"
+    [problem] = judge(WORKER_POD, Answer(400, {"message": f'Pod in version "v1" cannot be handled as a Pod: {why}'}))
+    assert (problem.code, problem.path) == (REFUSED, f"{WORKER}.template")
+    assert why in problem.problem
+
+
+def test_a_pod_that_is_taken_is_not_spoken_of() -> None:
+    assert judge(HEAD_POD, Answer(201)) == ()
+
+
+POLICY = "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no latest"
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (Answer(None, {"message": "no answer within 2 s"}), "no answer within 2 s"),
+        (Answer(403, {"message": 'pods "demo-x" is forbidden: exceeded quota: q'}), "as things are: exceeded quota: q"),
+        (Answer(403, {"message": "pods is forbidden: User cannot create"}), "as things are: User cannot create"),
+        (Answer(400, {"message": 'admission webhook "w" does not support dry run'}), "does not support dry run"),
+        (Answer(400, {"message": 'admission webhook "w" denied the request: cannot be handled as a Pod: x'}), "policy"),
+        (Answer(400, {"message": "the object provided is unrecognized"}), "the API server answers 400: the object"),
+        (Answer(404, {"message": 'namespaces "n" not found'}), 'answers 404: namespaces "n" not found'),
+        (Answer(409, {"message": "exists"}), "answers 409"),
+        (
+            Answer(422, {"message": f'pods "d" is forbidden: {POLICY}', "details": {"causes": [{"message": "no"}]}}),
+            POLICY,
+        ),
+        (Answer(422, {"message": "invalid"}), "answers 422: invalid"),
+        (Answer(422, {"message": "odd", "details": {"causes": "none"}}), "answers 422: odd"),
+        (
+            Answer(422, {"message": "injected", "details": {"causes": [{"field": "spec.containers[7].image"}]}}),
+            "injected",
+        ),
+        (Answer(429, {"message": "later"}), "answers 429"),
+        (Answer(500, {"message": 'failed calling webhook "w"'}), 'answers 500: failed calling webhook "w"'),
+        (Answer(504, {}), "answers 504"),
+    ],
+)
+def test_what_is_not_the_manifests_own_fault_is_a_warning_that_names_it(answer: Answer, words: str) -> None:
+    [problem] = judge(HEAD_POD, answer)
+    assert (problem.code, problem.path) == (UNTRIED, f"{HEAD}.template")
+    assert words in problem.problem
+    assert problem.mend
+
+
+def test_a_webhooks_own_validation_is_a_policy() -> None:
+    causes = [{"field": "spec.containers[0].image", "reason": "FieldValueInvalid", "message": "no tag"}]
+    message = 'admission webhook "w" denied the request: images'
+    [problem] = judge(HEAD_POD, Answer(422, {"message": message, "details": {"causes": causes}}))
+    assert problem.code == UNTRIED
+
+
+def test_a_cluster_of_its_own_has_its_paths() -> None:
+    meta = Meta.parse({"metadata": {"name": "demo", "namespace": "default"}})
+    cluster = RayCluster(meta, RayClusterSpec.model_validate(cluster_config()), RayClusterStatus())
+    named = replace(cluster, meta=replace(meta, uid="mine"))
+    assert [draft.path for draft in drafts.of_cluster(cluster, "spec", OPTIONS)] == [
+        "spec.headGroupSpec.template",
+        "spec.workerGroupSpecs[0].template",
+    ]
+    assert drafts.of_cluster(named, "spec", OPTIONS)[0].manifest["metadata"]["ownerReferences"][0]["uid"] == "mine"
