@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rayserve_operator.planning.actions import Announcement, Plan
+from rayserve_operator.planning.actions import Annotate, Announcement, Plan
 from rayserve_operator.planning.observed import Failure, ObservedCluster, ObservedService, Silence
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.goal import Aim
@@ -229,8 +229,9 @@ def test_its_return_is_noted_and_told_before_anything_is_made() -> None:
     words = in_words(result)
     assert words[0] == f"note cluster-part, attempt, started-at, last-good on {GOOD}"
     [note] = result.steps[0]
-    assert note.annotations[labels.LAST_GOOD] == FAILED.since
-    assert note.annotations[labels.ATTEMPT] == "2"
+    assert isinstance(note, Annotate)
+    noted = note.annotations or {}
+    assert (noted[labels.LAST_GOOD], noted[labels.ATTEMPT]) == (FAILED.since, "2")
     [told, _] = announced(result)
     assert (told.reason, told.type) == ("RestoringRevision", "Warning")
     assert told.message == f"Revision {GOOD} comes back, because the one after it was given up: why"

@@ -62,7 +62,7 @@ def keep(course: Course) -> Iterator[Step]:
 def detach(course: Course) -> Iterator[Step]:
     """Take the traffic from the cluster that is to leave before there is another one: connections are refused then."""
     active, service = course.roles.active, course.observed.service.meta
-    if active is not None and course.makes_room and _successor(course) is None:
+    if active is not None and course.makes_room:
         yield (Confirm(kind=Kind.RAY_SERVICE, name=service.name, uid=service.uid, version=service.version),)
         words = f"No cluster takes traffic from now on: {active.name} leaves before another one is made"
         yield tuple(_route(course.observed, _nobody(course), Announcement(DETACHED, words, "Warning")))

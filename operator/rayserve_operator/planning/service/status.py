@@ -259,10 +259,10 @@ def _reconciling(course: Course, stalled: Fact | None) -> Fact:
 
 def _why_none(course: Course) -> str:
     """Why there is no cluster yet that is as the goal wants it."""
-    holder, leaving = course.holder_of_state, course.roles.everyone
+    holder = course.holder_of_state
     if not course.has_room:
-        gone = draining.progress(course) or f"{few([cluster.name for cluster in leaving])} leaves"
-        return f"{gone}; a cluster is created when that has gone"
+        leaves = draining.progress(course) or f"{few([cluster.name for cluster in course.roles.everyone])} leaves"
+        return f"{leaves}; a cluster is created when that has gone"
     return f"{holder.name} still keeps its state where the new one is to" if holder else "a cluster is being created"
 
 
