@@ -265,12 +265,16 @@ def preview_service(goal: Aim, leads_to: ObservedCluster) -> ServiceView:
 
 
 def revision(
-    goal: Aim, number: int = 1, attempt: int = 1, started: float = 60, failed: str | None = None
+    goal: Aim, number: int = 1, attempt: int = 1, started: float = 60, failed: str | None = None, **others: str
 ) -> RevisionView:
-    """The goal's revision, its attempt begun so many seconds ago, and given up for a reason if one is given."""
+    """The goal's revision, its attempt begun so many seconds ago, and given up for a reason if one is given; with
+    last_good, what its mark says."""
     notes = {labels.ATTEMPT: str(attempt), labels.PART: goal.goal.part_digest, labels.STARTED_AT: ago(started)}
     if failed is not None:
         notes[labels.FAILED] = json.dumps({"reason": failed, "message": "why", "since": ago(1)})
+    if "last_good" in others:
+        notes[labels.LAST_GOOD] = others.pop("last_good")
+    assert not others, others
     name = goal.goal.revision
     metadata = {"name": name, "uid": f"uid-{name}", "resourceVersion": "3", "annotations": notes}
     return RevisionView.parse({"metadata": metadata, "revision": number})
@@ -379,6 +383,7 @@ def _names_its_object(action: AnyAction) -> bool:
         case SubmitServe():
             return action.cluster_uid == f"uid-{action.cluster}"
         case Annotate() | Delete() | Confirm():
-            return isinstance(action.kind, Kind) and action.uid == f"uid-{action.name}"
+            uid = service_meta().uid if action.kind is Kind.RAY_SERVICE else f"uid-{action.name}"
+            return isinstance(action.kind, Kind) and action.uid == uid
         case _:
             return isinstance(action.kind, Kind)

@@ -92,7 +92,7 @@ def _sections(listed: Sequence[Field], more: Sequence[str], row: Callable[[Field
     head = ("field", "type", "meaning", *more)
 
     def rows(members: Iterable[Field], top: str) -> list[Iterable[str]]:
-        return [(f"`{_below(f, top)}`", _type(f), f.schema["description"], *row(f)) for f in members]
+        return [(f"`{_below(f, top)}`", _type(f), " ".join(f.schema["description"].split()), *row(f)) for f in members]
 
     groups = {field.top: [other for other in listed if other.top == field.top] for field in listed}
     alone = [members[0] for members in groups.values() if len(members) == 1]

@@ -48,6 +48,7 @@ _PARTS = (
     ("RS2", "Room for replicas"),
     ("RS3", "Numbers of replicas and requests"),
     ("RS4", "Pods"),
+    ("RS5", "Rollouts"),
 )
 
 

@@ -157,7 +157,8 @@ def test_a_newcomer_says_all_that_it_lacks_of_the_capacity_of_the_other() -> Non
     assert verdict(Newcomer(2), pods=pods, serve=report, notes=ON_TWO) == Verdict(
         Stage.MATCHING,
         f"cluster demo-a: {MISSING_ONE}; 1 of 2 pods take traffic; the Serve proxy of worker, second starts; "
-        "third fits no node: no cpu",
+        "third fits no node: no cpu; where two clusters never fit, upgradeStrategy.type: Recreate deletes the old one "
+        "first",
     )
 
 

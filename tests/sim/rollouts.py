@@ -42,6 +42,7 @@ STEPS = {
 WATCHED = STEPS | {"analysis": {"smokeRequests": [{"path": "/smoke"}], "maxErrorPercent": 5, "maxLatencyPercent": 200}}
 TWO = (("cpu", 2, 1, 3),)
 IMPATIENT = {"drainTimeoutSeconds": 100}
+ALONE = {"type": "Recreate"}
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ class Rollout:
     @property
     def leaves_alone(self) -> bool:
         """Whether what serves must not be touched at all."""
-        return self.reason is not None and self.clusters > 1 and not self.served
+        makes_room = self.edits[-1][1].get("upgradeStrategy", {}).get("type") == "Recreate"
+        return self.reason is not None and self.clusters > 1 and not self.served and not makes_room
 
 
 def edit(wanted: Json, after: float = 0.0) -> tuple[float, Json]:
@@ -133,6 +135,27 @@ ROLLOUTS = {
     ),
     "blue/green into less room": Rollout(
         (edit(spec(image="cramped", scaling=(1, 3, None), strategy=LENIENT)),), (GROWING,), demand=3
+    ),
+    "recreated": Rollout((edit(spec(image="b", code="y", strategy=ALONE)),), (spec(strategy=ALONE),)),
+    "recreated, and reverted at once": Rollout(
+        (edit(spec(image="b", strategy=ALONE)), edit(spec(strategy=ALONE), 20.0)), (spec(strategy=ALONE),), clusters=1
+    ),
+    "recreated, and reverted in the middle": Rollout(
+        (edit(spec(image="b", strategy=ALONE)), edit(spec(strategy=ALONE), 70.0)), (spec(strategy=ALONE),), clusters=3
+    ),
+    "recreated where no second one fits": Rollout(
+        (edit(spec(image="huge")), edit(spec(image="b", strategy=ALONE), 10.0)), clusters=3
+    ),
+    "recreated with an image that is missing": Rollout(
+        (edit(spec(image="missing", strategy=ALONE)),), (spec(strategy=ALONE),), reason="ImageError", clusters=3
+    ),
+    "recreated with a config that fails": Rollout(
+        (edit(spec(image="b", code="bad", strategy=ALONE)),), (spec(strategy=ALONE),), reason="DeployFailed", clusters=3
+    ),
+    "recreated with pods that crash, and mended": Rollout(
+        (edit(spec(image="crashing", strategy=ALONE)), edit(spec(image="b", strategy=ALONE), 110.0)),
+        (spec(strategy=ALONE),),
+        clusters=4,
     ),
     "a revert in the middle": Rollout((edit(spec(image="b")), edit(spec(), 2.0))),
     "another cluster in the middle": Rollout((edit(spec(image="b")), edit(spec(image="c"), 2.0)), clusters=3),

@@ -112,6 +112,8 @@ class Rules:
         """When a write whose answer was given up last took effect, by the object's name."""
         self._routed: str | None = None
         self._was_routed: set[str] = set()
+        self._served: str | None = None
+        """Stands for what took a cluster of its own of the one that took traffic last."""
         self._left_traffic: dict[str, float] = {}
         self._pod_names: set[str] = set()
         self._replicas: dict[tuple[str, str, str], History] = defaultdict(History)
@@ -214,6 +216,11 @@ class Rules:
         since = self.world.seconds - self._slack
         ends = [*(wish.since for wish in self.wishes[1:]), self.world.seconds]
         return [wish for wish, end in zip(self.wishes, ends, strict=True) if end >= since]
+
+    def _returning(self) -> list[Wish]:
+        """What served last, where that has gone for something that was given up then."""
+        has_gone = bool(self._given_up) and any(wish.spec.recreates for wish in self._recent())
+        return [wish for wish in self.wishes if has_gone and wish.part == self._served]
 
     # What is judged. -----------------------------------------------------------------------------------------
 
@@ -320,9 +327,13 @@ class Rules:
             self._left_traffic[left] = now
         if target == self._routed:
             return
+        if target == labels.NO_CLUSTER:
+            self._detached()
+            return
         living = self.world.find(Kind.RAY_CLUSTER, target) is not None
         self._must(living or self._slack > PROMPT, f"traffic goes to {target}, which does not exist")
-        fitting = [w for w in self._recent() if self._fit_at.get((target, w.essence), -1.0) >= now - self._slack]
+        wanted = [*self._recent(), *self._returning()]
+        fitting = [w for w in wanted if self._fit_at.get((target, w.essence), -1.0) >= now - self._slack]
         abandoned = self._routed is None or self.world.find(Kind.RAY_CLUSTER, self._routed) is None
         self._must(
             bool(fitting) or (abandoned and target in self._was_routed), f"traffic goes to {target}, which is not fit"
@@ -336,6 +347,16 @@ class Rules:
         self._left_traffic.pop(target, None)
         self._routed = target
         self._was_routed.add(target)
+        self._served = part_of(self.world.find(Kind.RAY_CLUSTER, target))
+
+    def _detached(self) -> None:
+        """The Service leads nowhere: only where the user has chosen that, and what served is not what is wanted."""
+        self.count["detached"] += 1
+        recreating = [wish for wish in self._recent() if wish.spec.recreates]
+        self._must(any(wish.part != self._served for wish in recreating), "nothing takes traffic, and nobody asked")
+        if self._routed is not None:
+            self._left_traffic[self._routed] = self.world.seconds
+        self._routed = None
 
     def _ends(self, name: str) -> None:
         """A cluster ends, wholly or pod by pod."""
@@ -401,9 +422,7 @@ class Rules:
 
     def _not_again(self, after: Json, *, is_late: bool) -> None:
         """A cluster is made for a revision that was given up only where nothing else is left to serve."""
-        options = json.loads(after["metadata"]["annotations"][labels.SERVE_OPTIONS])
-        config = RayClusterSpec.model_validate(after["spec"])
-        part = digest_of({"pods": cluster_part(config), "serve": options})
+        part = part_of(after)
         clusters = [found for found in self.world.all(Kind.RAY_CLUSTER) if not is_leaving(found)]
         is_again = part in {given_up for given_up, _ in self._given_up} and bool(clusters)
         self._must(not is_again or is_late or self._slack > PROMPT, f"{name_of(after)} is made though it was given up")
@@ -417,7 +436,11 @@ class Rules:
             same = same and live["metadata"]["annotations"][labels.SERVE_OPTIONS] == options
             is_twin = same and live["metadata"]["ownerReferences"] == owner
             self._must(not is_twin, f"{name} is a twin of {name_of(live)}")
-        parts = [cluster_part(wish.spec.ray_cluster_config) for wish in self._recent()]
+        recreates = [wish.spec.recreates for wish in self._recent()]
+        beside = [found for found in self.world.all(Kind.RAY_CLUSTER) if name_of(found) != name]
+        self._must(not all(recreates) or not beside, f"{name} is made beside {[name_of(found) for found in beside]}")
+        wanted = [*self._recent(), *self._returning()]
+        parts = [cluster_part(wish.spec.ray_cluster_config) for wish in wanted]
         self._must(cluster_part(spec) in parts, f"{name} is wanted by nobody any more")
 
     def _pod_created(self, after: Json) -> None:
@@ -485,6 +508,14 @@ def _is_on_floors(config: ServeConfig, wish: Wish) -> bool:
         if ordered not in (None, scaling["min_replicas"], wanted[key].get("initial_replicas")):
             return False
     return True
+
+
+def part_of(cluster: Json | None) -> str | None:
+    """Stands for what of a RayCluster takes a cluster of its own."""
+    if cluster is None:
+        return None
+    options = json.loads(cluster["metadata"]["annotations"][labels.SERVE_OPTIONS])
+    return digest_of({"pods": cluster_part(RayClusterSpec.model_validate(cluster["spec"])), "serve": options})
 
 
 def is_released(before: Json | None, after: Json | None) -> bool:

@@ -51,6 +51,8 @@ STRATEGIES = (
     {"onWarmUpTimeout": "Rollback"},
     {"drainTimeoutSeconds": 90},
     {"drainTimeoutSeconds": 10, "rollback": "Manual"},
+    {"type": "Recreate"},
+    {"type": "Recreate", "drainTimeoutSeconds": 90},
 )
 FAILING_CODES = ("x", "bad", "refused", "flaky1", "flaky2")
 FAILING_IMAGES = ("b", "missing", "crashing", "huge", "cramped")

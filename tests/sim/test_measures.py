@@ -98,6 +98,19 @@ def test_a_rollout_is_prepared_and_drained_once() -> None:
     assert drained >= max(timedelta(seconds=DELAY), QUIET_FOR)
 
 
+def test_a_cluster_that_is_made_when_the_old_one_has_gone_is_no_first_start() -> None:
+    async def tell(story: ServiceStory) -> None:
+        story.edit(spec(image="b", strategy={"type": "Recreate"}))
+        await wait(ROLLED)
+
+    notebook = measured(tell)
+    assert {phase: len(notebook.phases[phase]) for phase in (Phase.FIRST_START, Phase.PREPARE, Phase.DRAIN)} == {
+        Phase.FIRST_START: 1,
+        Phase.PREPARE: 1,
+        Phase.DRAIN: 1,
+    }
+
+
 def test_an_operator_that_goes_on_with_a_rollout_counts_from_its_start() -> None:
     async def tell(story: ServiceStory) -> None:
         story.edit(spec(image="b"))

@@ -3,10 +3,11 @@ What the operator may do in each namespace that it watches. Plain YAML, the same
 that a test can hold it against what the code does. No `update`: the operator writes by POST, apply and patch alone.
 */}}
 {{- define "rayserve-operator.rules" -}}
-# What users write is only read. KubeRay's finalizer, which nobody else would take off, is patched away.
+# What users write is only read, and afresh before a service is stopped for an edit (Recreate). KubeRay's finalizer, which
+# nobody else would take off, is patched away.
 - apiGroups: [ray.io]
   resources: [rayservices]
-  verbs: [list, watch, patch]
+  verbs: [get, list, watch, patch]
 - apiGroups: [ray.io]
   resources: [rayservices/status, rayclusters/status]
   verbs: [patch]

@@ -80,7 +80,8 @@ def _certain(manifest: Manifest, door: Door) -> Iterator[Problem]:
     yield from problems
     if not problems:
         config = parse_serve_config(spec.serve_config_v2) if isinstance(spec, RayServiceSpec) else None
-        view = view_of(cluster, cluster_path, config)
+        recreates = isinstance(spec, RayServiceSpec) and spec.recreates
+        view = view_of(cluster, cluster_path, config, recreates=recreates)
         if door is Door.LINT or len(view.deployments) * len(view.groups) <= MOST_PAIRS:
             yield from _advice(view)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from rayserve_operator.advice import capacity, pods, scaling
+from rayserve_operator.advice import capacity, pods, rollouts, scaling
 from rayserve_operator.advice.findings import Door, Level
 from rayserve_operator.advice.view import View
 from rayserve_operator.model.problems import Problem
@@ -80,6 +80,7 @@ RULES = (
     _at_apply("RS011", "The steps of an incremental upgrade are missing, or contradict each other."),
     Rule("RS012", "The annotation that silences rules names one that is not there, or that cannot be silenced.",
          {Door.LINT: Level.WARNING, Door.ADMISSION: Level.WARNING}),
+    _everywhere("RS013", "Part of a rollout in which two clusters serve, beside a type that leaves room for one."),
     _everywhere("RS101", "serveConfigV2 is no YAML, or larger than Ray takes."),
     _in_part("RS102", "A value in serveConfigV2 of another type than Ray takes."),
     _in_part("RS103", "A key that Ray needs is missing in serveConfigV2."),
@@ -118,6 +119,7 @@ RULES = (
          {Door.ADMISSION: Level.ERROR}, stops=Stops.AFRESH),
     Rule("RS405", "A pod that could not be tried, or is not let in as the cluster is now.",
          {Door.ADMISSION: Level.WARNING}),
+    _advice("RS501", rollouts.downtime),
 )  # fmt: skip
 
 BY_CODE: Mapping[str, Rule] = {rule.code: rule for rule in RULES}

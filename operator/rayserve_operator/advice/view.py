@@ -118,6 +118,8 @@ class View:
     """Where the cluster's spec stands."""
     groups: Sequence[Group]
     deployments: Sequence[Deployment]
+    recreates: bool = False
+    """Whether it is replaced by one that is made when it has gone."""
 
     @property
     def workers(self) -> Sequence[Group]:
@@ -135,14 +137,15 @@ class View:
         return [Pods(group.pod, group.least) for group in self.groups]
 
 
-def view_of(cluster: RayClusterSpec, path: str, config: ServeConfig | None) -> View:
+def view_of(cluster: RayClusterSpec, path: str, config: ServeConfig | None, *, recreates: bool = False) -> View:
     """The view of a valid cluster, and of the Serve config on it."""
     workers = [
         _workers(group, f"{path}.workerGroupSpecs[{index}]", autoscaling=cluster.autoscaling)
         for index, group in enumerate(cluster.worker_group_specs)
     ]
     head = Group(HEAD, f"{path}.headGroupSpec", cluster.head_group_spec, _pod(cluster.head_group_spec), 1, 1)
-    return View(cluster, path, [head, *workers], [] if config is None else list(_deployments(config)))
+    deployments = [] if config is None else list(_deployments(config))
+    return View(cluster, path, [head, *workers], deployments, recreates)
 
 
 def _workers(group: WorkerGroupSpec, path: str, *, autoscaling: bool) -> Group:

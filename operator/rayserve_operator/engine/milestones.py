@@ -86,8 +86,9 @@ def _ended(
 
 
 def _preparation(store: Store, cluster: ClusterRecord) -> Phase:
-    family = store.clusters_of(cluster.meta.owner or "")
+    family, revisions = store.clusters_of(cluster.meta.owner or ""), store.revisions_of(cluster.meta.owner or "")
     have_served = any(labels.ROUTED_AT in other.meta.annotations for other in family if other is not cluster)
+    have_served |= any(labels.LAST_GOOD in revision.meta.annotations for revision in revisions)
     return Phase.PREPARE if have_served else Phase.FIRST_START
 
 

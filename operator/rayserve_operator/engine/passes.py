@@ -45,7 +45,7 @@ from rayserve_operator.planning.service import adoption, draining, gate, keeping
 from rayserve_operator.planning.service import status as service_status
 from rayserve_operator.planning.service.goal import Aim, Goal
 from rayserve_operator.planning.service.planner import plan_service, plan_without_goal
-from rayserve_operator.planning.service.roles import Roles, assign_roles, is_conflict
+from rayserve_operator.planning.service.roles import Roles, assign_roles, comes_back, is_conflict, last_good
 from rayserve_operator.render import labels, names, ports
 from rayserve_operator.render.options import RenderOptions
 
@@ -69,6 +69,7 @@ class Passes:
     dry_runs: DryRuns = field(init=False)
     _aims: dict[str, tuple[int, Aim]] = field(default_factory=dict)
     _configs: dict[str, tuple[str, ServeConfig]] = field(default_factory=dict)
+    _returning: dict[str, tuple[tuple[int, str], Goal]] = field(default_factory=dict)
     _silent_since: dict[str, datetime] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -88,12 +89,10 @@ class Passes:
             return await self._hand_back(record)
         now = self.clock.now()
         try:
-            aim = await self._aim(record)
-            observed = await self._observe(record, aim.goal)
+            aim, observed = await self._look(record, await self._aim(record))
             problems = await self._try(observed, aim)
             if problems:
-                aim = await self._fall_back(record, InvalidSpec(problems))
-                observed = await self._observe(record, aim.goal)
+                aim, observed = await self._look(record, await self._fall_back(record, InvalidSpec(problems)))
         except InvalidSpec as invalid:
             plan = plan_without_goal(record.meta, record.status, tuple(invalid.problems), now)
             return await self._follow(Kind.RAY_SERVICE, record.meta, record.status, plan)
@@ -231,7 +230,30 @@ class Passes:
             return ()
         return await self.dry_runs.problems(observed.service, aim.goal)
 
-    async def _observe(self, record: ServiceRecord, goal: Goal) -> ObservedService:
+    async def _look(self, record: ServiceRecord, aim: Aim) -> tuple[Aim, ObservedService]:
+        """What there is, and the aim that it leaves."""
+        observed = await self._gather(record, aim.goal)
+        aim = await self._come_back(record, observed, aim)
+        return aim, await self._observe(observed, aim.goal)
+
+    async def _come_back(self, record: ServiceRecord, observed: ObservedService, aim: Aim) -> Aim:
+        """The aim, or the last good revision in place of a goal that was given up while nothing else serves."""
+        good, failure = last_good(observed), comes_back(observed, aim.goal)
+        if good is None or failure is None:
+            self._returning.pop(record.meta.uid, None)
+            return aim
+        known, goal = self._returning.get(record.meta.uid, (None, aim.goal))
+        if known != (record.meta.generation, good.meta.name):
+            stored = await self.kube.get(Kind.REVISION, record.meta.namespace, good.meta.name)
+            try:
+                goal = Goal.last_valid(record.meta, stored["data"]["spec"], record.spec)
+            except InvalidSpec:
+                # Written by a more lenient version: then nothing is known to work.
+                return aim
+            self._returning[record.meta.uid] = ((record.meta.generation, good.meta.name), goal)
+        return replace(aim, goal=replace(goal, instead_of=failure))
+
+    async def _gather(self, record: ServiceRecord, goal: Goal) -> ObservedService:
         namespace = record.meta.namespace
         service = RayService(record.meta, goal.spec, record.status)
         clusters = [self._observe_cluster(found) for found in self.store.clusters_of(record.meta.uid)]
@@ -248,14 +270,18 @@ class Passes:
         observed = replace(observed, strays=tuple(strays))
         if is_conflict(observed):
             observed = replace(observed, serve_service=await self._still_there(namespace, observed.serve_service))
-        roles = assign_roles(observed, goal)
+        return observed
+
+    async def _observe(self, observed: ObservedService, goal: Goal) -> ObservedService:
+        service, roles = observed.service, assign_roles(observed, goal)
+        namespace = service.meta.namespace
         if roles.candidate is None:
-            observed = replace(observed, ghosts=self.store.ghosts(namespace, record.meta.name))
+            observed = replace(observed, ghosts=self.store.ghosts(namespace, service.meta.name))
         if draining.needs_endpoints(roles) and observed.serve_service is not None:
             found = await self.kube.endpoints(namespace, observed.serve_service.meta.name)
             observed = replace(observed, endpoints=found)
-        asked = await asyncio.gather(*(self._ask(c, roles, goal) for c in clusters))
-        return replace(observed, clusters=tuple(asked))
+        asked = await asyncio.gather(*(self._ask(c, roles, goal) for c in observed.clusters))
+        return replace(observed, service=replace(service, spec=goal.spec), clusters=tuple(asked))
 
     async def _still_there(self, namespace: str, service: ServiceView | None) -> ServiceView | None:
         """Somebody else's Service, read anew, because no watch tells when it goes."""
@@ -352,7 +378,7 @@ class Passes:
     def forget(self, living: Iterable[str]) -> None:
         """Drop what is kept of objects that are gone."""
         alive = set(living)
-        for kept in (self._aims, self._configs, self._silent_since):
+        for kept in (self._aims, self._configs, self._returning, self._silent_since):
             for uid in kept.keys() - alive:
                 del kept[uid]
         self.trials.forget(alive)

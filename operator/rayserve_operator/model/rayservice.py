@@ -90,9 +90,9 @@ class ServiceUpgradeStrategy(Model):
         )
     )
 
-    type: Literal["NewCluster", "NewClusterWithIncrementalUpgrade", "None"] | None = None
-    """`NewCluster` (the default) rolls blue/green; `NewClusterWithIncrementalUpgrade` in steps; `None` keeps the
-    cluster."""
+    type: Literal["NewCluster", "NewClusterWithIncrementalUpgrade", "Recreate", "None"] | None = None
+    """`NewCluster` (the default) rolls blue/green; `NewClusterWithIncrementalUpgrade` in steps; `Recreate` drains and
+    deletes the old cluster first, so that nothing serves meanwhile; `None` keeps the cluster."""
     cluster_upgrade_options: ClusterUpgradeOptions | None = None
     """Steps of `NewClusterWithIncrementalUpgrade`."""
     auto_promotion: bool | None = None
@@ -206,6 +206,11 @@ class RayServiceSpec(Model):
     def holds_cluster(self) -> bool:
         """Whether the cluster stays as it is, but for what changes in place."""
         return self._strategy.type == "None"
+
+    @property
+    def recreates(self) -> bool:
+        """Whether the old cluster is to be gone before a new one is made."""
+        return self._strategy.type == "Recreate"
 
     @property
     def rolls_back(self) -> bool:

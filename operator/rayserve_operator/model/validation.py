@@ -11,7 +11,7 @@ from typing import Any
 
 from rayserve_operator.model.problems import InvalidSpec, Problem, first_of
 from rayserve_operator.model.raycluster import RayClusterSpec, WorkerGroupSpec
-from rayserve_operator.model.rayservice import RayServiceSpec
+from rayserve_operator.model.rayservice import RayServiceSpec, ServiceUpgradeStrategy
 from rayserve_operator.model.resources import parse_quantity
 from rayserve_operator.model.serve_parsing import parse_serve_config
 
@@ -42,10 +42,25 @@ def _service(name: str, namespace: str, spec: RayServiceSpec) -> Iterator[Proble
             "RS005",
         )
     yield from _service_template("spec.serveService", namespace, spec.serve_service)
+    if spec.recreates and spec.upgrade_strategy is not None:
+        yield from _recreation("spec.upgradeStrategy", spec.upgrade_strategy)
     try:
         parse_serve_config(spec.serve_config_v2)
     except InvalidSpec as invalid:
         yield from invalid.problems
+
+
+def _recreation(path: str, strategy: ServiceUpgradeStrategy) -> Iterator[Problem]:
+    """What is about two clusters side by side, where there is never more than one."""
+    for field, is_given in (
+        ("clusterUpgradeOptions", strategy.cluster_upgrade_options is not None),
+        ("analysis", strategy.analysis is not None),
+        ("autoPromotion", strategy.auto_promotion is False),
+        ("previewService", strategy.preview_service),
+    ):
+        if is_given:
+            words, mend = "needs a second cluster, and type is Recreate", "leave it out, or write type: NewCluster"
+            yield Problem(f"{path}.{field}", words, mend, "RS013")
 
 
 def _name(name: str, longest: int) -> Iterator[Problem]:

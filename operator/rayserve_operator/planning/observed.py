@@ -264,13 +264,15 @@ class Failure:
     message: str
     means: Mapping[str, Any] | None = None
     """What the goal was to be reached by; None where that is not noted."""
+    since: str = ""
+    """When it was given up, as that is noted."""
 
     @classmethod
     def parse(cls, noted: str | None) -> Self | None:
         """Read the note on a ControllerRevision; None where there is none, or none that can be read."""
         try:
             record = json.loads(noted or "{}")
-            return cls(str(record["reason"]), str(record["message"]), record.get("means"))
+            return cls(str(record["reason"]), str(record["message"]), record.get("means"), str(record.get("since", "")))
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
 

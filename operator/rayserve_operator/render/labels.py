@@ -66,6 +66,8 @@ OPERATOR: Final = f"{PREFIX}operator"
 # Ours, on a Service.
 ACTIVE_CLUSTER: Final = f"{PREFIX}active-cluster"
 """On the stable serve Service: name of the RayCluster that takes traffic."""
+NO_CLUSTER: Final = "no_cluster"
+"""Stands there, and in the selector, while the old cluster makes room for the next; no cluster can have this name."""
 APPLIED: Final = f"{PREFIX}applied"
 """Fingerprint of the manifest that was applied last."""
 
@@ -134,6 +136,9 @@ STARTED_AT: Final = f"{PREFIX}started-at"
 """When the present attempt began, in RFC 3339."""
 FAILED: Final = f"{PREFIX}failed"
 """That its rollout was given up, as JSON: reason, message, since. It is not tried again while it stays the goal."""
+LAST_GOOD: Final = f"{PREFIX}last-good"
+"""On the one that comes back if the goal fails while no cluster takes traffic: when traffic ended, and once it comes
+back when that goal was given up, in RFC 3339."""
 
 OF_ONE_OBJECT: Final = (
     PREFIX,

@@ -14,7 +14,7 @@ from rayserve_operator.model.serve import ServeConfig
 from rayserve_operator.planning.observed import Failure, ObservedCluster, ObservedService, RevisionView
 from rayserve_operator.planning.service import capacity, gate, notes
 from rayserve_operator.planning.service.goal import Goal
-from rayserve_operator.planning.service.roles import Roles, assign_roles, given_up, is_begun, revision_of
+from rayserve_operator.planning.service.roles import Roles, assign_roles, given_up, is_begun, last_good, revision_of
 from rayserve_operator.planning.service.share import share_of
 from rayserve_operator.render import fault_tolerance, labels
 from rayserve_operator.render.ports import ServeFacts
@@ -58,30 +58,50 @@ class Course:
 
     @property
     def may_be_given_up(self) -> bool:
-        """Whether something that is known to work would be left if the goal were given up."""
+        """Whether something that is known to work would be left, or come back, if the goal were given up."""
         active = self.roles.active
-        if active is None or self.failure is not None:
+        if given_up(self.observed, self.goal) is not None:
             return False
+        if active is None:
+            return self.last_good is not None and self.last_good.meta.name != self.goal.revision
         served = active.cluster.meta.annotations.get(labels.SERVED)
         return self.roles.pending is not None or served not in (None, self.goal.revision)
+
+    @cached_property
+    def last_good(self) -> RevisionView | None:
+        """The revision that comes back if the goal fails, while no cluster takes traffic."""
+        return last_good(self.observed) if self.is_first_start else None
+
+    @property
+    def makes_room(self) -> bool:
+        """Whether the cluster that serves is to leave before there is another one that is as the goal wants it."""
+        is_other = self.roles.active is not None and self.roles.candidate is not self.roles.active
+        return self.goal.spec.recreates and is_other and not self.is_fit
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a cluster may be made beside those that there are."""
+        return not (self.goal.spec.recreates and self.roles.everyone)
 
     @property
     def deadline(self) -> datetime | None:
         """When the goal must be reached; None until it is written down that its revision is the goal, now or again.
 
-        A cluster that is made later, because a suspension ends or the one before it was lost, has all the time again,
-        and so has one that has taken a further share of the traffic.
+        A cluster that is made later, because a suspension ends or the one before it was lost or had to leave first, has
+        all the time again, and so has one that has taken a further share of the traffic.
         """
         begun = self.revision if self.is_begun else None
         started = None if begun is None else notes.time_of(begun.meta, labels.STARTED_AT)
         made = None if self.roles.candidate is None else self.roles.candidate.cluster.meta.created
         share = None if self.roles.pending is None else share_of(self.roles.pending)
+        detached = None if self.last_good is None else notes.time_of(self.last_good.meta, labels.LAST_GOOD)
         allowed = timedelta(seconds=self.goal.spec.progress_deadline)
-        if self.is_first_start:
+        if self.is_first_start and self.last_good is None:
             allowed = first_start_timeout(self.observed.service.meta) or allowed
         if started is None:
             return None
-        return max(started, made or started, started if share is None else share.since) + allowed
+        moments = (started, made, None if share is None else share.since, detached)
+        return max(moment for moment in moments if moment is not None) + allowed
 
     @property
     def is_overdue(self) -> bool:

@@ -17,7 +17,7 @@ from rayserve_operator.planning.observed import ObservedCluster, PodView
 from rayserve_operator.planning.service import notes
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.goal import Goal
-from rayserve_operator.planning.service.roles import Roles, has_ended, may_have_served
+from rayserve_operator.planning.service.roles import Roles, has_ended, is_detached, may_have_served
 from rayserve_operator.render import labels
 
 QUIET_FOR = timedelta(seconds=15)
@@ -28,6 +28,8 @@ SPREAD_EVERY = timedelta(seconds=0.5)
 """How often the EndpointSlices are read until they show the switch."""
 GRACE = 1
 """Seconds that a pod is given to end, at a moment when there is nothing that it could end well."""
+GONE_WITHIN = timedelta(seconds=30)
+"""For so long a cluster that has to make room is kept until its pods are gone: one on a lost node may never go."""
 
 
 def is_looked_at(cluster: ObservedCluster, goal: Goal, now: datetime) -> bool:
@@ -47,7 +49,8 @@ def steps(course: Course) -> Iterator[Step]:
         clock = _clock(cluster, course.goal)
         if has_ended(cluster):
             yield tuple(_end_pods(cluster))
-            yield from _delete(course, cluster)
+            if not _is_awaited(course, cluster):
+                yield from _delete(course, cluster)
         elif not may_have_served(cluster):
             yield from _end(course, cluster, _why_superseded(course))
         elif clock is None:
@@ -68,7 +71,7 @@ def recheck(course: Course) -> timedelta | None:
     waits = []
     for cluster in course.roles.leaving:
         clock = _clock(cluster, course.goal)
-        if clock is None:
+        if clock is None or has_ended(cluster):
             waits.append(SPREAD_EVERY)
         elif course.now < clock.looks_begin:
             waits.append(clock.looks_begin - course.now)
@@ -128,6 +131,13 @@ def _delete(course: Course, cluster: ObservedCluster) -> Iterator[Step]:
     yield (Delete(kind=Kind.RAY_CLUSTER, name=meta.name, uid=meta.uid, announce=told),)
 
 
+def _is_awaited(course: Course, cluster: ObservedCluster) -> bool:
+    """Whether pods of a cluster that makes room still hold it: a pod that is made too early may call for a node."""
+    ended = notes.time_of(cluster.cluster.meta, labels.ENDED_AT)
+    is_late = ended is None or course.now >= ended + GONE_WITHIN
+    return course.goal.spec.recreates and bool(cluster.pods) and not is_late
+
+
 def _confirm(course: Course) -> Iterator[Step]:
     service = course.observed.serve_service
     if service is not None:
@@ -136,7 +146,8 @@ def _confirm(course: Course) -> Iterator[Step]:
 
 
 def _why_superseded(course: Course) -> str:
-    return "it was superseded before it took traffic" if course.failure is None else "its rollout was given up"
+    is_given_up = course.failure is not None or course.goal.instead_of is not None
+    return "its rollout was given up" if is_given_up else "it was superseded before it took traffic"
 
 
 def _takes_leave(cluster: ObservedCluster) -> bool:
@@ -145,11 +156,11 @@ def _takes_leave(cluster: ObservedCluster) -> bool:
 
 
 def _has_left_the_service(course: Course, cluster: ObservedCluster) -> bool:
-    """Whether Kubernetes sends traffic to the active cluster, and none to this one any more."""
+    """Whether Kubernetes sends traffic to the active cluster, or rightly to none, and none to this one any more."""
     active, endpoints = course.roles.active, course.observed.endpoints
-    if active is None or endpoints is None:
+    if endpoints is None or endpoints & _names(cluster):
         return False
-    return bool(endpoints & _names(active)) and not endpoints & _names(cluster)
+    return is_detached(course.observed) if active is None else bool(endpoints & _names(active))
 
 
 def _names(cluster: ObservedCluster) -> frozenset[str]:

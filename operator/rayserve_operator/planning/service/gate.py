@@ -10,6 +10,8 @@ from rayserve_operator.planning.observed import ObservedCluster, PodView, Silenc
 from rayserve_operator.planning.service import capacity
 from rayserve_operator.render import labels
 
+_OTHER_WAY = "; where two clusters never fit, upgradeStrategy.type: Recreate deletes the old one first"
+
 
 class Stage(StrEnum):
     """Where a cluster stands on its way to traffic; the reasons of condition Reconciling."""
@@ -45,7 +47,8 @@ class Newcomer:
 def judge(observed: ObservedCluster, config: ServeConfig, newcomer: Newcomer | None = None) -> Verdict:
     """Tell how far the cluster is with this Serve config, which is the one that it was sent."""
     stage, words = _judge(observed, config, newcomer)
-    return Verdict(stage, f"cluster {observed.name}{words}")
+    is_one_too_many = newcomer is not None and stage is not Stage.FIT and any(_unplaced(observed))
+    return Verdict(stage, f"cluster {observed.name}{words}{_OTHER_WAY if is_one_too_many else ''}")
 
 
 def _judge(observed: ObservedCluster, config: ServeConfig, newcomer: Newcomer | None) -> tuple[Stage, str]:

@@ -18,6 +18,7 @@ from rayserve_operator.model.serve import ServeConfig
 from rayserve_operator.model.serve_parsing import parse_serve_config
 from rayserve_operator.model.validation import validate_service
 from rayserve_operator.planning.changes import cluster_part, compare
+from rayserve_operator.planning.observed import Failure
 from rayserve_operator.render import names
 
 REVISED = ("rayClusterConfig", "serveConfigV2")
@@ -36,6 +37,8 @@ class Goal:
     """Name of the ControllerRevision of this pair of cluster part and Serve config."""
     means: Mapping[str, Any] | None = None
     """What helps or hinders its rollout beside that: times and numbers of replicas. None where they are not known."""
+    instead_of: Failure | None = None
+    """Why it is not the spec's own revision but the last good one, which comes back because nothing else serves."""
 
     @classmethod
     def of(cls, meta: Meta, spec: RayServiceSpec) -> Self:
@@ -127,6 +130,7 @@ def _means(spec: RayServiceSpec) -> dict[str, Any]:
         "progressDeadline": spec.progress_deadline,
         "warmUpTimeout": spec.warm_up_timeout,
         "needsParity": spec.needs_parity,
+        **({"recreates": True} if spec.recreates else {}),
     }
 
 

@@ -35,7 +35,7 @@ _OF_A_GOAL = (labels.SERVE_TRIES, labels.WARM_SINCE, *(key for key in _OF_A_SHIF
 
 
 def keep_revision(course: Course) -> Iterator[AnyAction]:
-    """See to it that the goal's revision exists and has the highest number."""
+    """See to it that the goal's revision exists and has the highest number, unless it is one that comes back."""
     observed, goal, revision = course.observed, course.goal, course.revision
     latest = max((r.number for r in observed.revisions), default=0)
     noted = {
@@ -43,7 +43,14 @@ def keep_revision(course: Course) -> Iterator[AnyAction]:
         labels.ATTEMPT: str(_attempt(course)),
         labels.STARTED_AT: course.now.isoformat(),
     }
-    if revision is None:
+    if goal.instead_of is not None:
+        if revision is not None and not course.is_begun:
+            words = f"Revision {goal.revision} comes back, because the one after it was given up"
+            told = Announcement("RestoringRevision", f"{words}: {goal.instead_of.message}", "Warning")
+            noted |= {labels.LAST_GOOD: goal.instead_of.since}
+            uid = revision.meta.uid
+            yield Annotate(kind=Kind.REVISION, name=goal.revision, uid=uid, annotations=noted, announce=told)
+    elif revision is None:
         yield Create(
             kind=Kind.REVISION,
             manifest=revisions.controller_revision(observed.service, goal.revision, latest + 1, goal.data, noted),
@@ -75,7 +82,7 @@ def makes_untried_pods(observed: ObservedService, aim: Aim) -> bool:
 
 def make_cluster(course: Course) -> Iterator[Step]:
     """Make a cluster for the goal, as large as the one that serves."""
-    if course.holder_of_state is not None:
+    if course.holder_of_state is not None or not course.has_room:
         return
     begun, goal, service = _attempt(course), course.goal, course.observed.service
     attempt, name = _free_name(course, begun)
@@ -246,7 +253,8 @@ def _attempt(course: Course) -> int:
     goal its attempt stays too, because the answer to a create may be on its way.
     """
     found, part = course.observed.revisions, course.goal.part_digest
-    latest = max(found, key=lambda r: r.number, default=None)
+    has_come_back = course.goal.instead_of is not None and course.is_begun
+    latest = course.revision if has_come_back else max(found, key=lambda r: r.number, default=None)
     if latest is not None and latest.part == part:
         return latest.attempt
     before = max((r.attempt for r in found if r.part == part), default=0)

@@ -98,12 +98,12 @@ def _pursue(course: Course, *, spec_is_valid: bool) -> Iterator[Iterable[Step]]:
         return
     if course.roles.candidate is None:
         yield keeping.make_cluster(course)
-    elif spec_is_valid:
+    elif spec_is_valid and course.goal.instead_of is None:
         yield (tuple(keeping.change_in_place(course, course.roles.candidate)),)
-    noted = tuple(keeping.keep_notes(course))
+    noted = (*keeping.keep_notes(course), *history.mark(course))
     # Ray is sent its config last, because one that does not answer ends the pass.
     submitted = () if keeping.moves_floors(noted) else submission.steps(course)
-    yield from _after(noted, (routing.switch(course), submitted))
+    yield from _after(noted, (routing.switch(course), routing.detach(course), submitted))
 
 
 def _after(step: Step, others: Iterable[Iterable[Step]]) -> Iterator[Iterable[Step]]:

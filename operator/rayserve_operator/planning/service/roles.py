@@ -48,7 +48,7 @@ def assign_roles(observed: ObservedService, goal: Goal) -> Roles:
     """Tell the clusters apart."""
     active = _by_name(observed, stamped_cluster(observed))
     stamped = active is not None
-    if active is None:
+    if active is None and not is_detached(observed):
         active = next(_fallbacks(observed), None)
     candidate = _candidate(observed, goal, active)
     leaving = tuple(c for c in observed.living if c is not active and c is not candidate)
@@ -63,7 +63,11 @@ def revision_of(observed: ObservedService, goal: Goal) -> RevisionView | None:
 def is_begun(observed: ObservedService, goal: Goal) -> bool:
     """Whether it is written down that the goal is aimed at, now or again, and with what it is to be reached by now."""
     revision = revision_of(observed, goal)
-    if revision is None or any(r.number > revision.number for r in observed.revisions):
+    if revision is None:
+        return False
+    if goal.instead_of is not None:
+        return revision.meta.annotations.get(labels.LAST_GOOD) == goal.instead_of.since
+    if any(r.number > revision.number for r in observed.revisions):
         return False
     if notes.time_of(revision.meta, labels.STARTED_AT) is None:
         return False
@@ -75,6 +79,24 @@ def given_up(observed: ObservedService, goal: Goal) -> Failure | None:
     """Why the goal's rollout was given up. When the spec has changed meanwhile, it begins anew."""
     revision = revision_of(observed, goal)
     return None if revision is None or not is_begun(observed, goal) else revision.failure
+
+
+def last_good(observed: ObservedService) -> RevisionView | None:
+    """The revision that comes back if the goal fails while no cluster takes traffic, where one is noted."""
+    return next((revision for revision in observed.revisions if labels.LAST_GOOD in revision.meta.annotations), None)
+
+
+def comes_back(observed: ObservedService, goal: Goal) -> Failure | None:
+    """Why the last good revision is aimed at instead of this goal; None where it is not."""
+    good, failure = last_good(observed), given_up(observed, goal)
+    if good is None or good.meta.name == goal.revision or assign_roles(observed, goal).active is not None:
+        return None
+    return failure
+
+
+def is_detached(observed: ObservedService) -> bool:
+    """Whether the serve Service leads nowhere, because the cluster that it led to makes room for the next."""
+    return stamped_cluster(observed) == labels.NO_CLUSTER
 
 
 def stamped_cluster(observed: ObservedService) -> str | None:

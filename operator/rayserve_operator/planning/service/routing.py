@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from rayserve_operator.model.objects import RayCluster
+from rayserve_operator.model.raycluster import RayClusterStatus
 from rayserve_operator.model.serve import ServeStatus
 from rayserve_operator.planning.actions import (
     Annotate,
@@ -22,12 +25,14 @@ from rayserve_operator.planning.drift import disown, drifted, fitted, is_headles
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService, ServiceView
 from rayserve_operator.planning.service import notes, shifting
 from rayserve_operator.planning.service.course import Course
-from rayserve_operator.planning.service.roles import is_conflict, stamped_cluster, was_routed
+from rayserve_operator.planning.service.roles import is_conflict, is_detached, stamped_cluster, was_routed
 from rayserve_operator.planning.service.share import WHOLE
 from rayserve_operator.render import labels, services
 
 SWITCHED = "SwitchedTraffic"
 """Reason of the announcement that traffic goes to another cluster."""
+DETACHED = "StoppedTraffic"
+"""Reason of the announcement that traffic goes to none."""
 _LOADING = frozenset({"NOT_STARTED", "DEPLOYING"})
 
 
@@ -40,15 +45,27 @@ def stamp(course: Course) -> Iterator[Step]:
     is_adopted = labels.REVISION not in active.cluster.meta.annotations
     found = Announcement("FoundActiveCluster", words, "Normal" if is_adopted else "Warning")
     yield tuple(_mark_routed(active, course.now))
-    yield tuple(_route(course.observed, active, found))
+    yield tuple(_route(course.observed, active.cluster, found))
 
 
 def keep(course: Course) -> Iterator[Step]:
     """Keep traffic where it is."""
     active = course.roles.active
-    if active is not None and _successor(course) is None:
+    if active is None:
+        if is_detached(course.observed):
+            yield tuple(_route(course.observed, _nobody(course)))
+    elif _successor(course) is None and not course.makes_room:
         yield tuple(shifting.label_pods(course))
-        yield tuple(_route(course.observed, active, is_shared=shifting.is_shared(course)))
+        yield tuple(_route(course.observed, active.cluster, is_shared=shifting.is_shared(course)))
+
+
+def detach(course: Course) -> Iterator[Step]:
+    """Take the traffic from the cluster that is to leave before there is another one: connections are refused then."""
+    active, service = course.roles.active, course.observed.service.meta
+    if active is not None and course.makes_room:
+        yield (Confirm(kind=Kind.RAY_SERVICE, name=service.name, uid=service.uid, version=service.version),)
+        words = f"No cluster takes traffic from now on: {active.name} leaves before another one is made"
+        yield tuple(_route(course.observed, _nobody(course), Announcement(DETACHED, words, "Warning")))
 
 
 def keep_preview(course: Course) -> Iterator[AnyAction]:
@@ -82,7 +99,7 @@ def switch(course: Course) -> Iterator[Step]:
         yield tuple(_mark_routed(successor, course.now, course.goal.revision))
         yield (Confirm(kind=Kind.RAY_CLUSTER, name=meta.name, uid=meta.uid),)
         switched = Announcement(SWITCHED, f"Traffic goes to {meta.name} now")
-        yield tuple(_route(course.observed, successor, switched))
+        yield tuple(_route(course.observed, successor.cluster, switched))
 
 
 def _successor(course: Course) -> ObservedCluster | None:
@@ -91,6 +108,13 @@ def _successor(course: Course) -> ObservedCluster | None:
     if pending is None or is_conflict(course.observed):
         return None
     return pending if shifting.due(course, pending) == WHOLE else None
+
+
+def _nobody(course: Course) -> RayCluster:
+    """What the Services lead to while they lead nowhere: a cluster that cannot be, with the ports of the goal."""
+    options = {labels.SERVE_OPTIONS: notes.written(course.goal.serve.cluster_part)}
+    meta = replace(course.observed.service.meta, name=labels.NO_CLUSTER, annotations=options)
+    return RayCluster(meta, course.goal.spec.ray_cluster_config, RayClusterStatus())
 
 
 def label_heads(course: Course) -> Iterator[AnyAction]:
@@ -137,15 +161,15 @@ def _mark_routed(cluster: ObservedCluster, now: datetime, proven: str | None = N
 
 def _route(
     observed: ObservedService,
-    active: ObservedCluster,
+    active: RayCluster,
     announce: Announcement | None = None,
     *,
     is_shared: bool = False,
 ) -> Iterator[AnyAction]:
     """Keep the two stable Services on the active cluster. The serve Service carries the stamp."""
     service = observed.service
-    serve = stamped(services.stable_serve_service(service, active.cluster, is_shared=is_shared))
-    head = stamped(services.stable_head_service(service, active.cluster))
+    serve = stamped(services.stable_serve_service(service, active, is_shared=is_shared))
+    head = stamped(services.stable_head_service(service, active))
     yield from _apply(observed.serve_service, serve, announce)
     if observed.head_service is None or observed.head_service.meta.owner == service.meta.uid:
         yield from _apply(observed.head_service, head, None)

@@ -32,7 +32,7 @@ from rayserve_operator.planning.observed import ObservedCluster, ObservedService
 from rayserve_operator.planning.service import draining, gate, giving_up, shifting
 from rayserve_operator.planning.service.course import Course, first_start_timeout
 from rayserve_operator.planning.service.goal import Aim
-from rayserve_operator.planning.service.roles import Roles, is_conflict, needs_new_cluster
+from rayserve_operator.planning.service.roles import is_conflict, is_detached, needs_new_cluster
 from rayserve_operator.planning.service.share import Share
 from rayserve_operator.planning.suspension import Phase
 from rayserve_operator.planning.words import few
@@ -40,6 +40,10 @@ from rayserve_operator.render import labels
 
 SILENCE_TOLERATED = timedelta(seconds=15)
 """One bad sample of Ray's API says nothing; a head that is silent for this long is reported."""
+
+RECREATING = "Recreating"
+"""Reason of Ready and UpgradeInProgress from when the old cluster has lost the traffic until another one takes it."""
+_DETACHED = "no cluster takes traffic while the old one leaves and another one is made"
 
 _BAD_WHEN_FALSE = frozenset(
     {ServiceCondition.READY, ServiceCondition.SPEC_VALID, ServiceCondition.APPLICATIONS_HEALTHY}
@@ -170,8 +174,8 @@ def _facts(course: Course, aim: Aim, endpoints: int) -> Iterator[Fact | None]:
     observed = course.observed
     accepted = _acceptance(aim, observed.service.meta)
     yield accepted
-    yield _ready(course.roles, endpoints)
-    yield _upgrade(course.roles)
+    yield _ready(course, endpoints)
+    yield _upgrade(course)
     stalled = _stalled_by(accepted) if aim.problems else _stalled(course)
     yield stalled
     yield _reconciling(course, stalled)
@@ -201,15 +205,21 @@ def _stalled_by(refused: Fact) -> Fact:
     return Fact(ServiceCondition.STALLED, True, refused.reason, refused.message)
 
 
-def _ready(roles: Roles, endpoints: int) -> Fact:
+def _ready(course: Course, endpoints: int) -> Fact:
+    roles = course.roles
     if endpoints:
         return Fact(ServiceCondition.READY, True, "NonZeroServeEndpoints", f"{endpoints} pods take traffic")
+    if is_detached(course.observed):
+        return Fact(ServiceCondition.READY, False, RECREATING, _DETACHED)
     if roles.active is None:
         return Fact(ServiceCondition.READY, False, "Initializing", "no cluster takes traffic yet")
     return Fact(ServiceCondition.READY, False, "ZeroServeEndpoints", f"no pod of {roles.active.name} takes traffic")
 
 
-def _upgrade(roles: Roles) -> Fact:
+def _upgrade(course: Course) -> Fact:
+    roles = course.roles
+    if is_detached(course.observed):
+        return Fact(ServiceCondition.UPGRADE_IN_PROGRESS, True, RECREATING, _DETACHED)
     if roles.active is None:
         return Fact(ServiceCondition.UPGRADE_IN_PROGRESS, None, "NoActiveCluster", "no cluster takes traffic yet")
     if roles.pending is None:
@@ -227,7 +237,11 @@ def _stalled(course: Course) -> Fact | None:
     if course.failure is not None:
         words = f"{course.failure.message}; {_what_serves(course)}; change the spec to try again"
         return Fact(ServiceCondition.STALLED, True, course.failure.reason, words)
-    if course.is_first_start and course.is_overdue and not course.is_fit:
+    returning = course.goal.instead_of
+    if returning is not None:
+        words = f"{returning.message}; the last good revision comes back; change the spec to try again"
+        return Fact(ServiceCondition.STALLED, True, returning.reason, words)
+    if course.is_first_start and course.is_overdue and not course.is_fit and not course.may_be_given_up:
         missing = _why_none(course) if course.verdict is None else course.verdict.message
         words = f"it should serve by now, and is being repaired further: {missing}"
         return Fact(ServiceCondition.STALLED, True, giving_up.Reason.DEADLINE_EXCEEDED, words)
@@ -260,6 +274,9 @@ def _reconciling(course: Course, stalled: Fact | None) -> Fact:
 def _why_none(course: Course) -> str:
     """Why there is no cluster yet that is as the goal wants it."""
     holder = course.holder_of_state
+    if not course.has_room:
+        leaves = draining.progress(course) or f"{few([cluster.name for cluster in course.roles.everyone])} leaves"
+        return f"{leaves}; a cluster is created when that has gone"
     return f"{holder.name} still keeps its state where the new one is to" if holder else "a cluster is being created"
 
 
