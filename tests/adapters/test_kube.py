@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,7 +13,7 @@ from aiohttp.test_utils import TestServer
 from kubernetes.aio import client
 
 from rayserve_operator.adapters.kube import KubeApi
-from rayserve_operator.model.errors import NotFound
+from rayserve_operator.model.errors import NotFound, NotServed
 from rayserve_operator.planning.actions import Kind
 
 SCHEMA = {"type": "object", "properties": {"spec": {"type": "object"}}}
@@ -23,9 +24,12 @@ LEASES = "/apis/coordination.k8s.io/v1/leases?fieldSelector=metadata.name%3Dray-
 
 @asynccontextmanager
 async def serving(**answers: Any) -> AsyncIterator[KubeApi]:
-    """An API server that gives these answers, by path, and refuses all else."""
+    """An API server that gives these answers, by path, says what is `missing`, and refuses all else."""
 
     async def answer(request: web.Request) -> web.Response:
+        missing = answers.get("missing", {}).get(request.raw_path)
+        if missing is not None:
+            return web.Response(text=missing if isinstance(missing, str) else json.dumps(missing), status=404)
         found = answers["paths"].get(request.raw_path)
         return web.json_response(found or {"message": "forbidden"}, status=200 if found else 403)
 
@@ -67,3 +71,22 @@ async def test_leases_of_a_name_are_found_in_whatever_namespace() -> None:
         assert await kube.leases("ray-operator-leader") == found
     async with serving(paths={LEASES: {"items": None}}) as kube:
         assert await kube.leases("ray-operator-leader") == ()
+
+
+ROUTE = "/apis/gateway.networking.k8s.io/v1/namespaces/default/httproutes/mine"
+
+
+@pytest.mark.parametrize(
+    ("body", "is_served"),
+    [
+        ({"reason": "NotFound", "details": {"name": "mine", "kind": "httproutes"}}, True),
+        ({"reason": "NotFound", "details": {}}, False),
+        ({"reason": "NotFound"}, False),
+        ("404 page not found", False),
+    ],
+)
+async def test_a_kind_that_is_not_served_is_told_from_an_object_that_is_not_there(body: Any, is_served: bool) -> None:
+    async with serving(paths={}, missing={ROUTE: body}) as kube:
+        with pytest.raises(NotFound) as caught:
+            await kube.get(Kind.HTTP_ROUTE, "default", "mine")
+    assert isinstance(caught.value, NotServed) is not is_served

@@ -13,6 +13,7 @@ from typing import Any
 from rayserve_operator.engine.executor import Executor, Tell
 from rayserve_operator.engine.ports import Clock, Kube, Ray
 from rayserve_operator.engine.recorder import Recorder
+from rayserve_operator.engine.routes import Routes
 from rayserve_operator.engine.served import Served
 from rayserve_operator.engine.store import ClusterRecord, Key, ServiceRecord, Store
 from rayserve_operator.engine.tokens import Tokens
@@ -65,12 +66,14 @@ class Passes:
     node_lost_after: timedelta = nodes.NODE_LOST_AFTER
     served: Served = field(default_factory=Served)
     trials: Trials = field(init=False)
+    routes: Routes = field(init=False)
     _aims: dict[str, tuple[int, Aim]] = field(default_factory=dict)
     _configs: dict[str, tuple[str, ServeConfig]] = field(default_factory=dict)
     _silent_since: dict[str, datetime] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.trials = Trials(self.ray, self.clock)
+        self.routes = Routes(self.kube, self.store)
 
     async def run(self, key: Key) -> timedelta | None:
         """Look at one object and say when to look again. Raises OperatorErrors, which carry their own retry."""
@@ -235,6 +238,7 @@ class Passes:
         if draining.needs_endpoints(roles) and observed.serve_service is not None:
             found = await self.kube.endpoints(namespace, observed.serve_service.meta.name)
             observed = replace(observed, endpoints=found)
+        observed = await self.routes.add(observed, roles)
         asked = await asyncio.gather(*(self._ask(c, roles, goal) for c in clusters))
         return replace(observed, clusters=tuple(asked))
 

@@ -88,6 +88,22 @@ def cluster_serve_service_name(cluster_name: str) -> str:
     return f"{cluster_name}-serve-svc"
 
 
+def gateway_name(service_name: str) -> str:
+    """The Gateway that is made for a RayService."""
+    return f"{service_name}-gateway"
+
+
+def own_http_route_name(service_name: str) -> str:
+    """The HTTPRoute that is made for a RayService."""
+    return f"{service_name}-httproute"
+
+
+def http_route_name(service: RayService) -> str:
+    """The HTTPRoute that shares the traffic of a RayService: the user's where one is named, else its own."""
+    options = service.spec.route_options
+    return (options and options.http_route) or own_http_route_name(service.meta.name)
+
+
 def headless_worker_service_name(cluster_name: str) -> str:
     """The Service by which the hosts of one multi-host replica find each other."""
     return f"{cluster_name}-headless"

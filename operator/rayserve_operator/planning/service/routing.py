@@ -20,7 +20,7 @@ from rayserve_operator.planning.actions import (
 )
 from rayserve_operator.planning.drift import disown, drifted, fitted, is_headless, stamped
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService, ServiceView
-from rayserve_operator.planning.service import notes, shifting
+from rayserve_operator.planning.service import labelling, notes, shifting
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.roles import is_conflict, stamped_cluster, was_routed
 from rayserve_operator.planning.service.share import WHOLE
@@ -47,8 +47,8 @@ def keep(course: Course) -> Iterator[Step]:
     """Keep traffic where it is."""
     active = course.roles.active
     if active is not None and _successor(course) is None:
-        yield tuple(shifting.label_pods(course))
-        yield tuple(_route(course.observed, active, is_shared=shifting.is_shared(course)))
+        yield tuple(labelling.label_pods(course))
+        yield tuple(_route(course.observed, active, is_shared=labelling.is_shared(course)))
 
 
 def keep_preview(course: Course) -> Iterator[AnyAction]:
