@@ -19,6 +19,8 @@ _ROOTS: Mapping[str, str] = {
     "customresourcedefinitions": "/apis/apiextensions.k8s.io/v1",
     "deployments": "/apis/apps/v1",
     "endpointslices": "/apis/discovery.k8s.io/v1",
+    "gateways": "/apis/gateway.networking.k8s.io/v1",
+    "httproutes": "/apis/gateway.networking.k8s.io/v1",
     "clusterrolebindings": "/apis/rbac.authorization.k8s.io/v1",
     "poddisruptionbudgets": "/apis/policy/v1",
     "rayclusters": "/apis/ray.io/v1",
