@@ -54,13 +54,13 @@ def service(name: str) -> dict[str, Any]:
 
 
 async def look(
-    goal: Any, *services: str, endpoints: Mapping[str, frozenset[str]] | None = None, **objects: Any
+    goal: Any,
+    *services: str,
+    endpoints: Mapping[str, frozenset[str]] | None = None,
+    objects: Mapping[str, Any] | None = None,
 ) -> tuple[Routing, list[str]]:
     """What is known of a RayService with two clusters, and what was asked for it."""
-    kube, store = (
-        Answers({key.replace("_", "-"): found for key, found in objects.items()}, endpoints or {}),
-        Store(lambda _: None),
-    )
+    kube, store = Answers(objects or {}, endpoints or {}), Store(lambda _: None)
     for name in services:
         store.put(Kind.SERVICE, service(name))
     old, new = side("demo-a", OLD, routed=60), side("demo-b", NEW)
@@ -77,9 +77,8 @@ async def test_what_is_there_is_found_and_what_is_not_is_none() -> None:
     routing, asked = await look(NEW)
     assert routing == Routing(routes={"demo-httproute": None})
     assert asked == ["Gateway default/demo-gateway", "HTTPRoute default/demo-httproute"]
-    routing, _ = await look(
-        NEW, "demo-serve-svc", demo_httproute=route("demo", "gone"), demo_gateway={"metadata": {"name": "demo-gateway"}}
-    )
+    there = {"demo-httproute": route("demo", "gone"), "demo-gateway": {"metadata": {"name": "demo-gateway"}}}
+    routing, _ = await look(NEW, "demo-serve-svc", objects=there)
     assert routing.gateway is not None
     assert routing.routes["demo-httproute"] is not None
     assert routing.services == {"demo-serve-svc"}
@@ -89,18 +88,18 @@ async def test_only_services_that_there_are_and_no_route_leads_to_are_asked_for_
     behind = {f"demo-{name}-serve-svc": frozenset({"pod"}) for name in "ab"}
     routing, asked = await look(NEW, "demo-b-serve-svc", endpoints=behind)
     assert (routing.reached, asked[2:]) == ({"demo-b"}, ["endpoints default/demo-b-serve-svc"])
-    routing, asked = await look(NEW, *behind, endpoints=behind, demo_httproute=route("demo-a"))
+    routing, asked = await look(NEW, *behind, endpoints=behind, objects={"demo-httproute": route("demo-a")})
     assert (routing.reached, asked[2:]) == ({"demo-b"}, ["endpoints default/demo-b-serve-svc"])
     routing, asked = await look(NEW, *behind)
     assert (routing.reached, len(asked)) == (frozenset(), 4)
 
 
-@pytest.mark.parametrize("where", ["demo_gateway", "demo_httproute"])
+@pytest.mark.parametrize("where", ["demo-gateway", "demo-httproute"])
 async def test_an_api_that_is_not_there_or_not_allowed_is_told_from_one_that_does_not_answer(where: str) -> None:
-    assert (await look(NEW, **{where: NotServed("no")}))[0] == Routing(is_served=False)
-    assert (await look(NEW, **{where: Refused("not you")}))[0] == Routing(silence="not you")
+    assert (await look(NEW, objects={where: NotServed("no")}))[0] == Routing(is_served=False)
+    assert (await look(NEW, objects={where: Refused("not you")}))[0] == Routing(silence="not you")
     with pytest.raises(Unavailable):
-        await look(NEW, **{where: Unavailable("busy")})
+        await look(NEW, objects={where: Unavailable("busy")})
 
 
 async def test_a_note_alone_leads_to_a_route() -> None:

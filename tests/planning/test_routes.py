@@ -104,7 +104,11 @@ def plan(goal: Any, *found: ObservedCluster, routing: Routing | None = None, **f
 
 
 def found(*routed: GatewayView, gateway: GatewayView | None = None, **fields: Any) -> Routing:
-    known = {"routes": {one.meta.name: one for one in routed}, "gateway": gateway, "reached": {"demo-a", "demo-b"}}
+    known: dict[str, Any] = {
+        "routes": {one.meta.name: one for one in routed},
+        "gateway": gateway,
+        "reached": {"demo-a", "demo-b"},
+    }
     return Routing(**known | fields)
 
 

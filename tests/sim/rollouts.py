@@ -35,7 +35,7 @@ GROWING = spec(scaling=(1, 3, None))
 HASTY = {"progressDeadlineSeconds": 90}
 STRICT = {"warmUpTimeoutSeconds": 30, "onWarmUpTimeout": "Rollback"}
 LENIENT = {"warmUpTimeoutSeconds": 30}
-STEPS = {
+STEPS: Json = {
     "type": "NewClusterWithIncrementalUpgrade",
     "clusterUpgradeOptions": {"steps": [20, 50], "intervalSeconds": 5},
 }

@@ -93,15 +93,11 @@ def gateway_name(service_name: str) -> str:
     return f"{service_name}-gateway"
 
 
-def own_http_route_name(service_name: str) -> str:
-    """The HTTPRoute that is made for a RayService."""
-    return f"{service_name}-httproute"
-
-
 def http_route_name(service: RayService) -> str:
     """The HTTPRoute that shares the traffic of a RayService: the user's where one is named, else its own."""
     options = service.spec.route_options
-    return (options and options.http_route) or own_http_route_name(service.meta.name)
+    given = None if options is None else options.http_route
+    return given or f"{service.meta.name}-httproute"
 
 
 def headless_worker_service_name(cluster_name: str) -> str:

@@ -62,7 +62,7 @@ class Rule:
     @property
     def weight(self) -> int:
         """What it gives to the RayService, in all."""
-        return sum(ref.get("weight", 1) for ref in self.mine)
+        return sum(int(ref.get("weight", 1)) for ref in self.mine)
 
     @property
     def is_divisible(self) -> bool:
@@ -98,9 +98,9 @@ class Rule:
         return weight * WHOLE if is_to_be_scaled and weight * WHOLE <= _HEAVIEST else weight
 
     def _leads(self, ref: Json) -> bool:
-        is_service = ref.get("kind", "Service") == "Service" and not ref.get("group")
-        is_here = ref.get("namespace", self.own.namespace) == self.own.namespace
-        return is_service and is_here and (ref["name"] == self.own.stable or ref["name"] in self.own.members)
+        where = (ref.get("group") or "", ref.get("kind", "Service"), ref.get("namespace", self.own.namespace))
+        is_among = ref["name"] == self.own.stable or ref["name"] in self.own.members
+        return is_among and where == ("", "Service", self.own.namespace)
 
     def _of_cluster(self, part: Part, weight: int) -> Json:
         """A backendRef to a cluster's own Service, by the port that leads where the one to the stable Service leads."""

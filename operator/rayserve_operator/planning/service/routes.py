@@ -13,6 +13,7 @@ from typing import Any
 
 from rayserve_operator.model.conditions import ServiceCondition
 from rayserve_operator.model.objects import Meta
+from rayserve_operator.model.rayservice import ClusterUpgradeOptions
 from rayserve_operator.planning.actions import Announcement, AnyAction, Apply, Delete, Kind, Patch
 from rayserve_operator.planning.condition_list import Fact
 from rayserve_operator.planning.drift import has_drifted, stamped
@@ -67,7 +68,7 @@ def backends_of(observed: ObservedService) -> frozenset[str]:
 
 def needs_endpoints(observed: ObservedService, roles: Roles) -> tuple[ObservedCluster, ...]:
     """The clusters of which it matters whether their own Service leads to pods: before a route first leads to it."""
-    options = observed.service.spec.route_options
+    options = _options(observed)
     if options is None or (options.http_route and roles.pending is None):
         return ()
     return tuple(cluster for cluster in roles.watched if not leads_to(observed, cluster))
@@ -77,14 +78,14 @@ def leads_to(observed: ObservedService, cluster: ObservedCluster) -> bool:
     """Whether an HTTPRoute leads to the cluster, or nobody can tell."""
     if observed.routing.silence is not None:
         return labels.ROUTE in cluster.cluster.meta.annotations
-    return names.cluster_serve_service_name(cluster.name) in backends_of(observed)
+    return _service_of(cluster) in backends_of(observed)
 
 
 def notes_of(course: Course, cluster: ObservedCluster) -> dict[str, str | None]:
     """What is noted on a cluster: by which HTTPRoute it is led to, so that its own Service and the route are found."""
     routing, noted = course.observed.routing, cluster.cluster.meta.annotations.get(labels.ROUTE)
     route = routing.routes.get(noted or "")
-    is_led_to = route is not None and names.cluster_serve_service_name(cluster.name) in _led_to(route)
+    is_led_to = route is not None and _service_of(cluster) in _led_to(route)
     stays = noted is not None and (is_led_to or routing.silence is not None)
     wanted = _wanted(course.observed)
     return {labels.ROUTE: noted if stays else wanted}
@@ -94,7 +95,7 @@ def keep(course: Course) -> Iterator[AnyAction]:
     """Let the route lead where it is to, and no other one."""
     observed = course.observed
     yield from _give_up(observed, kept=_wanted(observed))
-    if course.is_by_route and observed.routing.is_served and observed.routing.silence is None:
+    if observed.routing.is_served and observed.routing.silence is None:
         yield from _keep_gateway(observed)
         yield from _keep_route(course)
 
@@ -106,7 +107,7 @@ def give_up(observed: ObservedService) -> Iterator[AnyAction]:
 
 def is_in_place(course: Course) -> bool:
     """Whether traffic is shared as is noted, and the controllers of Gateways have seen it."""
-    route, found = _live(course.observed), fact(course)
+    route, found = _live(course.observed), fact(course.observed)
     if route is None or found is None or found.holds is not True or not _can_be_led_to(course):
         return False
     return not any(_keep_route(course)) and all(_is_seen(route, condition) for condition in _judged(route))
@@ -123,7 +124,7 @@ def weights(course: Course) -> tuple[int, int]:
     sharing, route = course.sharing, _live(course.observed)
     if sharing is None or route is None:
         return WHOLE, 0
-    old, new = (names.cluster_serve_service_name(c.name) for c in (sharing.active, sharing.pending))
+    old, new = _service_of(sharing.active), _service_of(sharing.pending)
     for refs in _refs(route):
         found = {ref["name"]: int(ref.get("weight", 1)) for ref in refs}
         if {old, new} <= found.keys():
@@ -131,36 +132,29 @@ def weights(course: Course) -> tuple[int, int]:
     return WHOLE, 0
 
 
-def fact(course: Course) -> Fact | None:
+def fact(observed: ObservedService) -> Fact | None:
     """Whether the route can share the traffic; None where it is not to."""
-    if not course.is_by_route:
+    options = _options(observed)
+    if options is None:
         return None
-    told = next(_obstacles(course), None)
+    told = next(_obstacles(observed, options), None)
     if told is not None:
         reason, words = told
         is_open = reason in (Reason.UNKNOWN, Reason.PENDING)
         return Fact(ServiceCondition.ROUTE_READY, None if is_open else False, reason, words)
-    return Fact(
-        ServiceCondition.ROUTE_READY, True, Reason.ACCEPTED, f"HTTPRoute {_wanted(course.observed)} is in order"
-    )
+    return Fact(ServiceCondition.ROUTE_READY, True, Reason.ACCEPTED, f"HTTPRoute {_wanted(observed)} is in order")
 
 
 # What is wrong. -----------------------------------------------------------------------------------------------------
 
 
-def _obstacles(course: Course) -> Iterator[tuple[Reason, str]]:
-    observed, routing, options = course.observed, course.observed.routing, course.goal.spec.route_options
-    name, route = _wanted(observed), _live(observed)
-    if options is None:
-        return
+def _obstacles(observed: ObservedService, options: ClusterUpgradeOptions) -> Iterator[tuple[Reason, str]]:
+    routing, route = observed.routing, _live(observed)
     if routing.silence is not None:
         yield Reason.UNKNOWN, routing.silence
     elif not routing.is_served:
         yield Reason.NO_API, _NO_API
-    elif options.http_route and route is None:
-        words = f"HTTPRoute {name} does not exist; make it, with a backendRef to Service {_stable(observed)}"
-        yield Reason.MISSING, words
-    elif options.http_route and route is not None:
+    elif options.http_route:
         yield from _obstacles_of_user(observed, route)
     else:
         yield from _obstacles_of_own(observed, route)
@@ -168,8 +162,11 @@ def _obstacles(course: Course) -> Iterator[tuple[Reason, str]]:
     yield from _refusals("HTTPRoute", route)
 
 
-def _obstacles_of_user(observed: ObservedService, route: GatewayView) -> Iterator[tuple[Reason, str]]:
-    name, stable = route.meta.name, _stable(observed)
+def _obstacles_of_user(observed: ObservedService, route: GatewayView | None) -> Iterator[tuple[Reason, str]]:
+    name, stable = _wanted(observed), names.serve_service_name(observed.service)
+    if route is None:
+        yield Reason.MISSING, f"HTTPRoute {name} does not exist; make it, with a backendRef to Service {stable}"
+        return
     rules = [rule for rule in _rules(observed, route) if rule.weight]
     if not rules:
         yield Reason.NO_BACKEND, f"no rule of HTTPRoute {name} has a backendRef to Service {stable}; give it one"
@@ -209,7 +206,7 @@ def _judged(view: GatewayView) -> Iterator[Mapping[str, Any]]:
 def _is_seen(view: GatewayView, condition: Mapping[str, Any]) -> bool:
     """Whether a condition speaks of the object as it is now."""
     seen = condition.get("observedGeneration")
-    return seen is None or seen >= view.meta.generation
+    return seen is None or int(seen) >= view.meta.generation
 
 
 # What is done. ------------------------------------------------------------------------------------------------------
@@ -251,7 +248,7 @@ def _keep_gateway(observed: ObservedService) -> Iterator[AnyAction]:
 
 
 def _keep_route(course: Course) -> Iterator[AnyAction]:
-    observed, options, live = course.observed, course.goal.spec.route_options, _live(course.observed)
+    observed, options, live = course.observed, _options(course.observed), _live(course.observed)
     if options is None or is_conflict(observed):
         return
     if options.http_route:
@@ -287,8 +284,7 @@ def _shared(course: Course, rule: Rule) -> Sequence[Mapping[str, Any]]:
     if not _can_be_led_to(course):
         return rule.refs
     old, new = (
-        Part(names.cluster_serve_service_name(cluster.name), ports.serve_ports(cluster.cluster), percent)
-        for cluster, percent in _parts(course)
+        Part(_service_of(cluster), ports.serve_ports(cluster.cluster), percent) for cluster, percent in _parts(course)
     )
     return rule.divided(old, new)
 
@@ -312,14 +308,19 @@ def _fenced(wanted: Mapping[str, Any], live: GatewayView) -> Mapping[str, Any]:
 # What is there. -----------------------------------------------------------------------------------------------------
 
 
+def _options(observed: ObservedService) -> ClusterUpgradeOptions | None:
+    """Which HTTPRoute is to share the traffic; None where none is."""
+    return observed.service.spec.route_options
+
+
 def _wanted(observed: ObservedService) -> str | None:
-    """Name of the HTTPRoute that is to share the traffic."""
-    return None if observed.service.spec.route_options is None else names.http_route_name(observed.service)
+    """Its name."""
+    return None if _options(observed) is None else names.http_route_name(observed.service)
 
 
 def _class_name(observed: ObservedService) -> str | None:
     """GatewayClass of the Gateway that is to be made; None where none is."""
-    options = observed.service.spec.route_options
+    options = _options(observed)
     return None if options is None or options.http_route or options.gateway else options.gateway_class_name
 
 
@@ -351,17 +352,18 @@ def _is_ours(observed: ObservedService, view: GatewayView) -> bool:
     return view.meta.owner == observed.service.meta.uid
 
 
-def _stable(observed: ObservedService) -> str:
-    return names.serve_service_name(observed.service)
+def _service_of(cluster: ObservedCluster) -> str:
+    """Name of the cluster's own serve Service."""
+    return names.cluster_serve_service_name(cluster.name)
 
 
 def _own(observed: ObservedService) -> Own:
     """By what backends are known as those of the RayService, also where the cluster and its Service are gone."""
     meta, service = observed.service.meta, observed.serve_service
     gone = (name for name in backends_of(observed) - observed.routing.services if _may_have_been(meta.name, name))
-    living = (names.cluster_serve_service_name(cluster.name) for cluster in observed.clusters)
+    living = map(_service_of, observed.clusters)
     stable_ports = () if service is None else service.spec.get("ports") or ()
-    return Own(meta.namespace, _stable(observed), stable_ports, frozenset({*gone, *living}))
+    return Own(meta.namespace, names.serve_service_name(observed.service), stable_ports, frozenset({*gone, *living}))
 
 
 def _may_have_been(service: str, name: str) -> bool:

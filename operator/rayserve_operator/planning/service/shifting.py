@@ -117,7 +117,7 @@ def _told(course: Course) -> str:
 
 
 def _why_not_in_place(course: Course) -> Wait:
-    fact = routes.fact(course)
+    fact = routes.fact(course.observed)
     if fact is None:
         return Wait(Reason.SHIFTING, "its pods are being added")
     if fact.holds is not True:

@@ -173,7 +173,7 @@ def _facts(course: Course, aim: Aim, endpoints: int) -> Iterator[Fact | None]:
     yield _reconciling(course, stalled)
     yield _healthy(course)
     yield _conflict(observed)
-    yield routes.fact(course)
+    yield routes.fact(observed)
     if any(condition.type == ServiceCondition.SUSPENDED for condition in observed.service.status.conditions):
         # A controller that waits for the end of a suspension must find the conditions False, not gone.
         yield from _suspension(Phase.RUNNING)
