@@ -32,9 +32,9 @@ from ..builders import (
 )
 
 MADE = "demo-httproute"
-BY_CLASS = {"gatewayClassName": "istio"}
-TO_GATEWAY = {"gateway": {"name": "front", "namespace": "infra", "sectionName": "https"}}
-BY_USER = {"httpRoute": "mine"}
+BY_CLASS: dict[str, Any] = {"gatewayClassName": "istio"}
+TO_GATEWAY: dict[str, Any] = {"gateway": {"name": "front", "namespace": "infra", "sectionName": "https"}}
+BY_USER: dict[str, Any] = {"httpRoute": "mine"}
 
 
 def strategy(**way: Any) -> dict[str, Any]:

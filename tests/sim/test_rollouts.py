@@ -116,7 +116,7 @@ async def test_a_route_of_the_users_is_divided_and_given_back(story: ServiceStor
     story.assert_reached()
     [old] = story.clusters
     story.edit(spec(image="b", groups=TWO, strategy=mine))
-    seen = []
+    seen: list[tuple[int, int]] = []
     for _ in range(120):
         await wait(0.5)
         [new] = set(story.clusters) - {old} or {""}
