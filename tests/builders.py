@@ -36,6 +36,7 @@ from rayserve_operator.planning.observed import (
     ObservedService,
     PodView,
     RevisionView,
+    Routing,
     ServiceView,
 )
 from rayserve_operator.planning.service.goal import Aim, Goal
@@ -289,9 +290,11 @@ def world(
     ghosts: Iterable[str] = (),
     endpoints: Iterable[str] | None = None,
     notes: Mapping[str, str] | None = None,
+    routing: Routing | None = None,
     **service_changes: Any,
 ) -> ObservedService:
-    """A RayService with its clusters; the stable Services lead to the active one, if any."""
+    """A RayService with its clusters; the stable Services lead to the active one, if any, and those of the clusters,
+    where there is nothing else said of the Gateway API, to their pods."""
     serve, stable_head = stable_services(goal, active, **service_changes) if active else (None, None)
     return ObservedService(
         service=RayService(service_meta(notes=notes), goal.goal.spec, status or RayServiceStatus()),
@@ -301,6 +304,7 @@ def world(
         head_service=stable_head,
         endpoints=frozenset(_endpoints(active) if endpoints is None else endpoints),
         ghosts=frozenset(ghosts),
+        routing=routing or Routing(reached=frozenset(one.name for one in found)),
     )
 
 
@@ -361,7 +365,7 @@ def _words(action: AnyAction) -> str:
             target = selector.get(labels.CLUSTER) or f"the shares of {metadata['annotations'][labels.ACTIVE_CLUSTER]}"
             return f"point {metadata['name']} at {target}"
         case Create() | Apply():
-            return f"make {action.kind} {action.manifest['metadata']['name']}"
+            return _making(action.kind, action.manifest)
         case Patch():
             paths = [operation["path"] for operation in action.operations if operation["op"] != "test"]
             return f"patch {action.name}: {', '.join(paths)}"
@@ -375,6 +379,15 @@ def _words(action: AnyAction) -> str:
             return f"confirm {action.name}"
         case SubmitServe():
             return f"submit {action.config.applications['app']['import_path']} to {action.cluster}"
+
+
+def _making(kind: Kind, manifest: Mapping[str, Any]) -> str:
+    name = manifest["metadata"]["name"]
+    if kind is not Kind.HTTP_ROUTE:
+        return f"make {kind} {name}"
+    [rule] = manifest["spec"]["rules"]
+    shares = [f"{ref['name'].removesuffix('-serve-svc')} {ref['weight']}" for ref in rule["backendRefs"]]
+    return f"lead {name} to {', '.join(shares)}"
 
 
 def _names_its_object(action: AnyAction) -> bool:

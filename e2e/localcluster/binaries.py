@@ -144,6 +144,16 @@ def _module_dir(group: str, go_mod: str, sources: dict[str, str]) -> Path:
     return folder
 
 
+def module(go: Go, name: str, version: str) -> Path:
+    """Return the folder with the sources of a published Go module, fetched where it is missing.
+
+    Raises LocalClusterError where it cannot be fetched.
+    """
+    folder = _module_dir("modules", "module localcluster/modules\n", {})
+    told = json.loads(go.output(["mod", "download", "-json", f"{name}@v{version}"], folder))
+    return Path(told["Dir"])
+
+
 def _source(group: str) -> str:
     return (files("localcluster") / "sources" / group / "main.go").read_text()
 

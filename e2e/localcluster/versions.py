@@ -1,4 +1,4 @@
-"""The version of everything that is built: the one place to change them."""
+"""The version of everything that is built or fetched: the one place to change them."""
 
 from collections.abc import Mapping
 
@@ -7,6 +7,7 @@ ETCD = "3.6.5"
 COREDNS = "1.14.7"
 HELM = "3.22.0"
 KWOK = "0.8.0"
+GATEWAY_API = "1.6.1"
 
 GO_AT_LEAST = (1, 26)
 """The oldest Go release that builds all of the above."""

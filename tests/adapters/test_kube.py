@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -12,7 +13,7 @@ from aiohttp.test_utils import TestServer
 from kubernetes.aio import client
 
 from rayserve_operator.adapters.kube import KubeApi
-from rayserve_operator.model.errors import NotFound
+from rayserve_operator.model.errors import NotFound, NotServed
 from rayserve_operator.planning.actions import Kind
 from rayserve_operator.planning.dry_run.verdicts import Answer
 
@@ -23,9 +24,12 @@ LEASES = "/apis/coordination.k8s.io/v1/leases?fieldSelector=metadata.name%3Dray-
 
 
 def serving(**answers: Any) -> AbstractAsyncContextManager[KubeApi]:
-    """An API server that gives these answers, by path, and refuses all else."""
+    """An API server that gives these answers, by path, says what is `missing`, and refuses all else."""
 
     async def answer(request: web.Request) -> web.Response:
+        missing = answers.get("missing", {}).get(request.raw_path)
+        if missing is not None:
+            return web.Response(text=missing if isinstance(missing, str) else json.dumps(missing), status=404)
         found = answers["paths"].get(request.raw_path)
         return web.json_response(found or {"message": "forbidden"}, status=200 if found else 403)
 
@@ -98,3 +102,22 @@ async def test_whatever_is_said_to_a_dry_run_is_its_answer(response: web.Respons
     async with answering(answer) as kube:
         assert await kube.dry_run(Kind.POD, POD) == said
     assert asked == [TRY]
+
+
+ROUTE = "/apis/gateway.networking.k8s.io/v1/namespaces/default/httproutes/mine"
+
+
+@pytest.mark.parametrize(
+    ("body", "is_served"),
+    [
+        ({"reason": "NotFound", "details": {"name": "mine", "kind": "httproutes"}}, True),
+        ({"reason": "NotFound", "details": {}}, False),
+        ({"reason": "NotFound"}, False),
+        ("404 page not found", False),
+    ],
+)
+async def test_a_kind_that_is_not_served_is_told_from_an_object_that_is_not_there(body: Any, is_served: bool) -> None:
+    async with serving(paths={}, missing={ROUTE: body}) as kube:
+        with pytest.raises(NotFound) as caught:
+            await kube.get(Kind.HTTP_ROUTE, "default", "mine")
+    assert isinstance(caught.value, NotServed) is not is_served

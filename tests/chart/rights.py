@@ -48,6 +48,8 @@ KINDS_OF_VARIABLES = {
     ("planner.py", "Delete"): frozenset({Kind.SERVICE, Kind.RAY_CLUSTER}),
     ("operator.py", "everything"): frozenset(WATCHED),
     ("operator.py", "living"): frozenset(WATCHED),
+    ("routes.py", "get"): frozenset({Kind.GATEWAY, Kind.HTTP_ROUTE}),
+    ("routes.py", "Delete"): frozenset({Kind.GATEWAY, Kind.HTTP_ROUTE}),
 }
 """Where the kind of an action or call is a variable: what it can be."""
 CARRIED_OUT = ("executor.py", "action.kind")

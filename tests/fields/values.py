@@ -75,6 +75,10 @@ TELLING: Mapping[str, tuple[Any, ...]] = {
     "upgradeStrategy.clusterUpgradeOptions.stepSizePercent": (50,),
     "upgradeStrategy.clusterUpgradeOptions.intervalSeconds": (5,),
     "upgradeStrategy.clusterUpgradeOptions.gatewayClassName": ("istio",),
+    "upgradeStrategy.clusterUpgradeOptions.gateway.name": ("front",),
+    "upgradeStrategy.clusterUpgradeOptions.gateway.namespace": ("infra",),
+    "upgradeStrategy.clusterUpgradeOptions.gateway.sectionName": ("https",),
+    "upgradeStrategy.clusterUpgradeOptions.httpRoute": ("mine",),
     "upgradeStrategy.clusterUpgradeOptions.steps": ([30, 60],),
     "upgradeStrategy.pauseAtPercent": (10,),
     "upgradeStrategy.analysis.smokeRequests[].path": ("/y",),
@@ -109,6 +113,7 @@ _GIVEN: Mapping[str, Mapping[str, Any]] = {
 _FEWEST: Mapping[str, Any] = {
     "networkPolicy.workerGroups": [{"groupName": "cpu"}],
     "upgradeStrategy.analysis.smokeRequests": [{"path": "/x"}],
+    "upgradeStrategy.clusterUpgradeOptions.gateway": {"name": "mine"},
     "workerGroupSpecs": cluster_config()["workerGroupSpecs"],
 }
 """What stands there for a field with fields of its own where these are all left out, if that is not just nothing."""

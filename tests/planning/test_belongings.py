@@ -67,6 +67,7 @@ def beside(config: Mapping[str, Any], *pods: PodView, **fields: Any) -> list[str
         ({}, {"of_service": True}, ["make PodDisruptionBudget demo-a-workers"]),
         ({}, {"notes": SERVE_SERVICE}, ["point demo-a-serve-svc at demo-a"]),
         ({}, {"notes": {labels.ENABLE_SERVE_SERVICE: "false"}}, []),
+        ({}, {"notes": {labels.ROUTE: "mine"}}, ["point demo-a-serve-svc at demo-a"]),
     ],
     ids=[
         "nothing",
@@ -80,6 +81,7 @@ def beside(config: Mapping[str, Any], *pods: PodView, **fields: Any) -> list[str
         "budget",
         "serve",
         "no",
+        "route",
     ],
 )
 def test_what_is_asked_for_is_made(config: dict[str, Any], fields: dict[str, Any], expected: list[str]) -> None:

@@ -111,6 +111,11 @@ def test_while_traffic_is_shared_a_label_that_is_missing_moves_no_service(percen
     assert words(goal(), (3, 1), noted(percent, 30), shared=True) == ["note traffic on demo-a-3"]
 
 
+def test_who_goes_over_to_pods_in_the_middle_has_their_labels_first() -> None:
+    assert words(goal(), (3, 1), noted(20, 30)) == ["note traffic on demo-a-3"]
+    assert words(goal(), (4, 1), noted(20, 30)) == ["point demo-serve-svc at the shares of demo-a"]
+
+
 def test_a_pod_that_fails_for_a_moment_keeps_its_label() -> None:
     old, new = side("demo-a", OLD, 4, routed=600), side("demo-b", goal(), 1, notes=noted(20, 30), routed=60)
     silent = pod("demo-a-3", traffic=True, ready=False)

@@ -17,7 +17,7 @@ from rayserve_operator.model.objects import RAY_SERVICE, Meta, RayCluster, RaySe
 from rayserve_operator.model.raycluster import RayClusterSpec, RayClusterStatus
 from rayserve_operator.model.rayservice import RayServiceSpec, RayServiceStatus
 from rayserve_operator.model.serve_parsing import parse_serve_config
-from rayserve_operator.render import clusters, pods, rbac, services
+from rayserve_operator.render import clusters, gateways, pods, rbac, services
 from rayserve_operator.render.options import RenderOptions
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
@@ -64,8 +64,18 @@ def _rendered(given: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from _of_cluster(cluster)
         yield services.stable_head_service(service, cluster)
         yield services.stable_serve_service(service, cluster)
+        yield from _of_gateway(service, cluster)
     else:
         yield from _of_cluster(_cluster(given))
+
+
+def _of_gateway(service: RayService, cluster: RayCluster) -> Iterator[dict[str, Any]]:
+    options = service.spec.route_options
+    if options is not None:
+        yield services.cluster_serve_service(cluster)
+        if options.gateway_class_name:
+            yield gateways.gateway(service, options.gateway_class_name)
+        yield gateways.http_route(service, options, [(cluster, 100)])
 
 
 def _of_cluster(cluster: RayCluster) -> Iterator[dict[str, Any]]:

@@ -43,6 +43,7 @@ def test_service_names_fit(cluster: str, service: str) -> None:
         names.cluster_serve_service_name(cluster),
         names.headless_worker_service_name(cluster),
         names.stable_head_service_name(service),
+        names.gateway_name(service),
         names.permissions_name(cluster),
     ]
     for name in made:

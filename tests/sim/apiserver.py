@@ -79,6 +79,8 @@ class ApiServer:
         """By which the API server keeps what is written, and drops what it does not know."""
         self.leases: list[Json] = []
         """Those by which operators other than ours say that they lead."""
+        self.has_gateways = True
+        """Whether the Gateway API is installed."""
         self.on_change: Callable[[Kind, Json | None], None] = lambda kind, new: None
         """Is told every change; without an object if it is gone."""
         self._applied: dict[str, frozenset[Path]] = {}

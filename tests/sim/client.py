@@ -21,6 +21,7 @@ from rayserve_operator.model.errors import (
     AlreadyExists,
     Disconnected,
     NotFound,
+    NotServed,
     OperatorError,
     OutcomeUnknown,
     Refused,
@@ -436,6 +437,8 @@ class Client:
 
     def _found(self, kind: Kind, name: str) -> Json:
         found = self.world.find(kind, name)
+        if kind in (Kind.GATEWAY, Kind.HTTP_ROUTE) and not self.world.has_gateways:
+            raise NotServed(f"the server could not find the requested resource: {kind}")
         if found is None:
             raise NotFound(f"{kind} {name}")
         return found

@@ -239,7 +239,19 @@ class ServiceStory(Story):
         assert all((group["minReplicas"], group["maxReplicas"]) == (0, 0) for group in live.values())
         wanted = {group["groupName"]: wanted_pods(cluster, group) for group in cluster["spec"]["workerGroupSpecs"]}
         assert self.counts(cluster) == wanted | {labels.HEAD_GROUP: 1}
+        self._assert_led(name)
         self._assert_told(name, conditions)
+
+    def _assert_led(self, name: str) -> None:
+        """A route that is made leads to the cluster alone, one of the user's to the stable Service."""
+        options = self.rules.wishes[-1].spec.route_options
+        made = self.world.find(Kind.HTTP_ROUTE, f"{NAME}-httproute")
+        assert (made is not None) is (options is not None and options.http_route is None)
+        if made is not None:
+            assert self.world.led_to() == {name: 100}
+            assert self.world.find(Kind.GATEWAY, f"{NAME}-gateway") is not None
+        else:
+            assert self.world.led_to() == {}
 
     def _assert_told(self, name: str, conditions: Mapping[str, str]) -> None:
         status = self.service["status"]
@@ -251,6 +263,7 @@ class ServiceStory(Story):
             "Ready": "True",
             "UpgradeInProgress": "False",
             "ApplicationsHealthy": "True",
+            **({"RouteReady": "True"} if self.rules.wishes[-1].spec.route_options else {}),
             **conditions,
         }
 

@@ -35,10 +35,11 @@ GROWING = spec(scaling=(1, 3, None))
 HASTY = {"progressDeadlineSeconds": 90}
 STRICT = {"warmUpTimeoutSeconds": 30, "onWarmUpTimeout": "Rollback"}
 LENIENT = {"warmUpTimeoutSeconds": 30}
-STEPS = {
+STEPS: Json = {
     "type": "NewClusterWithIncrementalUpgrade",
     "clusterUpgradeOptions": {"steps": [20, 50], "intervalSeconds": 5},
 }
+BY_ROUTE = STEPS | {"clusterUpgradeOptions": STEPS["clusterUpgradeOptions"] | {"gatewayClassName": "any"}}
 WATCHED = STEPS | {"analysis": {"smokeRequests": [{"path": "/smoke"}], "maxErrorPercent": 5, "maxLatencyPercent": 200}}
 TWO = (("cpu", 2, 1, 3),)
 IMPATIENT = {"drainTimeoutSeconds": 100}
@@ -98,6 +99,19 @@ ROLLOUTS = {
         ),
         (spec(groups=TWO, strategy=STEPS),),
         clusters=3,
+    ),
+    "in steps, by a route": Rollout(
+        (edit(spec(image="b", code="y", groups=TWO, strategy=BY_ROUTE)),), (spec(groups=TWO, strategy=BY_ROUTE),)
+    ),
+    "in steps, by a route, and reverted": Rollout(
+        (edit(spec(image="b", groups=TWO, strategy=BY_ROUTE)), edit(spec(groups=TWO, strategy=BY_ROUTE), 14.0)),
+        (spec(groups=TWO, strategy=BY_ROUTE),),
+    ),
+    "in steps, by a route, with errors": Rollout(
+        (edit(spec(image="b", code="faulty", groups=TWO, strategy=WATCHED | BY_ROUTE)),),
+        (spec(groups=TWO, strategy=WATCHED | BY_ROUTE),),
+        reason="AnalysisFailed",
+        is_by_comparison=True,
     ),
     "in steps, watched": Rollout(
         (edit(spec(image="b", code="y", groups=TWO, strategy=WATCHED)),), (spec(groups=TWO, strategy=WATCHED),)

@@ -19,7 +19,7 @@ from rayserve_operator.render import labels
 from .client import Network, Submission, Write
 from .manifests import Json, is_leaving, name_of, owner_of, uid_of
 from .serve import digest_of, essence_of, scalings
-from .world import World
+from .world import World, weights_of
 
 NAME = "demo"
 SERVE_SERVICE = f"{NAME}-serve-svc"
@@ -253,6 +253,8 @@ class Rules:
                 self._not_again(after, is_late=write.is_late)
             case "create", Kind.POD if after is not None:
                 self._pod_created(after)
+            case (("apply" | "patch" | "delete"), Kind.HTTP_ROUTE):
+                self._led(before, after)
             case (("create" | "apply"), Kind.SERVICE) if after is not None and name_of(after) == SERVE_SERVICE:
                 self._routed_to(before, after)
             case _:
@@ -292,6 +294,21 @@ class Rules:
             self._was_routed.add(name)
         rest = [pod for pod in self._sharing(stamp) if name_of(pod) != name_of(after)]
         self._must(takes or name != stamp or bool(rest), f"no pod of {stamp} takes traffic any more")
+
+    def _led(self, before: Json | None, after: Json | None) -> None:
+        """An HTTPRoute leads requests to clusters by their own Services, or no longer."""
+        was, leads = (set(weights_of(route)) if route else set() for route in (before, after))
+        self.count["weights"] += 1
+        for name in leads - was:
+            behind = self.world.endpoints(f"{name}-serve-svc")
+            self._must(bool(behind), f"requests are led to {name}, which is led nowhere")
+            since = self.world.seconds - self._slack
+            is_fit = any(self._fit_at.get((name, wish.essence), -1.0) >= since for wish in self._recent())
+            self._must(is_fit or name in self._was_routed, f"requests are led to {name}, which is not fit")
+            self._was_routed.add(name)
+            self._left_traffic.pop(name, None)
+        for name in was - leads:
+            self._left_traffic[name] = self.world.seconds
 
     def _sharing(self, cluster: str) -> list[Json]:
         return [
@@ -363,6 +380,7 @@ class Rules:
         service = self.world.find(Kind.SERVICE, SERVE_SERVICE)
         stamp = (service or {"metadata": {}})["metadata"].get("annotations", {}).get(labels.ACTIVE_CLUSTER)
         self._must(name != stamp, f"{name} takes traffic and ends")
+        self._must(name not in self.world.led_to(), f"{name} is led to by a route and ends")
         if name in self._was_routed:
             self._drained(name)
 

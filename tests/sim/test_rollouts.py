@@ -18,7 +18,7 @@ from rayserve_operator.render import labels
 from .conftest import STATES
 from .manifests import name_of
 from .rayservice import ServiceStory, spec
-from .rollouts import ROLLOUTS, UNDER_WAY, roll_out, states
+from .rollouts import BY_ROUTE, ROLLOUTS, STEPS, TWO, UNDER_WAY, roll_out, states
 from .rules import DELAY, SERVE_SERVICE
 from .serve import as_written
 from .virtual_time import run, wait
@@ -100,6 +100,55 @@ async def test_a_new_cluster_waits_for_its_user(story: ServiceStory) -> None:
     story.assert_reached()
     assert not any(labels.TRAFFIC in pod["metadata"]["labels"] for pod in story.world.all(Kind.POD))
     assert {labels.SHARE, labels.PROMOTE}.isdisjoint(story.world.all(Kind.RAY_CLUSTER)[0]["metadata"]["annotations"])
+
+
+@told
+async def test_a_route_of_the_users_is_divided_and_given_back(story: ServiceStory) -> None:
+    options = STEPS["clusterUpgradeOptions"] | {"httpRoute": "mine"}
+    mine = STEPS | {"clusterUpgradeOptions": options}
+    theirs = {"backendRefs": [{"name": "shop", "port": 80, "weight": 1}]}
+    ours = {"backendRefs": [{"name": SERVE_SERVICE, "port": 8000, "weight": 1}]}
+    before = {"metadata": {"name": "mine"}, "spec": {"parentRefs": [{"name": "front"}], "rules": [theirs, ours]}}
+    story.world.put(Kind.SERVICE, {"metadata": {"name": "shop"}, "spec": {"selector": {"app": "shop"}}})
+    written = story.world.put(Kind.HTTP_ROUTE, before)
+    story.edit(spec(groups=TWO, strategy=mine))
+    await story.settle(QUIET)
+    story.assert_reached()
+    [old] = story.clusters
+    story.edit(spec(image="b", groups=TWO, strategy=mine))
+    seen: list[tuple[int, int]] = []
+    for _ in range(120):
+        await wait(0.5)
+        [new] = set(story.clusters) - {old} or {""}
+        weights = story.world.led_to()
+        share = (weights.get(old, 0), weights.get(new, 0))
+        seen += [share] if seen[-1:] != [share] else []
+        if story.condition("Reconciling") == "False" and len(seen) > 1:
+            break
+    assert seen == [(0, 0), (100, 0), (80, 20), (50, 50), (0, 0)]
+    await story.settle(UNDER_WAY)
+    story.assert_reached()
+    route = story.world.find(Kind.HTTP_ROUTE, "mine")
+    assert route is not None
+    assert route["spec"] == written["spec"]
+
+
+@told
+async def test_without_the_gateway_api_a_rollout_waits_until_it_is_installed(story: ServiceStory) -> None:
+    story.world.has_gateways = False
+    story.edit(spec(groups=TWO, strategy=BY_ROUTE))
+    await story.settle(QUIET)
+    assert story.condition("RouteReady", "reason") == "GatewayAPIMissing"
+    assert story.condition("Ready") == "True"
+    [old] = story.clusters
+    story.edit(spec(image="b", groups=TWO, strategy=BY_ROUTE))
+    await story.settle(UNDER_WAY)
+    assert story.condition("Reconciling", "reason") == "RouteNotReady"
+    assert story.world.endpoints(SERVE_SERVICE) == story.world.serving_pods(old)
+    await story.assert_stays(60)
+    story.world.has_gateways = True
+    await story.settle(UNDER_WAY)
+    story.assert_reached()
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -7,6 +7,7 @@ What an application is like stands in its import path: `app:faulty` answers user
 from __future__ import annotations
 
 import random
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -46,6 +47,9 @@ REQUESTS = 10
 """A second, to every cluster that takes traffic."""
 
 PROXY_CHECK = "/-/healthz"
+
+OF_CLUSTER = re.compile("-[a-z0-9]{5}-serve-svc$")
+"""Names of the Services of clusters, and not of RayServices."""
 
 Stamp = Callable[[float], str]
 
@@ -142,6 +146,7 @@ class World(ApiServer):
         for pod in self.all(Kind.POD):
             self._run_pod(pod)
         self._spread_traffic()
+        self._judge_routes()
         self._serve_moves = False
         for pod in self.all(Kind.POD):
             if uid_of(pod) in self.heads:
@@ -278,6 +283,26 @@ class World(ApiServer):
         chosen = (pod for pod in self.all(Kind.POD) if selector.items() <= pod["metadata"]["labels"].items())
         return frozenset(map(owner_of, chosen))
 
+    def led_to(self) -> dict[str, int]:
+        """Weights in HTTPRoutes of the clusters that these lead to, not by the stable Service but by their own."""
+        found: dict[str, int] = defaultdict(int)
+        for route in self.all(Kind.HTTP_ROUTE):
+            for cluster, weight in weights_of(route).items():
+                found[cluster] += weight
+        return found
+
+    def _judge_routes(self) -> None:
+        """Do as a controller of Gateways does."""
+        for route in self.all(Kind.HTTP_ROUTE):
+            services = (ref["name"] for rule in route["spec"]["rules"] for ref in rule["backendRefs"])
+            resolves = all(self.find(Kind.SERVICE, name) is not None for name in services)
+            seen = route["metadata"]["generation"]
+            told = [
+                {"type": type_, "status": str(holds), "observedGeneration": seen, "reason": "Looked"}
+                for type_, holds in (("Accepted", True), ("ResolvedRefs", resolves))
+            ]
+            self.put(Kind.HTTP_ROUTE, {**route, "status": {"parents": [{"conditions": told}]}})
+
     def _spread_traffic(self) -> None:
         for service in self.all(Kind.SERVICE):
             selector = service["spec"].get("selector") or {}
@@ -289,7 +314,7 @@ class World(ApiServer):
                 if selector.items() <= pod["metadata"]["labels"].items() and not is_leaving(pod) and _is_ready(pod)
             )
             if labels.ACTIVE_CLUSTER in service["metadata"].get("annotations", {}):
-                receiving = self.clusters_behind(service)
+                receiving = self.clusters_behind(service) | self.led_to().keys()
                 for cluster in self._receiving:
                     self._answered[cluster] += REQUESTS * (self.seconds - self._spread_at)
                 self._spread_at = self.seconds
@@ -499,6 +524,15 @@ class World(ApiServer):
         group["replicas"] = wanted
         if leaving or named:
             group["scaleStrategy"] = {"workersToDelete": [name for pods in leaving for name in pods]}
+
+
+def weights_of(route: Json) -> dict[str, int]:
+    """The clusters to whose own Services an HTTPRoute leads requests, each with its weight."""
+    refs = [ref for rule in route["spec"]["rules"] for ref in rule["backendRefs"]]
+    own = {
+        ref["name"].removesuffix("-serve-svc"): ref.get("weight", 1) for ref in refs if OF_CLUSTER.search(ref["name"])
+    }
+    return {cluster: weight for cluster, weight in own.items() if weight}
 
 
 def _waiting(pod: Json, reason: str) -> Json:

@@ -45,6 +45,10 @@ that a test can hold it against what the code does. No `update`: the operator wr
 - apiGroups: [scheduling.volcano.sh, scheduling.x-k8s.io]
   resources: [podgroups]
   verbs: [list, watch, create, patch, delete]
+# The Gateway and the HTTPRoute that share traffic. One of the user's is only touched if its RayService names it.
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [gateways, httproutes]
+  verbs: [get, create, patch, delete]
 # Ray's autoscaler gets a Role of its own in each cluster with autoscaling. Only what the operator holds itself can be
 # granted, and `patch` of pods/resize is held for nothing else.
 - apiGroups: [rbac.authorization.k8s.io]

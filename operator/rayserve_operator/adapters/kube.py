@@ -20,6 +20,7 @@ from rayserve_operator.model.errors import (
     AlreadyExists,
     Disconnected,
     NotFound,
+    NotServed,
     OutcomeUnknown,
     Refused,
     Superseded,
@@ -87,6 +88,8 @@ RESOURCES: Mapping[Kind, Resource] = {
     Kind.CERTIFICATE: Resource("cert-manager.io", "v1", "certificates", _OF_CLUSTERS),
     Kind.POD_GROUP: Resource("scheduling.x-k8s.io", "v1alpha1", "podgroups", _OF_CLUSTERS),
     Kind.VOLCANO_POD_GROUP: Resource("scheduling.volcano.sh", "v1beta1", "podgroups", _OF_CLUSTERS),
+    Kind.GATEWAY: Resource("gateway.networking.k8s.io", "v1", "gateways"),
+    Kind.HTTP_ROUTE: Resource("gateway.networking.k8s.io", "v1", "httproutes"),
     Kind.SECRET: Resource("", "v1", "secrets"),
     Kind.NODE: Resource("", "v1", "nodes"),
     Kind.NAMESPACE: Resource("", "v1", "namespaces"),
@@ -403,10 +406,11 @@ def _failure(status: int, request: str, data: bytes) -> Exception:
     """The error type for an answer of the API server. The source is its API conventions."""
     answer = _status(data)
     reason, message = answer.get("reason", ""), answer.get("message", "")
+    is_about_an_object = bool((answer.get("details") or {}).get("name"))
     words = f"{request}: {_shortened(message) or status}"
     match status, reason:
         case 404, _:
-            return NotFound(words)
+            return NotFound(words) if is_about_an_object else NotServed(words)
         case 409, "AlreadyExists":
             return AlreadyExists(words)
         case 409, _:

@@ -58,7 +58,7 @@ def _unknown(path: str, key: str, known: Any) -> Problem:
 
 
 def _steps(spec: Manifest) -> Iterator[Problem]:
-    """The rule of the CRD on incremental upgrades."""
+    """The rules of the CRD on incremental upgrades."""
     strategy = below(spec, "upgradeStrategy")
     options = below(strategy, "clusterUpgradeOptions")
     path = "spec.upgradeStrategy.clusterUpgradeOptions"
@@ -71,6 +71,9 @@ def _steps(spec: Manifest) -> Iterator[Problem]:
     if isinstance(step, int) and isinstance(surge, int) and step > surge:
         words = f"is {step} and maxSurgePercent is {surge}"
         yield Problem(f"{path}.stepSizePercent", words, f"write {surge} at most", "RS011")
+    given = [key for key in ("gatewayClassName", "gateway", "httpRoute") if options.get(key) is not None]
+    for key in given[1:]:
+        yield Problem(f"{path}.{key}", f"is given beside {given[0]}", "leave one of them", "RS011")
 
 
 def below(value: Manifest, *keys: str) -> Manifest:

@@ -14,6 +14,7 @@ from rayserve_operator.engine.dry_runs import DryRuns
 from rayserve_operator.engine.executor import Executor, Tell
 from rayserve_operator.engine.ports import Clock, Kube, Ray
 from rayserve_operator.engine.recorder import Recorder
+from rayserve_operator.engine.routes import Routes
 from rayserve_operator.engine.served import Served
 from rayserve_operator.engine.store import ClusterRecord, Key, ServiceRecord, Store
 from rayserve_operator.engine.tokens import Tokens
@@ -67,6 +68,7 @@ class Passes:
     served: Served = field(default_factory=Served)
     trials: Trials = field(init=False)
     dry_runs: DryRuns = field(init=False)
+    routes: Routes = field(init=False)
     _aims: dict[str, tuple[int, Aim]] = field(default_factory=dict)
     _configs: dict[str, tuple[str, ServeConfig]] = field(default_factory=dict)
     _returning: dict[str, tuple[tuple[int, str], Goal]] = field(default_factory=dict)
@@ -75,6 +77,7 @@ class Passes:
     def __post_init__(self) -> None:
         self.trials = Trials(self.ray, self.clock)
         self.dry_runs = DryRuns(self.kube, self.options)
+        self.routes = Routes(self.kube, self.store)
 
     async def run(self, key: Key) -> timedelta | None:
         """Look at one object and say when to look again. Raises OperatorErrors, which carry their own retry."""
@@ -273,15 +276,17 @@ class Passes:
         return observed
 
     async def _observe(self, observed: ObservedService, goal: Goal) -> ObservedService:
-        service, roles = observed.service, assign_roles(observed, goal)
+        service, roles = replace(observed.service, spec=goal.spec), assign_roles(observed, goal)
+        observed = replace(observed, service=service)
         namespace = service.meta.namespace
         if roles.candidate is None:
             observed = replace(observed, ghosts=self.store.ghosts(namespace, service.meta.name))
         if draining.needs_endpoints(roles) and observed.serve_service is not None:
             found = await self.kube.endpoints(namespace, observed.serve_service.meta.name)
             observed = replace(observed, endpoints=found)
+        observed = await self.routes.add(observed, roles)
         asked = await asyncio.gather(*(self._ask(c, roles, goal) for c in observed.clusters))
-        return replace(observed, service=replace(service, spec=goal.spec), clusters=tuple(asked))
+        return replace(observed, clusters=tuple(asked))
 
     async def _still_there(self, namespace: str, service: ServiceView | None) -> ServiceView | None:
         """Somebody else's Service, read anew, because no watch tells when it goes."""

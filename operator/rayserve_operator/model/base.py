@@ -61,7 +61,12 @@ def keyed_by(field: str) -> JsonDict:
 
 def rule(expression: str, message: str) -> JsonDict:
     """The schema extension of a rule in CEL, with the words that the API server refuses with."""
-    return {"x-kubernetes-validations": [{"rule": expression, "message": message}]}
+    return rules((expression, message))
+
+
+def rules(*given: tuple[str, str]) -> JsonDict:
+    """The schema extension of several rules, each with its words."""
+    return {"x-kubernetes-validations": [{"rule": expression, "message": words} for expression, words in given]}
 
 
 _DERIVED = "_derived"

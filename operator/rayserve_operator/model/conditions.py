@@ -21,6 +21,7 @@ class ServiceCondition(StrEnum):
     APPLICATIONS_HEALTHY = "ApplicationsHealthy"
     SERVICE_CONFLICT = "ServiceConflict"
     STALLED = "Stalled"
+    ROUTE_READY = "RouteReady"
 
 
 class ClusterCondition(StrEnum):

@@ -7,6 +7,7 @@ OperatorError
 │       └── OutcomeUnknown    the same for a write that may have taken effect
 ├── Superseded        the world moved on since it was observed: look again at once
 ├── NotFound          what was read or written is not there: look again at once
+│   └── NotServed         the API server does not know its kind
 ├── AlreadyExists     what was to be created is there: look again at once
 └── Refused           the request itself is wrong: pointless until something changes
 """
@@ -47,6 +48,10 @@ class NotFound(OperatorError):
     """The object does not exist."""
 
     first_retry = timedelta(milliseconds=50)
+
+
+class NotServed(NotFound):
+    """The API server does not know the kind of the object."""
 
 
 class AlreadyExists(OperatorError):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from rayserve_operator.model.base import Model, ServiceTemplate, keyed_by, rule
+from rayserve_operator.model.base import Model, ServiceTemplate, keyed_by, rule, rules
 from rayserve_operator.model.conditions import Condition
 from rayserve_operator.model.raycluster import ManagedBy, RayClusterSpec, RayClusterStatus
 
@@ -18,15 +18,31 @@ OK = 200
 DEFAULT_REVISION_HISTORY_LIMIT = 10
 
 
+class GatewayReference(Model):
+    """A Gateway that is there already."""
+
+    name: Annotated[str, Field(min_length=1)]
+    """Its name."""
+    namespace: str | None = None
+    """Its namespace; unset means that of the RayService."""
+    section_name: str | None = None
+    """The one of its listeners that takes the traffic; unset means all that may."""
+
+
+_STEPS_IN_SURGE = (
+    "!has(self.stepSizePercent) || !has(self.maxSurgePercent) || self.stepSizePercent <= self.maxSurgePercent",
+    "stepSizePercent is above maxSurgePercent; lower stepSizePercent or raise maxSurgePercent",
+)
+_ONE_WAY_IN = (
+    "[has(self.gatewayClassName), has(self.gateway), has(self.httpRoute)].filter(given, given).size() <= 1",
+    "more than one of gatewayClassName, gateway and httpRoute is given; leave one of them",
+)
+
+
 class ClusterUpgradeOptions(Model):
     """How an incremental upgrade moves capacity and traffic."""
 
-    model_config = ConfigDict(
-        json_schema_extra=rule(
-            "!has(self.stepSizePercent) || !has(self.maxSurgePercent) || self.stepSizePercent <= self.maxSurgePercent",
-            "stepSizePercent is above maxSurgePercent; lower stepSizePercent or raise maxSurgePercent",
-        )
-    )
+    model_config = ConfigDict(json_schema_extra=rules(_STEPS_IN_SURGE, _ONE_WAY_IN))
 
     max_surge_percent: Annotated[int, Field(ge=0, le=100)] | None = 100
     """Capacity that the new cluster may add at a time, in percent."""
@@ -37,7 +53,16 @@ class ClusterUpgradeOptions(Model):
     interval_seconds: Annotated[int, Field(ge=1)] | None = None
     """Seconds between two moves of traffic."""
     gateway_class_name: str | None = None
-    """GatewayClass of the generated Gateway."""
+    """GatewayClass of a Gateway that is made, with an HTTPRoute whose weights share the traffic."""
+    gateway: GatewayReference | None = None
+    """A Gateway that is there already, to which the HTTPRoute is attached that shares the traffic."""
+    http_route: str | None = None
+    """Name of an HTTPRoute that is there already; what it gives to the serve Service is shared."""
+
+    @property
+    def is_by_route(self) -> bool:
+        """Whether an HTTPRoute shares the traffic, and not the pods."""
+        return bool(self.gateway_class_name or self.gateway or self.http_route)
 
 
 class SmokeRequest(Model):
@@ -174,12 +199,18 @@ class RayServiceSpec(Model):
     @property
     def shares(self) -> tuple[int, ...]:
         """Shares of the traffic that a new cluster takes one after the other, in percent; the last is 100."""
-        options = self._strategy.cluster_upgrade_options
+        options = self._incremental
         steps: Iterable[int] = ()
-        if self._strategy.type == "NewClusterWithIncrementalUpgrade" and options is not None:
+        if options is not None:
             size = options.step_size_percent or 100
             steps = options.steps or range(size, 100, size)
         return (*sorted({share for share in (*steps, self.pauses_at or 0) if 0 < share < 100}), 100)  # noqa: PLR2004
+
+    @property
+    def route_options(self) -> ClusterUpgradeOptions | None:
+        """Which HTTPRoute shares the traffic; None where none does."""
+        options = self._incremental
+        return options if options is not None and options.is_by_route else None
 
     @property
     def share_interval(self) -> int:
@@ -216,6 +247,12 @@ class RayServiceSpec(Model):
     def rolls_back(self) -> bool:
         """Whether a Serve config that fails on the running cluster is replaced by the last good one."""
         return self._strategy.rollback != "Manual"
+
+    @property
+    def _incremental(self) -> ClusterUpgradeOptions | None:
+        """The options of an upgrade in steps; None where it is in one."""
+        is_so = self._strategy.type == "NewClusterWithIncrementalUpgrade"
+        return self._strategy.cluster_upgrade_options if is_so else None
 
     @property
     def _strategy(self) -> ServiceUpgradeStrategy:

@@ -17,7 +17,5 @@ def unsupported_in_service(spec: RayServiceSpec) -> tuple[str, ...]:
 
 def _of_steps(options: ClusterUpgradeOptions) -> Iterator[str]:
     path = "spec.upgradeStrategy.clusterUpgradeOptions"
-    if options.gateway_class_name is not None:
-        yield f"{path}.gatewayClassName (traffic is shared by pods instead)"
     if options.max_surge_percent not in (None, 100):
         yield f"{path}.maxSurgePercent (the new cluster comes in full size)"

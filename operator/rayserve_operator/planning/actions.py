@@ -32,6 +32,8 @@ class Kind(StrEnum):
     CERTIFICATE = "Certificate"
     VOLCANO_POD_GROUP = "PodGroup of Volcano"
     POD_GROUP = "PodGroup"
+    GATEWAY = "Gateway"
+    HTTP_ROUTE = "HTTPRoute"
     SECRET = "Secret"  # noqa: S105
     NODE = "Node"
     NAMESPACE = "Namespace"

@@ -256,6 +256,38 @@ class ServiceView:
 
 
 @dataclass(frozen=True, slots=True)
+class GatewayView:
+    """A Gateway or an HTTPRoute, with what the controllers of Gateways say of it."""
+
+    meta: Meta
+    spec: Mapping[str, Any]
+    status: Mapping[str, Any]
+
+    @classmethod
+    def parse(cls, manifest: Mapping[str, Any]) -> Self:
+        """Read a Gateway or an HTTPRoute."""
+        return cls(Meta.parse(manifest), manifest.get("spec") or {}, manifest.get("status") or {})
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """What was found of the Gateway API; see planning.service.routes for when it matters."""
+
+    silence: str | None = None
+    """Why nothing is known of it."""
+    is_served: bool = True
+    """Whether the API server knows it."""
+    gateway: GatewayView | None = None
+    """Whatever stands under the name of the Gateway that is made, ours or not."""
+    routes: Mapping[str, GatewayView | None] = field(default_factory=dict)
+    """The HTTPRoutes that were asked for, by name, None where there is none."""
+    services: frozenset[str] = frozenset()
+    """Names of the Services that there are, of those that the HTTPRoutes lead to."""
+    reached: frozenset[str] = frozenset()
+    """Names of the clusters whose own serve Service leads to pods that take traffic."""
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """Why a rollout was given up."""
 
@@ -425,6 +457,8 @@ class ObservedService:
     """Names of the pods that the serve Service's EndpointSlices send traffic to; None where they were not read."""
     ghosts: frozenset[str] = frozenset()
     """Names of clusters that are gone while pods of theirs are still there."""
+    routing: Routing = Routing()
+    """What was found of the Gateway API, where it shares the traffic."""
 
     @property
     def stable_services(self) -> tuple[ServiceView, ...]:

@@ -86,6 +86,8 @@ SERVE_TRIES: Final = f"{PREFIX}serve-tries"
 """How often Ray failed to deploy the present Serve config, as JSON: digest of the config, number, Ray's words."""
 SHARE: Final = f"{PREFIX}share"
 """The share of the traffic that the cluster is to take beside the serving one, as JSON: percent, since."""
+ROUTE: Final = f"{PREFIX}route"
+"""Name of the HTTPRoute that may lead to the cluster's own serve Service, which there is as long as this is noted."""
 FLOORS: Final = f"{PREFIX}replica-floors"
 """Replicas below which Serve may not go until the old cluster has gone, as JSON by application and deployment; 0
 where only the initial number of replicas is left out."""

@@ -88,6 +88,18 @@ def cluster_serve_service_name(cluster_name: str) -> str:
     return f"{cluster_name}-serve-svc"
 
 
+def gateway_name(service_name: str) -> str:
+    """The Gateway that is made for a RayService."""
+    return f"{service_name}-gateway"
+
+
+def http_route_name(service: RayService) -> str:
+    """The HTTPRoute that shares the traffic of a RayService: the user's where one is named, else its own."""
+    options = service.spec.route_options
+    given = None if options is None else options.http_route
+    return given or f"{service.meta.name}-httproute"
+
+
 def headless_worker_service_name(cluster_name: str) -> str:
     """The Service by which the hosts of one multi-host replica find each other."""
     return f"{cluster_name}-headless"

@@ -103,7 +103,8 @@ def _wanted_services(observed: ObservedRayCluster) -> Iterator[Mapping[str, Any]
     yield services.cluster_head_service(cluster)
     if any(hosts(group) > 1 for group in cluster.spec.worker_group_specs):
         yield services.headless_worker_service(cluster)
-    if cluster.meta.annotations.get(labels.ENABLE_SERVE_SERVICE) == "true":
+    noted = cluster.meta.annotations
+    if noted.get(labels.ENABLE_SERVE_SERVICE) == "true" or labels.ROUTE in noted:
         yield services.cluster_serve_service(cluster)
 
 

@@ -15,7 +15,7 @@ from rayserve_operator.planning.observed import Failure, ObservedCluster, Observ
 from rayserve_operator.planning.service import capacity, gate, notes
 from rayserve_operator.planning.service.goal import Goal
 from rayserve_operator.planning.service.roles import Roles, assign_roles, given_up, is_begun, last_good, revision_of
-from rayserve_operator.planning.service.share import share_of
+from rayserve_operator.planning.service.share import Sharing, share_of
 from rayserve_operator.render import fault_tolerance, labels
 from rayserve_operator.render.ports import ServeFacts
 
@@ -107,6 +107,20 @@ class Course:
     def is_overdue(self) -> bool:
         """Whether the goal should have been reached by now."""
         return self.deadline is not None and self.now >= self.deadline
+
+    @cached_property
+    def sharing(self) -> Sharing | None:
+        """Between which clusters the traffic is to be shared; None where it is not."""
+        active, pending = self.roles.active, self.roles.pending
+        share = None if pending is None else share_of(pending)
+        if active is None or pending is None or share is None:
+            return None
+        return Sharing(active, pending, share)
+
+    @property
+    def is_by_route(self) -> bool:
+        """Whether an HTTPRoute shares the traffic, and not the pods."""
+        return self.goal.spec.route_options is not None
 
     def is_given_the_goal(self, cluster: ObservedCluster) -> bool:
         """Whether it is noted on the cluster that it serves the goal. Until then its notes are of another one."""

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from rayserve_operator.planning.actions import Announcement, AnyAction, Confirm, Delete, Kind, Step
 from rayserve_operator.planning.observed import ObservedCluster, PodView
-from rayserve_operator.planning.service import notes
+from rayserve_operator.planning.service import notes, routes
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.goal import Goal
 from rayserve_operator.planning.service.roles import Roles, has_ended, is_detached, may_have_served
@@ -85,7 +85,8 @@ def progress(course: Course) -> str:
     told = []
     for cluster in course.roles.leaving:
         if _takes_leave(cluster):
-            told.append(f"{cluster.name} still stands behind the serve Service")
+            behind = "an HTTPRoute" if routes.leads_to(course.observed, cluster) else "the serve Service"
+            told.append(f"{cluster.name} still stands behind {behind}")
         elif may_have_served(cluster):
             told.append(f"{cluster.name} is drained")
     return "; ".join(told)
@@ -158,7 +159,7 @@ def _takes_leave(cluster: ObservedCluster) -> bool:
 def _has_left_the_service(course: Course, cluster: ObservedCluster) -> bool:
     """Whether Kubernetes sends traffic to the active cluster, or rightly to none, and none to this one any more."""
     active, endpoints = course.roles.active, course.observed.endpoints
-    if endpoints is None or endpoints & _names(cluster):
+    if endpoints is None or endpoints & _names(cluster) or routes.leads_to(course.observed, cluster):
         return False
     return is_detached(course.observed) if active is None else bool(endpoints & _names(active))
 

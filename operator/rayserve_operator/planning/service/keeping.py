@@ -9,7 +9,7 @@ from rayserve_operator.planning.actions import Annotate, Announcement, AnyAction
 from rayserve_operator.planning.changes import compare
 from rayserve_operator.planning.cluster import autoscaling
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService
-from rayserve_operator.planning.service import analysis, capacity, gate, giving_up, notes, shifting, submission
+from rayserve_operator.planning.service import analysis, capacity, gate, giving_up, notes, routes, shifting, submission
 from rayserve_operator.planning.service.capacity import Floors
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.goal import Aim
@@ -123,7 +123,7 @@ def keep_notes(course: Course) -> Iterator[Annotate]:
         yield from _annotate(candidate, _notes_of_candidate(course, candidate), _told_of_share(course, candidate))
     if active is not None and active is not candidate:
         noted = _notes_of_return(active) | _notes_of_floors(_floors_of_active(course, active))
-        noted |= _notes_of_overtaken(course, active)
+        noted |= _notes_of_overtaken(course, active) | routes.notes_of(course, active)
         yield from _annotate(active, noted)
 
 
@@ -135,7 +135,7 @@ def moves_floors(noted: Iterable[Annotate]) -> bool:
 def _notes_of_candidate(course: Course, candidate: ObservedCluster) -> dict[str, str | None]:
     said = course.observed.service.meta.annotations
     wanted: dict[str, str | None] = {labels.REVISION: _revision_of(course, candidate), **_notes_of_return(candidate)}
-    wanted |= {key: said.get(key) for key in labels.OF_USERS}
+    wanted |= {key: said.get(key) for key in labels.OF_USERS} | routes.notes_of(course, candidate)
     if course.failure is None and not course.is_given_the_goal(candidate):
         wanted |= dict.fromkeys(_OF_A_GOAL)
     if candidate is course.roles.pending:

@@ -24,6 +24,7 @@ from rayserve_operator.planning.service import (
     giving_up,
     history,
     keeping,
+    routes,
     routing,
     submission,
 )
@@ -83,6 +84,7 @@ def _work(course: Course, *, spec_is_valid: bool) -> Iterator[Iterable[Step]]:
     yield (tuple(adoption.take_over(course)),)
     yield (tuple(routing.label_heads(course)),)
     yield routing.keep(course)
+    yield (tuple(routes.keep(course)),)
     yield (tuple(routing.keep_preview(course)),)
     yield (tuple(routing.clear(course)),)
     yield draining.steps(course)
@@ -115,13 +117,14 @@ def _after(step: Step, others: Iterable[Iterable[Step]]) -> Iterator[Iterable[St
 
 
 def _suspend(observed: ObservedService, phase: Phase) -> Iterator[Step]:
-    """Give up the Services and the clusters. What is needed to make them anew stands in the RayService.
+    """Give up the routes, the Services and the clusters. What is needed to make them anew stands in the RayService.
 
     A cluster is suspended itself before it is deleted, so that the service is not called suspended while pods of its
     still hold resources.
     """
     if phase is Phase.BEGINNING:
         return
+    yield tuple(routes.give_up(observed))
     meta = observed.service.meta
     services = (*observed.stable_services, *observed.strays)
     owned = [(Kind.SERVICE, view.meta) for view in services if view.meta.owner == meta.uid]

@@ -23,7 +23,7 @@ from rayserve_operator.planning.actions import (
 )
 from rayserve_operator.planning.drift import disown, drifted, fitted, is_headless, stamped
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService, ServiceView
-from rayserve_operator.planning.service import notes, shifting
+from rayserve_operator.planning.service import labelling, notes, shifting
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.roles import is_conflict, is_detached, stamped_cluster, was_routed
 from rayserve_operator.planning.service.share import WHOLE
@@ -55,8 +55,8 @@ def keep(course: Course) -> Iterator[Step]:
         if is_detached(course.observed):
             yield tuple(_route(course.observed, _nobody(course)))
     elif _successor(course) is None and not course.makes_room:
-        yield tuple(shifting.label_pods(course))
-        yield tuple(_route(course.observed, active.cluster, is_shared=shifting.is_shared(course)))
+        yield tuple(labelling.label_pods(course))
+        yield tuple(_route(course.observed, active.cluster, is_shared=labelling.is_shared(course)))
 
 
 def detach(course: Course) -> Iterator[Step]:

@@ -1,4 +1,4 @@
-"""A share of the traffic: what a new cluster is to take beside the one that serves, in whole pods.
+"""A share of the traffic: what a new cluster is to take beside the one that serves, and in whole pods what that is.
 
 New connections go to all pods behind the stable Service alike, so a share of pods is a share of the connections. Each
 pod's proxy reaches all replicas of its cluster: how many pods take traffic says nothing of how much work gets done.
@@ -31,6 +31,16 @@ class Share:
     def written(self) -> str:
         """As an annotation holds it."""
         return notes.written({"percent": self.percent, "since": self.since.isoformat()})
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """Two clusters between which the traffic is to be shared."""
+
+    active: ObservedCluster
+    pending: ObservedCluster
+    share: Share
+    """What the new one is to take."""
 
 
 def share_of(cluster: ObservedCluster) -> Share | None:

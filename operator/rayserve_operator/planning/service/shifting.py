@@ -1,26 +1,20 @@
 """When a new cluster that is fit takes traffic, and how much of it.
 
-Blue/green is the shift in one step, and the default. In more steps, the pods that take traffic bear a label of ours for
-as long as two clusters share it, and the stable Service selects by that label. It begins to when all pods that serve
-bear it, and a moment later: whoever puts pods behind a Service learns of labels and of selectors in two ways.
+Blue/green is the shift in one step, and the default. In more steps two clusters share the traffic for a while, by
+labels on pods or by the weights of an HTTPRoute; which of the two it is makes no difference to what is decided here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from rayserve_operator.planning.actions import Annotate, AnyAction, Kind
-from rayserve_operator.planning.observed import ObservedCluster, PodView
-from rayserve_operator.planning.service import analysis
+from rayserve_operator.planning.observed import ObservedCluster
+from rayserve_operator.planning.service import analysis, labelling, routes
 from rayserve_operator.planning.service.course import Course
-from rayserve_operator.planning.service.share import WHOLE, Share, pods_of, share_of, takes_traffic
+from rayserve_operator.planning.service.share import WHOLE, Share, share_of
 from rayserve_operator.render import labels
-
-LABELLED_FOR = timedelta(seconds=2)
-"""From the labels until the Service selects by them."""
 
 
 class Reason(StrEnum):
@@ -32,6 +26,8 @@ class Reason(StrEnum):
     """A user has paused it."""
     AWAITING_PROMOTION = "AwaitingPromotion"
     """A user has to let it go on."""
+    ROUTE = "RouteNotReady"
+    """The HTTPRoute cannot share the traffic."""
     SHIFTING = "ShiftingTraffic"
     """It has its share, and takes the next one when it has had this one for long enough."""
 
@@ -66,7 +62,8 @@ def wait(course: Course) -> Wait | None:
     if share is None:
         return None
     if not is_in_place(course):
-        return Wait(Reason.SHIFTING, f"{takes}; its pods are being added")
+        why = _why_not_in_place(course)
+        return Wait(why.reason, f"{takes}; {why.message}")
     until = share.since + timedelta(seconds=course.goal.spec.share_interval if percent else 0)
     return Wait(Reason.SHIFTING, f"{takes} until {until:%H:%M:%S}") if course.now < until else None
 
@@ -90,97 +87,39 @@ def next_share(course: Course, pending: ObservedCluster) -> Share | None:
     return Share(0 if share is None else percent, course.now)
 
 
-def is_shared(course: Course) -> bool:
-    """Whether the stable Service is to select by label, and not a whole cluster."""
-    sharing = _sharing(course)
-    if sharing is None:
-        return False
-    share = sharing.share
-    return share.percent > 0 or (_is_labelled(course) and course.now >= share.since + LABELLED_FOR)
-
-
 def is_in_place(course: Course) -> bool:
     """Whether traffic is shared as is noted."""
-    return _selects_by_label(course) and _is_labelled(course)
-
-
-def label_pods(course: Course) -> Iterator[AnyAction]:
-    """Bring the label to the pods that are to take traffic, and take it from the others."""
-    service, wanted = course.observed.service.meta.name, _wanted(course)
-    if wanted is None and _selects_by_label(course):
-        # The Service comes first, or it would lead nowhere.
-        return
-    for pod in _concerned(course, shares=wanted is not None):
-        belongs = wanted is not None and pod.meta.name in wanted
-        if belongs != takes_traffic(pod, service):
-            value = labels.check_label(service) if belongs else None
-            yield Annotate(kind=Kind.POD, name=pod.meta.name, uid=pod.meta.uid, labels={labels.TRAFFIC: value})
+    return routes.is_in_place(course) if course.is_by_route else labelling.is_in_place(course)
 
 
 def endpoints(course: Course) -> tuple[int, int]:
     """The pods of the active and of the new cluster that take traffic."""
-    active, pending = course.roles.active, course.roles.pending
-    if not _selects_by_label(course):
-        return (active.serving_pods if active else 0), 0
-    service = course.observed.service.meta.name
-    old, new = (
-        sum(pod.serving and takes_traffic(pod, service) for pod in cluster.pods) if cluster else 0
-        for cluster in (active, pending)
-    )
-    return old, new
+    return routes.endpoints(course) if course.is_by_route else labelling.endpoints(course)
 
 
 def real_shares(course: Course) -> dict[str, Share]:
-    """The shares that clusters really take, in pods, by name; empty where the traffic is not shared."""
-    sharing, (old, new) = _sharing(course), endpoints(course)
+    """The shares that clusters really take, in pods or weights, by name; empty where the traffic is not shared."""
+    sharing, (old, new) = course.sharing, _parts(course)
     if sharing is None or not new:
         return {}
     percent, since = round(100 * new / (old + new)), sharing.share.since
     return {sharing.active.name: Share(100 - percent, since), sharing.pending.name: Share(percent, since)}
 
 
-@dataclass(frozen=True, slots=True)
-class _Sharing:
-    """Two clusters between which the traffic is to be shared."""
-
-    active: ObservedCluster
-    pending: ObservedCluster
-    share: Share
-    """What the new one is to take."""
-
-
-def _sharing(course: Course) -> _Sharing | None:
-    active, pending = course.roles.active, course.roles.pending
-    share = None if pending is None else share_of(pending)
-    if active is None or pending is None or share is None:
-        return None
-    return _Sharing(active, pending, share)
+def _parts(course: Course) -> tuple[int, int]:
+    """How the traffic is really shared, in pods or weights of the active and of the new cluster."""
+    return routes.weights(course) if course.is_by_route else labelling.endpoints(course)
 
 
 def _told(course: Course) -> str:
-    old, new = endpoints(course)
-    return f"{new} of {old + new} pods"
+    old, new = _parts(course)
+    return f"weight {new} of {old + new}" if course.is_by_route else f"{new} of {old + new} pods"
 
 
-def _is_labelled(course: Course) -> bool:
-    service, wanted = course.observed.service.meta.name, _wanted(course)
-    pods = _concerned(course, shares=wanted is not None)
-    return wanted == frozenset(pod.meta.name for pod in pods if takes_traffic(pod, service))
-
-
-def _wanted(course: Course) -> frozenset[str] | None:
-    found, service = _sharing(course), course.observed.service.meta.name
-    return None if found is None else pods_of(service, found.active, found.pending, found.share.percent)
-
-
-def _selects_by_label(course: Course) -> bool:
-    service = course.observed.serve_service
-    return service is not None and labels.TRAFFIC in (service.spec.get("selector") or {})
-
-
-def _concerned(course: Course, *, shares: bool) -> Iterator[PodView]:
-    """The pods whose label matters. One that does not serve at the moment keeps it, unless its cluster has no share."""
-    for cluster in course.roles.watched:
-        yield from (pod for pod in cluster.pods if pod.serving or (not shares and pod.alive))
-    for cluster in course.roles.leaving:
-        yield from (pod for pod in cluster.pods if pod.alive)
+def _why_not_in_place(course: Course) -> Wait:
+    fact = routes.fact(course.observed)
+    if fact is None:
+        return Wait(Reason.SHIFTING, "its pods are being added")
+    if fact.holds is not True:
+        return Wait(Reason.ROUTE, fact.message)
+    return Wait(Reason.SHIFTING, "its HTTPRoute is being changed, or its Gateway has not seen it yet")

@@ -29,7 +29,7 @@ from rayserve_operator.planning.condition_list import (
     timestamp,
 )
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService
-from rayserve_operator.planning.service import draining, gate, giving_up, shifting
+from rayserve_operator.planning.service import draining, gate, giving_up, routes, shifting
 from rayserve_operator.planning.service.course import Course, first_start_timeout
 from rayserve_operator.planning.service.goal import Aim
 from rayserve_operator.planning.service.roles import is_conflict, is_detached, needs_new_cluster
@@ -46,7 +46,12 @@ RECREATING = "Recreating"
 _DETACHED = "no cluster takes traffic while the old one leaves and another one is made"
 
 _BAD_WHEN_FALSE = frozenset(
-    {ServiceCondition.READY, ServiceCondition.SPEC_VALID, ServiceCondition.APPLICATIONS_HEALTHY}
+    {
+        ServiceCondition.READY,
+        ServiceCondition.SPEC_VALID,
+        ServiceCondition.APPLICATIONS_HEALTHY,
+        ServiceCondition.ROUTE_READY,
+    }
 )
 _BAD_WHEN_TRUE = frozenset({ServiceCondition.SERVICE_CONFLICT, ServiceCondition.STALLED})
 _NOT_ANNOUNCED = frozenset({ServiceCondition.RECONCILING})
@@ -181,6 +186,7 @@ def _facts(course: Course, aim: Aim, endpoints: int) -> Iterator[Fact | None]:
     yield _reconciling(course, stalled)
     yield _healthy(course)
     yield _conflict(observed)
+    yield routes.fact(observed)
     if any(condition.type == ServiceCondition.SUSPENDED for condition in observed.service.status.conditions):
         # A controller that waits for the end of a suspension must find the conditions False, not gone.
         yield from _suspension(Phase.RUNNING)
