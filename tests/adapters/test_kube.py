@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio import client
 
-from rayserve_operator.adapters.kube import KubeApi
+from rayserve_operator.adapters.kube import KubeApi, Selection
 from rayserve_operator.model.errors import NotFound
 from rayserve_operator.planning.actions import Kind
 
@@ -22,13 +23,8 @@ LEASES = "/apis/coordination.k8s.io/v1/leases?fieldSelector=metadata.name%3Dray-
 
 
 @asynccontextmanager
-async def serving(**answers: Any) -> AsyncIterator[KubeApi]:
-    """An API server that gives these answers, by path, and refuses all else."""
-
-    async def answer(request: web.Request) -> web.Response:
-        found = answers["paths"].get(request.raw_path)
-        return web.json_response(found or {"message": "forbidden"}, status=200 if found else 403)
-
+async def connected(answer: Callable[[web.Request], Awaitable[web.Response]]) -> AsyncIterator[KubeApi]:
+    """An API server that answers so."""
     application = web.Application()
     application.router.add_get("/{path:.*}", answer)
     async with TestServer(application) as server:
@@ -39,6 +35,18 @@ async def serving(**answers: Any) -> AsyncIterator[KubeApi]:
             yield kube
         finally:
             await kube.close()
+
+
+@asynccontextmanager
+async def serving(**answers: Any) -> AsyncIterator[KubeApi]:
+    """An API server that gives these answers, by path, and refuses all else."""
+
+    async def answer(request: web.Request) -> web.Response:
+        found = answers["paths"].get(request.raw_path)
+        return web.json_response(found or {"message": "forbidden"}, status=200 if found else 403)
+
+    async with connected(answer) as kube:
+        yield kube
 
 
 async def test_the_schema_is_that_of_the_version_which_is_read() -> None:
@@ -67,3 +75,63 @@ async def test_leases_of_a_name_are_found_in_whatever_namespace() -> None:
         assert await kube.leases("ray-operator-leader") == found
     async with serving(paths={LEASES: {"items": None}}) as kube:
         assert await kube.leases("ray-operator-leader") == ()
+
+
+PODS = "/api/v1/namespaces/default/pods"
+
+
+def pod(name: str, version: str) -> dict[str, Any]:
+    return {"metadata": {"name": name, "uid": f"uid-{name}", "resourceVersion": version}}
+
+
+@asynccontextmanager
+async def watched(*streams: list[tuple[str, dict[str, Any]]]) -> AsyncIterator[KubeApi]:
+    """An API server that lists pods a and b, and answers each watch with one of these streams."""
+    left = iter(streams)
+
+    async def answer(request: web.Request) -> web.Response:
+        assert request.path == PODS
+        assert request.query["labelSelector"] == "of=demo"
+        if "watch" not in request.query:
+            listed = {"metadata": {"resourceVersion": "5"}, "items": [pod("a", "1"), pod("b", "2")]}
+            return web.json_response(listed)
+        assert request.query["resourceVersion"] == "5"
+        events = (json.dumps({"type": type_, "object": found}) for type_, found in next(left))
+        return web.Response(text="\n".join(events))
+
+    async with connected(answer) as kube:
+        yield kube
+
+
+async def families(kube: KubeApi, count: int) -> list[list[tuple[str, str]]]:
+    found = []
+    async with aclosing(kube.families(Kind.POD, "default", Selection(labels="of=demo"))) as seen:
+        async for family in seen:
+            found.append([(one["metadata"]["name"], one["metadata"]["resourceVersion"]) for one in family])
+            if len(found) == count:
+                break
+    return found
+
+
+async def test_a_family_is_followed_as_its_members_come_change_and_go() -> None:
+    events = [("MODIFIED", pod("a", "6")), ("ADDED", pod("c", "7")), ("DELETED", pod("b", "8"))]
+    async with watched(events) as kube:
+        assert await families(kube, 4) == [
+            [("a", "1"), ("b", "2")],
+            [("a", "6"), ("b", "2")],
+            [("a", "6"), ("b", "2"), ("c", "7")],
+            [("a", "6"), ("c", "7")],
+        ]
+
+
+async def test_a_family_is_listed_anew_when_its_watch_is_cut() -> None:
+    expired = {"kind": "Status", "code": 410}
+    async with watched([("DELETED", pod("b", "6")), ("ERROR", expired)], [("ADDED", pod("c", "7"))]) as kube:
+        assert [len(family) for family in await families(kube, 4)] == [2, 1, 2, 3]
+
+
+async def test_what_is_not_there_has_no_states() -> None:
+    path = "/apis/ray.io/v1/namespaces/default/rayservices?limit=100&fieldSelector=metadata.name%3Ddemo"
+    async with serving(paths={path: {"metadata": {"resourceVersion": "5"}, "items": []}}) as kube:
+        with pytest.raises(NotFound, match="there is no RayService demo"):
+            [state async for state in kube.states(Kind.RAY_SERVICE, "default", "demo")]

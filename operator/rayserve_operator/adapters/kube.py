@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -62,6 +63,20 @@ class Resource:
     def root(self) -> str:
         """Path of the group's version on the API server."""
         return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which objects of a kind are meant, by Kubernetes' selectors; an empty one leaves none out."""
+
+    labels: str = ""
+    fields: str = ""
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The parameters of a request."""
+        given = {"labelSelector": self.labels, "fieldSelector": self.fields}
+        return {key: value for key, value in given.items() if value}
 
 
 _OF_CLUSTERS = f"{labels.FROM_CRD}={RAY_CLUSTER}"
@@ -141,20 +156,43 @@ class KubeApi:
 
     async def states(self, kind: Kind, namespace: str, name: str) -> AsyncIterator[Manifest]:
         """The object as it is now, and at each change of it. Ends when it is gone. Raises NotFound."""
-        while True:
-            found = await self.get(kind, namespace, name)
-            yield found
-            async for event in self._watch(kind, namespace, name, found["metadata"]["resourceVersion"]):
-                if event["type"] == "ERROR":
-                    # The version is too old to be watched from; the next one is read afresh.
+        last: Manifest | None = None
+        async with aclosing(self.families(kind, namespace, Selection(fields=f"metadata.name={name}"))) as families:
+            async for family in families:
+                if not family:
                     break
-                if event["type"] == "DELETED":
-                    return
-                yield event["object"]
+                [last] = family
+                yield last
+        if last is None:
+            raise NotFound(f"there is no {kind} {name} in namespace {namespace}")
 
-    async def _watch(self, kind: Kind, namespace: str, name: str, version: str) -> AsyncIterator[dict[str, Any]]:
-        """Watch events of one object from a version on, until the API server ends the stream."""
-        query = {"watch": "true", "fieldSelector": f"metadata.name={name}", "resourceVersion": version}
+    async def families(
+        self, kind: Kind, namespace: str, selection: Selection
+    ) -> AsyncGenerator[tuple[Manifest, ...], None]:
+        """All objects that are selected, as they are now, and at each change of one of them."""
+        while True:
+            found: dict[str, Manifest] = {}
+            version = ""
+            async for page in self._pages(kind, namespace, JSON, selection):
+                found |= {item["metadata"]["uid"]: item for item in page["items"] or ()}
+                version = page["metadata"]["resourceVersion"]
+            yield tuple(found.values())
+            async for event in self._watch(kind, namespace, selection, version):
+                if event["type"] == "ERROR":
+                    # The version is too old to be watched from; all is listed afresh.
+                    break
+                changed = event["object"]
+                if event["type"] == "DELETED":
+                    found.pop(changed["metadata"]["uid"], None)
+                else:
+                    found[changed["metadata"]["uid"]] = changed
+                yield tuple(found.values())
+
+    async def _watch(
+        self, kind: Kind, namespace: str, selection: Selection, version: str
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Watch events of what is selected from a version on, until the API server ends the stream."""
+        query = {"watch": "true", "resourceVersion": version, **selection.query}
         path = _path(kind, namespace)
         try:
             response = await self._send("GET", path, query=query, patience=WATCH_TIMEOUT)
@@ -198,7 +236,7 @@ class KubeApi:
     async def everything(self, kind: Kind) -> AsyncIterator[Manifest]:
         """Every object of the kind that is watched, whole, a page at a time."""
         for namespace in self._namespaces or ("",):
-            async for page in self._pages(kind, namespace, JSON):
+            async for page in self._pages(kind, namespace, JSON, _watched(kind)):
                 for item in page["items"] or ():
                     yield item
 
@@ -207,14 +245,13 @@ class KubeApi:
         uids: set[str] = set()
         versions: list[str] = []
         for namespace in self._namespaces or ("",):
-            async for page in self._pages(kind, namespace, METADATA_LIST):
+            async for page in self._pages(kind, namespace, METADATA_LIST, _watched(kind)):
                 uids |= {item["metadata"]["uid"] for item in page["items"] or ()}
                 versions.append(page["metadata"]["resourceVersion"])
         return Listing(frozenset(uids), min(versions, key=int))
 
-    async def _pages(self, kind: Kind, namespace: str, accept: str) -> AsyncIterator[Manifest]:
-        selector = RESOURCES[kind].selector
-        query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
+    async def _pages(self, kind: Kind, namespace: str, accept: str, selection: Selection) -> AsyncIterator[Manifest]:
+        query = {"limit": str(PAGE), **selection.query}
         while True:
             page = await self._request("GET", _path(kind, namespace), query=query, accept=accept)
             yield page
@@ -351,6 +388,10 @@ def current_namespace() -> str:
 def _takes_traffic(endpoint: Mapping[str, Any]) -> bool:
     """Whether kube-proxy sends traffic there; an unset condition counts as true (the API of EndpointSlices)."""
     return (endpoint.get("conditions") or {}).get("ready") is not False
+
+
+def _watched(kind: Kind) -> Selection:
+    return Selection(labels=RESOURCES[kind].selector or "")
 
 
 def _path(kind: Kind, namespace: str, name: str | None = None) -> str:

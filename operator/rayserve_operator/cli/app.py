@@ -9,9 +9,11 @@ try:
 
     from rayserve_operator.cli.lint import lint
     from rayserve_operator.cli.rollout import rollout
+    from rayserve_operator.cli.status import status
 except ModuleNotFoundError as missing:
     sys.exit(f"rayserve needs {missing.name}: install it by `pip install 'rayserve-operator[cli]'`")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="RayServices, for people.")
 app.command()(lint)
+app.command()(status)
 app.add_typer(rollout, name="rollout")

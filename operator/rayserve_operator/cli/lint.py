@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 import yaml
@@ -18,6 +17,7 @@ from rich.text import Text
 from rayserve_operator.advice.findings import Finding, Level
 from rayserve_operator.advice.inspection import inspect
 from rayserve_operator.cli.manifests import read_documents
+from rayserve_operator.cli.output import Output, written
 
 STDIN = "-"
 
@@ -27,7 +27,7 @@ _ANNOTATIONS = {Level.ERROR: "error", Level.WARNING: "warning", Level.ADVICE: "n
 _FOUND, _UNREADABLE = 1, 2
 
 
-class Output(StrEnum):
+class LintOutput(StrEnum):
     """For whom findings are written."""
 
     HUMAN = "human"
@@ -52,8 +52,8 @@ class Told:
 
 def lint(
     files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Manifests; - reads the standard input.")],
-    output: Annotated[Output, typer.Option("--output", "-o", help="For people, for scripts, or for GitHub.")] = (
-        Output.HUMAN
+    output: Annotated[LintOutput, typer.Option("--output", "-o", help="For people, for scripts, or for GitHub.")] = (
+        LintOutput.HUMAN
     ),
     fail_on: Annotated[Level, typer.Option(help="What makes the command fail, with all that is worse.")] = Level.ERROR,
 ) -> None:
@@ -92,17 +92,14 @@ def _told(file: str, line: int, column: int, finding: Finding) -> Told:
     return Told(name, line, column, problem.code, str(finding.level), problem.path, problem.problem, problem.mend)
 
 
-def _write(told: Sequence[Told], manifests: int, output: Output) -> None:
-    plain: list[dict[str, Any]] = [asdict(one) for one in told]
-    if output is Output.JSON:
-        typer.echo(json.dumps(plain, indent=2, ensure_ascii=False))
-    elif output is Output.YAML:
-        typer.echo(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), nl=False)
-    elif output is Output.GITHUB:
+def _write(told: Sequence[Told], manifests: int, output: LintOutput) -> None:
+    if output is LintOutput.GITHUB:
         for one in told:
             typer.echo(_annotation(one))
-    else:
+    elif output is LintOutput.HUMAN:
         _print(told, manifests)
+    else:
+        typer.echo(written(told, Output(output)), nl=False)
 
 
 def _print(told: Sequence[Told], manifests: int) -> None:

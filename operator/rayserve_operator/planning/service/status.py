@@ -41,10 +41,9 @@ from rayserve_operator.render import labels
 SILENCE_TOLERATED = timedelta(seconds=15)
 """One bad sample of Ray's API says nothing; a head that is silent for this long is reported."""
 
-_BAD_WHEN_FALSE = frozenset(
-    {ServiceCondition.READY, ServiceCondition.SPEC_VALID, ServiceCondition.APPLICATIONS_HEALTHY}
-)
-_BAD_WHEN_TRUE = frozenset({ServiceCondition.SERVICE_CONFLICT, ServiceCondition.STALLED})
+BAD_WHEN_FALSE = frozenset({ServiceCondition.READY, ServiceCondition.SPEC_VALID, ServiceCondition.APPLICATIONS_HEALTHY})
+BAD_WHEN_TRUE = frozenset({ServiceCondition.SERVICE_CONFLICT, ServiceCondition.STALLED})
+"""What a person should know of, though the service may go on as it is."""
 _NOT_ANNOUNCED = frozenset({ServiceCondition.RECONCILING})
 
 
@@ -147,8 +146,8 @@ def _announce(old: dict[str, Condition], conditions: list[Condition]) -> Iterato
         if previous is not None and (previous.status, previous.reason) == (condition.status, condition.reason):
             continue
         is_bad = (
-            (condition.type in _BAD_WHEN_FALSE and condition.status == "False")
-            or (condition.type in _BAD_WHEN_TRUE and condition.status == "True")
+            (condition.type in BAD_WHEN_FALSE and condition.status == "False")
+            or (condition.type in BAD_WHEN_TRUE and condition.status == "True")
             or condition.reason == UNSUPPORTED
         )
         if previous is None and not is_bad:
