@@ -236,9 +236,14 @@ class KubeApi:
     async def everything(self, kind: Kind) -> AsyncIterator[Manifest]:
         """Every object of the kind that is watched, whole, a page at a time."""
         for namespace in self._namespaces or ("",):
-            async for page in self._pages(kind, namespace, JSON, _watched(kind)):
-                for item in page["items"] or ():
-                    yield item
+            async for item in self.selected(kind, namespace, _watched(kind)):
+                yield item
+
+    async def selected(self, kind: Kind, namespace: str, selection: Selection) -> AsyncIterator[Manifest]:
+        """Every object that is selected, a page at a time; an empty namespace means all of them."""
+        async for page in self._pages(kind, namespace, JSON, selection):
+            for item in page["items"] or ():
+                yield item
 
     async def living(self, kind: Kind) -> Listing:
         """Every object of the kind that is watched, by a metadata-only list."""

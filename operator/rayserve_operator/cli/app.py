@@ -8,6 +8,7 @@ try:
     import typer
 
     from rayserve_operator.cli.lint import lint
+    from rayserve_operator.cli.plan import plan
     from rayserve_operator.cli.rollout import rollout
     from rayserve_operator.cli.status import status
 except ModuleNotFoundError as missing:
@@ -15,5 +16,6 @@ except ModuleNotFoundError as missing:
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="RayServices, for people.")
 app.command()(lint)
+app.command()(plan)
 app.command()(status)
 app.add_typer(rollout, name="rollout")

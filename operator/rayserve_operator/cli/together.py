@@ -17,6 +17,7 @@ async def latest(leading: AsyncIterator[Any], *others: AsyncIterator[Any]) -> As
     streams = (leading, *others)
     seen: dict[int, Any] = {}
     under_way = {_next(stream): index for index, stream in enumerate(streams)}
+    gone_on: list[int] = []
     try:
         while under_way:
             done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
@@ -24,11 +25,14 @@ async def latest(leading: AsyncIterator[Any], *others: AsyncIterator[Any]) -> As
                 index, value = under_way.pop(task), task.result()
                 if value is not _END:
                     seen[index] = value
-                    under_way[_next(streams[index])] = index
+                    gone_on.append(index)
                 elif index == 0:
                     return
             if len(seen) == len(streams):
                 yield tuple(seen[index] for index in range(len(streams)))
+                # Not earlier, so that nothing is begun for one who only wants the first.
+                under_way |= {_next(streams[index]): index for index in gone_on}
+                gone_on.clear()
     finally:
         for task in under_way:
             task.cancel()

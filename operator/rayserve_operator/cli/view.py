@@ -22,7 +22,7 @@ _UNITS = (("d", 86400), ("h", 3600), ("m", 60))
 
 def history(revisions: Sequence[Revision], now: datetime) -> RenderableType:
     """The revisions of a RayService, with what each changed."""
-    table = _table("REVISION", "BEGAN", "STATE", "CLUSTER", "CHANGED")
+    table = plain_table("REVISION", "BEGAN", "STATE", "CLUSTER", "CHANGED")
     for revision, edit in zip(revisions, changes(revisions), strict=True):
         words = f"{revision.state}: {revision.failure.reason}" if revision.failure else str(revision.state)
         table.add_row(
@@ -57,7 +57,7 @@ def progress(found: Progress, now: datetime) -> RenderableType:
 
 
 def _clusters(rows: Sequence[ClusterRow], now: datetime) -> RenderableType:
-    table = _table("CLUSTER", "", "SINCE", "PODS READY", "TRAFFIC", "APPLICATIONS")
+    table = plain_table("CLUSTER", "", "SINCE", "PODS READY", "TRAFFIC", "APPLICATIONS")
     for row in rows:
         is_short = row.wanted_percent not in (None, row.traffic_percent)
         applications = [Text(f"{a.name} {a.status}", _APPLICATIONS.get(a.status, "yellow")) for a in row.applications]
@@ -81,7 +81,7 @@ def _words(row: ApplicationRow) -> str:
 
 
 def _gates(gates: Sequence[Gate], now: datetime) -> RenderableType:
-    table = _table("WAITS FOR", "SINCE", "AT MOST", "WHY")
+    table = plain_table("WAITS FOR", "SINCE", "AT MOST", "WHY")
     for gate in gates:
         table.add_row(
             Text(gate.reason, "yellow"), _age(gate.since, now), _time_left(gate.until, now), escape(gate.message)
@@ -90,7 +90,7 @@ def _gates(gates: Sequence[Gate], now: datetime) -> RenderableType:
 
 
 def _events(events: Sequence[EventRow], now: datetime) -> RenderableType:
-    table = _table("LAST", "EVENT", "MESSAGE")
+    table = plain_table("LAST", "EVENT", "MESSAGE")
     for event in events:
         times = f" ({event.count} times)" if event.count > 1 else ""
         colour = "red" if event.type == "Warning" else ""
@@ -98,7 +98,8 @@ def _events(events: Sequence[EventRow], now: datetime) -> RenderableType:
     return table
 
 
-def _table(*columns: str) -> Table:
+def plain_table(*columns: str) -> Table:
+    """A table without lines."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
