@@ -19,11 +19,12 @@ from rayserve_operator.model.serve_parsing import parse_serve_config
 from rayserve_operator.model.serve_updates import Update, updates
 from rayserve_operator.model.unsupported import WITHOUT_EFFECT, unsupported_in_service
 from rayserve_operator.planning import admission, edits
+from rayserve_operator.planning.actions import Kind, Patch
 from rayserve_operator.planning.changes import paths
 from rayserve_operator.planning.custody import Custody
 from rayserve_operator.planning.edits import Edit
 from rayserve_operator.planning.observed import ObservedCluster
-from rayserve_operator.planning.service import giving_up, keeping
+from rayserve_operator.planning.service import adoption, giving_up, keeping
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.goal import REVISED, Goal
 from rayserve_operator.planning.service.share import WHOLE
@@ -132,7 +133,7 @@ class _Outlook:
     def forecast(self) -> Forecast:
         """What will be done."""
         edit, way = self._edit(), self._way()
-        changes = (*self._decided(edit, way), *self._beside(way), *self._idle(edit))
+        changes = (*self._decided(edit, way), *self._beside(way), *self._handed_on(), *self._idle(edit))
         least = Consequence.NONE if way is Consequence.IN_PLACE else way
         consequence = max((least, *(one.consequence for one in changes)), key=lambda one: one.weight)
         ray = tuple(updates(self._deployed(), self._goal.serve)) if way is Consequence.IN_PLACE else ()
@@ -220,10 +221,24 @@ class _Outlook:
                 yield Change(path, Consequence.NONE, "accepted, as in KubeRay, and without effect")
             elif f"spec.{path}" in unsupported:
                 yield Change(path, Consequence.NONE, f"has no effect yet {unsupported[f'spec.{path}']}")
-            elif way is not Consequence.FIRST:
+            elif path not in _MARKS and way is not Consequence.FIRST:
                 yield Change(path, Consequence.IN_PLACE, _WHY_BESIDE.get(path.partition(".")[0], _FROM_NOW_ON))
         for part in ("labels", "annotations"):
             yield from self._noted(part)
+
+    def _handed_on(self) -> Iterator[Change]:
+        """The marks that say who looks after the clusters."""
+        steps = adoption.take_over(self.course)
+        is_patched = any(isinstance(step, Patch) and step.kind is Kind.RAY_CLUSTER for step in steps)
+        follows = (
+            (Consequence.IN_PLACE, "patched into the RayClusters, which follow their RayService")
+            if is_patched
+            else (Consequence.NONE, "the same operator looks after it")
+        )
+        for path, place in _MARKS.items():
+            old, new = (below(scene.service, *place).get("managedBy") for scene in (self.before, self.after))
+            if old != new and self._active is not None:
+                yield Change(path, *follows)
 
     def _noted(self, part: str) -> Iterator[Change]:
         old, new = (below(scene.service, "metadata", part) for scene in (self.before, self.after))
@@ -239,7 +254,8 @@ class _Outlook:
         decided = [_TOLD_BY.get(path, path) for path in edit.paths]
         old, new = (_revised(scene.service) for scene in (self.before, self.after))
         for path in paths(_as_far_as(old, new), new, ""):
-            if not any(_are_related(_TOLD_BY.get(path, path), one) for one in decided):
+            is_decided = path in _MARKS or any(_are_related(_TOLD_BY.get(path, path), one) for one in decided)
+            if not is_decided:
                 yield Change(path, Consequence.NONE, _why_idle(path, self._goal.spec))
         texts = [scene.service["spec"].get("serveConfigV2") for scene in (self.before, self.after)]
         if texts[0] != texts[1] and not any(path.startswith("serveConfigV2:") for path in decided):
@@ -283,8 +299,9 @@ _FROM_NOW_ON = "the operator acts by it from now on"
 _WHY_BESIDE: Mapping[str, str] = {
     "serveService": "the Service is changed",
     "excludeHeadPodFromServeSvc": "the head joins the Service, or leaves it",
-    "managedBy": "says which operator looks after it",
 }
+_MARKS = {"managedBy": ("spec",), "rayClusterConfig.managedBy": ("spec", "rayClusterConfig")}
+"""Where it is said who looks after the clusters."""
 _TOLD_BY = {"rayClusterConfig.enableInTreeAutoscaling": "rayClusterConfig.autoscalerOptions"}
 """Paths under which the operator tells of a change that stands somewhere else."""
 
