@@ -135,3 +135,15 @@ async def test_what_is_not_there_has_no_states() -> None:
     async with serving(paths={path: {"metadata": {"resourceVersion": "5"}, "items": []}}) as kube:
         with pytest.raises(NotFound, match="there is no RayService demo"):
             [state async for state in kube.states(Kind.RAY_SERVICE, "default", "demo")]
+
+
+async def test_a_pod_is_asked_through_the_api_server() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        if request.path.endswith("/log"):
+            return web.Response(text=f"last {request.query['tailLines']}")
+        return web.Response(text=request.path)
+
+    async with connected(answer) as kube:
+        path = f"{PODS}/head:8265/proxy/api/serve"
+        assert await kube.through_pod("default", "head", 8265, "/api/serve") == path
+        assert await kube.logs("default", "operator", 5) == "last 5"

@@ -40,6 +40,7 @@ PAGE = 100
 """Objects in one answer to a list: their JSON and what is parsed of it need memory that is never quite given back."""
 WORDS = 400
 
+ANY = "*/*"
 JSON = "application/json"
 YAML = "application/yaml"
 JSON_PATCH = "application/json-patch+json"
@@ -304,14 +305,18 @@ class KubeApi:
 
     async def endpoints(self, namespace: str, service: str) -> frozenset[str]:
         """Names of the pods that the Service's EndpointSlices send traffic to."""
-        path = f"{_ENDPOINT_SLICES.root}/namespaces/{quote(namespace)}/{_ENDPOINT_SLICES.plural}"
-        slices = await self._request("GET", path, query={"labelSelector": f"kubernetes.io/service-name={service}"})
         return frozenset(
             endpoint["targetRef"]["name"]
-            for one in slices["items"] or ()
+            for one in await self.endpoint_slices(namespace, service)
             for endpoint in one.get("endpoints") or ()
             if (endpoint.get("targetRef") or {}).get("kind") == "Pod" and _takes_traffic(endpoint)
         )
+
+    async def endpoint_slices(self, namespace: str, service: str) -> Sequence[Manifest]:
+        """The EndpointSlices of a Service."""
+        path = f"{_ENDPOINT_SLICES.root}/namespaces/{quote(namespace)}/{_ENDPOINT_SLICES.plural}"
+        slices = await self._request("GET", path, query={"labelSelector": f"kubernetes.io/service-name={service}"})
+        return slices["items"] or ()
 
     async def delete(
         self,
@@ -332,6 +337,17 @@ class KubeApi:
         answer = await self._request("DELETE", _path(kind, namespace, name), body=body)
         return None if answer.get("kind") == "Status" else answer
 
+    async def through_pod(self, namespace: str, pod: str, port: int, path: str) -> str:
+        """What a pod answers to a GET by plain HTTP, asked for by the API server. Raises NotFound and Refused."""
+        answer = await self._answer("GET", f"{_path(Kind.POD, namespace, f'{pod}:{port}')}/proxy{path}", accept=ANY)
+        return answer.decode(errors="replace")
+
+    async def logs(self, namespace: str, pod: str, lines: int) -> str:
+        """The last lines of what a pod's only container has logged. Raises NotFound and Refused."""
+        query = {"tailLines": str(lines), "timestamps": "true"}
+        answer = await self._answer("GET", f"{_path(Kind.POD, namespace, pod)}/log", query=query, accept=ANY)
+        return answer.decode(errors="replace")
+
     async def _request(
         self,
         method: str,
@@ -342,19 +358,32 @@ class KubeApi:
         content_type: str = JSON,
         accept: str = JSON,
     ) -> dict[str, Any]:
+        data = await self._answer(method, path, query=query, body=body, content_type=content_type, accept=accept)
+        answer: dict[str, Any] = json.loads(data)
+        return answer
+
+    async def _answer(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str = JSON,
+        accept: str = JSON,
+    ) -> bytes:
         try:
             async with self._turn:
                 response = await self._send(
                     method, path, query=query, body=body, content_type=content_type, accept=accept
                 )
-                data = await response.read()
+                data: bytes = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             unanswered = Disconnected if method == "GET" else OutcomeUnknown
             raise unanswered(f"no answer to {method} {path}: {describe(error)}") from error
         if response.status >= 400:  # noqa: PLR2004
             raise _failure(response.status, f"{method} {path}", data)
-        answer: dict[str, Any] = json.loads(data)
-        return answer
+        return data
 
     async def _send(
         self,
@@ -402,7 +431,7 @@ def _watched(kind: Kind) -> Selection:
 def _path(kind: Kind, namespace: str, name: str | None = None) -> str:
     resource = RESOURCES[kind]
     within = f"/namespaces/{quote(namespace)}" if namespace else ""
-    one = f"/{quote(name)}" if name else ""
+    one = f"/{quote(name, safe=':')}" if name else ""
     return f"{resource.root}{within}/{resource.plural}{one}"
 
 

@@ -11,6 +11,7 @@ try:
     from rayserve_operator.cli.plan import plan
     from rayserve_operator.cli.rollout import rollout
     from rayserve_operator.cli.status import status
+    from rayserve_operator.cli.top import top
 except ModuleNotFoundError as missing:
     sys.exit(f"rayserve needs {missing.name}: install it by `pip install 'rayserve-operator[cli]'`")
 
@@ -18,4 +19,5 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="RayServices,
 app.command()(lint)
 app.command()(plan)
 app.command()(status)
+app.command()(top)
 app.add_typer(rollout, name="rollout")

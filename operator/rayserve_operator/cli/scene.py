@@ -62,10 +62,7 @@ async def first_scene(kube: KubeApi, namespace: str, name: str) -> Scene:
 
 def course_of(scene: Scene, now: datetime) -> Course | None:
     """The RayService on its way, as far as it can be told without asking Ray; None where its spec is not valid."""
-    store = Store(lambda _: None)
-    for kind, manifests in _by_kind(scene):
-        for manifest in manifests:
-            store.put(kind, manifest)
+    store = store_of(scene)
     metadata = scene.service["metadata"]
     record = store.service(metadata.get("namespace", ""), metadata["name"])
     if record is None:
@@ -75,6 +72,15 @@ def course_of(scene: Scene, now: datetime) -> Course | None:
         return Course(stored_service(store, record, goal), goal, now)
     except InvalidSpec:
         return None
+
+
+def store_of(scene: Scene) -> Store:
+    """The scene as the operator keeps what it sees."""
+    store = Store(lambda _: None)
+    for kind, manifests in _by_kind(scene):
+        for manifest in manifests:
+            store.put(kind, manifest)
+    return store
 
 
 def _by_kind(scene: Scene) -> Iterable[tuple[Kind, Sequence[Manifest]]]:

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from rayserve_operator.cli.load import Top
 from rayserve_operator.cli.progress import ApplicationRow, ClusterRow, EventRow, Gate, Phase, Progress
 from rayserve_operator.cli.revisions import Revision, State, changes
 from rayserve_operator.planning.words import few
@@ -96,6 +97,16 @@ def _events(events: Sequence[EventRow], now: datetime) -> RenderableType:
         colour = "red" if event.type == "Warning" else ""
         table.add_row(_age(event.last, now), Text(event.reason, colour), escape(event.message) + times)
     return table
+
+
+def top(found: Top) -> RenderableType:
+    """The load of deployments."""
+    table = plain_table("SERVICE", "CLUSTER", "APPLICATION", "DEPLOYMENT", "REPLICAS", "QUEUED", "ONGOING")
+    for row in found.deployments:
+        counts = (str(count) for count in (row.replicas, row.queued, row.ongoing))
+        table.add_row(row.service, row.cluster, row.application, row.deployment, *counts)
+    silent = f"Without {few(found.silent)}, whose metrics could not be read." if found.silent else ""
+    return Group(table, Text(silent, "yellow")) if silent else table
 
 
 def plain_table(*columns: str) -> Table:
