@@ -89,7 +89,8 @@ def test_of_every_field_of_a_service(field: Field) -> None:
 @st.composite
 def edits(draw: st.DrawFn) -> tuple[Any, Any]:
     """A Serve config, and one in which some keys of it, or of its applications, are those of another."""
-    before, other = draw(CONFIG), draw(CONFIG)
+    before: Any = draw(CONFIG)
+    other: Any = draw(CONFIG)
     after = copy.deepcopy(before)
     for key in draw(st.sets(st.sampled_from(sorted(other)), max_size=2)):
         after[key] = other[key]

@@ -7,6 +7,7 @@ import sys
 try:
     import typer
 
+    from rayserve_operator.cli.bundle import support_bundle
     from rayserve_operator.cli.lint import lint
     from rayserve_operator.cli.plan import plan
     from rayserve_operator.cli.rollout import rollout
@@ -20,4 +21,5 @@ app.command()(lint)
 app.command()(plan)
 app.command()(status)
 app.command()(top)
+app.command()(support_bundle)
 app.add_typer(rollout, name="rollout")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,9 +13,10 @@ from rayserve_operator.cli.together import latest
 from rayserve_operator.engine.store import Store
 from rayserve_operator.engine.stored import stored_service
 from rayserve_operator.model.errors import NotFound, Refused
-from rayserve_operator.model.objects import RAY_SERVICE
+from rayserve_operator.model.objects import RAY_SERVICE, Meta
 from rayserve_operator.model.problems import InvalidSpec
 from rayserve_operator.planning.actions import Kind
+from rayserve_operator.planning.observed import ObservedCluster
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.goal import Goal
 from rayserve_operator.render import labels
@@ -72,6 +73,15 @@ def course_of(scene: Scene, now: datetime) -> Course | None:
         return Course(stored_service(store, record, goal), goal, now)
     except InvalidSpec:
         return None
+
+
+def clusters_of(scene: Scene) -> list[ObservedCluster]:
+    """The RayClusters of the RayService with their pods, but for those that this version cannot read."""
+    store, meta, found = store_of(scene), Meta.parse(scene.service), []
+    for record in store.clusters_of(meta.uid):
+        with suppress(InvalidSpec):
+            found.append(ObservedCluster(record.read(), tuple(store.pods_of(meta.namespace, record.meta.name))))
+    return found
 
 
 def store_of(scene: Scene) -> Store:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -16,11 +16,10 @@ from rayserve_operator.cli.connection import Namespace, with_cluster
 from rayserve_operator.cli.load import LoadRow, Top, load_rows
 from rayserve_operator.cli.output import Output, OutputOption, written
 from rayserve_operator.cli.refusals import CannotDo
-from rayserve_operator.cli.scene import Scene, store_of
+from rayserve_operator.cli.scene import Scene, clusters_of
 from rayserve_operator.engine.trials import metrics_port
 from rayserve_operator.model.errors import NotFound, Refused, Unavailable
 from rayserve_operator.model.objects import Meta
-from rayserve_operator.model.problems import InvalidSpec
 from rayserve_operator.planning.actions import Kind
 from rayserve_operator.planning.observed import ObservedCluster, PodView
 from rayserve_operator.planning.service import draining
@@ -54,22 +53,11 @@ async def _find(kube: KubeApi, namespace: str, name: str | None) -> Top:
     silent: list[str] = []
     for service in services:
         meta = Meta.parse(service)
-        for observed in _clusters(Scene(service, clusters=clusters, pods=pods), meta):
+        for observed in clusters_of(Scene(service, clusters=clusters, pods=pods)):
             answers = await _ask(kube, observed)
             silent += [pod for pod, told in answers.items() if told is None]
             rows += load_rows(meta.name, observed.name, [told for told in answers.values() if told is not None])
     return Top(tuple(rows), tuple(silent))
-
-
-def _clusters(scene: Scene, meta: Meta) -> Sequence[ObservedCluster]:
-    store = store_of(scene)
-    found = []
-    for record in store.clusters_of(meta.uid):
-        try:
-            found.append(ObservedCluster(record.read(), tuple(store.pods_of(meta.namespace, record.meta.name))))
-        except InvalidSpec:
-            continue
-    return found
 
 
 async def _ask(kube: KubeApi, observed: ObservedCluster) -> Mapping[str, Mapping[tuple[str, str], Load] | None]:
