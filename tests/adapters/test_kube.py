@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio import client
 
-from rayserve_operator.adapters.kube import KubeApi
+from rayserve_operator.adapters.kube import KubeApi, Selection
 from rayserve_operator.model.errors import NotFound, NotServed
 from rayserve_operator.planning.actions import Kind
 from rayserve_operator.planning.dry_run.verdicts import Answer
@@ -121,3 +121,75 @@ async def test_a_kind_that_is_not_served_is_told_from_an_object_that_is_not_ther
         with pytest.raises(NotFound) as caught:
             await kube.get(Kind.HTTP_ROUTE, "default", "mine")
     assert isinstance(caught.value, NotServed) is not is_served
+
+
+PODS = "/api/v1/namespaces/default/pods"
+
+
+def pod(name: str, version: str) -> dict[str, Any]:
+    return {"metadata": {"name": name, "uid": f"uid-{name}", "resourceVersion": version}}
+
+
+@asynccontextmanager
+async def watched(*streams: list[tuple[str, dict[str, Any]]]) -> AsyncIterator[KubeApi]:
+    """An API server that lists pods a and b, and answers each watch with one of these streams."""
+    left = iter(streams)
+
+    async def answer(request: web.Request) -> web.Response:
+        assert request.path == PODS
+        assert request.query["labelSelector"] == "of=demo"
+        if "watch" not in request.query:
+            listed = {"metadata": {"resourceVersion": "5"}, "items": [pod("a", "1"), pod("b", "2")]}
+            return web.json_response(listed)
+        assert request.query["resourceVersion"] == "5"
+        events = (json.dumps({"type": type_, "object": found}) for type_, found in next(left))
+        return web.Response(text="\n".join(events))
+
+    async with answering(answer) as kube:
+        yield kube
+
+
+async def families(kube: KubeApi, count: int) -> list[list[tuple[str, str]]]:
+    found = []
+    async with aclosing(kube.families(Kind.POD, "default", Selection(labels="of=demo"))) as seen:
+        async for family in seen:
+            found.append([(one["metadata"]["name"], one["metadata"]["resourceVersion"]) for one in family])
+            if len(found) == count:
+                break
+    return found
+
+
+async def test_a_family_is_followed_as_its_members_come_change_and_go() -> None:
+    events = [("MODIFIED", pod("a", "6")), ("ADDED", pod("c", "7")), ("DELETED", pod("b", "8"))]
+    async with watched(events) as kube:
+        assert await families(kube, 4) == [
+            [("a", "1"), ("b", "2")],
+            [("a", "6"), ("b", "2")],
+            [("a", "6"), ("b", "2"), ("c", "7")],
+            [("a", "6"), ("c", "7")],
+        ]
+
+
+async def test_a_family_is_listed_anew_when_its_watch_is_cut() -> None:
+    expired = {"kind": "Status", "code": 410}
+    async with watched([("DELETED", pod("b", "6")), ("ERROR", expired)], [("ADDED", pod("c", "7"))]) as kube:
+        assert [len(family) for family in await families(kube, 4)] == [2, 1, 2, 3]
+
+
+async def test_what_is_not_there_has_no_states() -> None:
+    path = "/apis/ray.io/v1/namespaces/default/rayservices?limit=100&fieldSelector=metadata.name%3Ddemo"
+    async with serving(paths={path: {"metadata": {"resourceVersion": "5"}, "items": []}}) as kube:
+        with pytest.raises(NotFound, match="there is no RayService demo"):
+            [state async for state in kube.states(Kind.RAY_SERVICE, "default", "demo")]
+
+
+async def test_a_pod_is_asked_through_the_api_server() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        if request.path.endswith("/log"):
+            return web.Response(text=f"last {request.query['tailLines']}")
+        return web.Response(text=request.path)
+
+    async with answering(answer) as kube:
+        path = f"{PODS}/head:8265/proxy/api/serve"
+        assert await kube.through_pod("default", "head", 8265, "/api/serve") == path
+        assert await kube.logs("default", "operator", 5) == "last 5"

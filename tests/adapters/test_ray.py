@@ -2,7 +2,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from rayserve_operator.adapters.ray import RayApi, ongoing, traffic
+from rayserve_operator.adapters.ray import Load, RayApi, loads, ongoing, traffic
 from rayserve_operator.model.errors import Unavailable
 from rayserve_operator.planning.observed import Traffic
 
@@ -84,3 +84,17 @@ async def test_an_answer_is_its_status_and_no_redirect_is_followed() -> None:
         assert not await ray.proxy_answers(str(server.host), server.port or 0, https=False)
     assert await ray.answers("127.0.0.1", 1, "/", https=False) is None
     await ray.close()
+
+
+def test_the_load_of_a_deployment_is_summed_over_its_replicas_and_handles() -> None:
+    metrics = """\
+ray_serve_deployment_queued_queries{application="a",deployment="D",handle="1"} 2.0
+ray_serve_deployment_queued_queries{application="a",deployment="D",handle="2"} 1.0
+ray_serve_replica_processing_queries{application="a",deployment="D",replica="x"} 4.0
+ray_serve_deployment_replica_healthy{application="a",deployment="D",replica="x"} 1.0
+ray_serve_deployment_replica_healthy{application="a",deployment="D",replica="y"} 0.0
+ray_serve_deployment_replica_healthy{application="b",deployment="D",replica="z"} 1.0
+"""
+    assert loads(metrics) == {("a", "D"): Load(1, 3, 4), ("b", "D"): Load(1, 0, 0)}
+    assert loads("ray_node_cpu_count 2.0\n") == {}
+    assert loads("process_cpu_seconds_total 2.0\n") is None

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import jsonpatch
 import pytest
+import yaml
 from typer.testing import CliRunner, Result
 
-from rayserve_operator.adapters.kube import KubeApi
+from rayserve_operator.adapters.kube import KubeApi, Selection
 from rayserve_operator.cli.app import app
-from rayserve_operator.model.errors import NotFound
+from rayserve_operator.model.errors import NotFound, Refused
 from rayserve_operator.planning.actions import Kind
 from tests.builders import OTHER_APP, cluster_config, group, service_spec
 
@@ -54,6 +56,13 @@ class FakeKube:
     async def states(self, kind: Kind, namespace: str, name: str) -> AsyncIterator[Mapping[str, Any]]:
         for status in self.told:
             yield {**self.service, "status": {"conditions": status}}
+
+    async def families(
+        self, kind: Kind, namespace: str, selection: Selection
+    ) -> AsyncIterator[tuple[Mapping[str, Any], ...]]:
+        if kind is Kind.EVENT:
+            raise Refused("events are not yours to see")
+        yield tuple([manifest async for manifest in self.everything(kind)])
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -164,6 +173,19 @@ def test_status_is_followed_to_its_end_and_fails_with_it(kube: FakeKube) -> None
     assert done.exit_code == 1
     assert "demo is stalled" in done.stdout
     assert "there is no such image" in done.stdout
+
+
+def test_scripts_read_each_change_as_a_line(kube: FakeKube) -> None:
+    kube.told = [STARTING, STARTING, STALLED]
+    lines = rayserve("status", "demo", "--watch", "-o", "json").stdout.splitlines()
+    assert [json.loads(line)["phase"] for line in lines] == ["starting", "stalled"]
+
+
+def test_both_commands_tell_the_same(kube: FakeKube) -> None:
+    kube.told = [STARTING]
+    shorter = CliRunner().invoke(app, ["status", "demo", "-n", NAMESPACE, "-o", "yaml"])
+    assert shorter.stdout == rayserve("status", "demo", "-o", "yaml").stdout
+    assert yaml.safe_load(shorter.stdout)["gates"][0]["message"] == "the head pod is starting"
 
 
 def test_a_service_that_goes_while_it_is_watched_is_told_so(kube: FakeKube) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -43,6 +44,7 @@ WORDS = 400
 _FAILURE = 400
 """From this status of HTTP on an answer is a failure."""
 
+ANY = "*/*"
 JSON = "application/json"
 YAML = "application/yaml"
 JSON_PATCH = "application/json-patch+json"
@@ -66,6 +68,20 @@ class Resource:
     def root(self) -> str:
         """Path of the group's version on the API server."""
         return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which objects of a kind are meant, by Kubernetes' selectors; an empty one leaves none out."""
+
+    labels: str = ""
+    fields: str = ""
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The parameters of a request."""
+        given = {"labelSelector": self.labels, "fieldSelector": self.fields}
+        return {key: value for key, value in given.items() if value}
 
 
 _OF_CLUSTERS = f"{labels.FROM_CRD}={RAY_CLUSTER}"
@@ -147,20 +163,43 @@ class KubeApi:
 
     async def states(self, kind: Kind, namespace: str, name: str) -> AsyncIterator[Manifest]:
         """The object as it is now, and at each change of it. Ends when it is gone. Raises NotFound."""
-        while True:
-            found = await self.get(kind, namespace, name)
-            yield found
-            async for event in self._watch(kind, namespace, name, found["metadata"]["resourceVersion"]):
-                if event["type"] == "ERROR":
-                    # The version is too old to be watched from; the next one is read afresh.
+        last: Manifest | None = None
+        async with aclosing(self.families(kind, namespace, Selection(fields=f"metadata.name={name}"))) as families:
+            async for family in families:
+                if not family:
                     break
-                if event["type"] == "DELETED":
-                    return
-                yield event["object"]
+                [last] = family
+                yield last
+        if last is None:
+            raise NotFound(f"there is no {kind} {name} in namespace {namespace}")
 
-    async def _watch(self, kind: Kind, namespace: str, name: str, version: str) -> AsyncIterator[dict[str, Any]]:
-        """Watch events of one object from a version on, until the API server ends the stream."""
-        query = {"watch": "true", "fieldSelector": f"metadata.name={name}", "resourceVersion": version}
+    async def families(
+        self, kind: Kind, namespace: str, selection: Selection
+    ) -> AsyncGenerator[tuple[Manifest, ...], None]:
+        """All objects that are selected, as they are now, and at each change of one of them."""
+        while True:
+            found: dict[str, Manifest] = {}
+            version = ""
+            async for page in self._pages(kind, namespace, JSON, selection):
+                found |= {item["metadata"]["uid"]: item for item in page["items"] or ()}
+                version = page["metadata"]["resourceVersion"]
+            yield tuple(found.values())
+            async for event in self._watch(kind, namespace, selection, version):
+                if event["type"] == "ERROR":
+                    # The version is too old to be watched from; all is listed afresh.
+                    break
+                changed = event["object"]
+                if event["type"] == "DELETED":
+                    found.pop(changed["metadata"]["uid"], None)
+                else:
+                    found[changed["metadata"]["uid"]] = changed
+                yield tuple(found.values())
+
+    async def _watch(
+        self, kind: Kind, namespace: str, selection: Selection, version: str
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Watch events of what is selected from a version on, until the API server ends the stream."""
+        query = {"watch": "true", "resourceVersion": version, **selection.query}
         path = _path(kind, namespace)
         try:
             response = await self._send("GET", path, query=query, patience=WATCH_TIMEOUT)
@@ -204,23 +243,27 @@ class KubeApi:
     async def everything(self, kind: Kind) -> AsyncIterator[Manifest]:
         """Every object of the kind that is watched, whole, a page at a time."""
         for namespace in self._namespaces or ("",):
-            async for page in self._pages(kind, namespace, JSON):
-                for item in page["items"] or ():
-                    yield item
+            async for item in self.selected(kind, namespace, _watched(kind)):
+                yield item
+
+    async def selected(self, kind: Kind, namespace: str, selection: Selection) -> AsyncIterator[Manifest]:
+        """Every object that is selected, a page at a time; an empty namespace means all of them."""
+        async for page in self._pages(kind, namespace, JSON, selection):
+            for item in page["items"] or ():
+                yield item
 
     async def living(self, kind: Kind) -> Listing:
         """Every object of the kind that is watched, by a metadata-only list."""
         uids: set[str] = set()
         versions: list[str] = []
         for namespace in self._namespaces or ("",):
-            async for page in self._pages(kind, namespace, METADATA_LIST):
+            async for page in self._pages(kind, namespace, METADATA_LIST, _watched(kind)):
                 uids |= {item["metadata"]["uid"] for item in page["items"] or ()}
                 versions.append(page["metadata"]["resourceVersion"])
         return Listing(frozenset(uids), min(versions, key=int))
 
-    async def _pages(self, kind: Kind, namespace: str, accept: str) -> AsyncIterator[Manifest]:
-        selector = RESOURCES[kind].selector
-        query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
+    async def _pages(self, kind: Kind, namespace: str, accept: str, selection: Selection) -> AsyncIterator[Manifest]:
+        query = {"limit": str(PAGE), **selection.query}
         while True:
             page = await self._request("GET", _path(kind, namespace), query=query, accept=accept)
             yield page
@@ -275,14 +318,18 @@ class KubeApi:
 
     async def endpoints(self, namespace: str, service: str) -> frozenset[str]:
         """Names of the pods that the Service's EndpointSlices send traffic to."""
-        path = f"{_ENDPOINT_SLICES.root}/namespaces/{quote(namespace)}/{_ENDPOINT_SLICES.plural}"
-        slices = await self._request("GET", path, query={"labelSelector": f"kubernetes.io/service-name={service}"})
         return frozenset(
             endpoint["targetRef"]["name"]
-            for one in slices["items"] or ()
+            for one in await self.endpoint_slices(namespace, service)
             for endpoint in one.get("endpoints") or ()
             if (endpoint.get("targetRef") or {}).get("kind") == "Pod" and _takes_traffic(endpoint)
         )
+
+    async def endpoint_slices(self, namespace: str, service: str) -> Sequence[Manifest]:
+        """The EndpointSlices of a Service."""
+        path = f"{_ENDPOINT_SLICES.root}/namespaces/{quote(namespace)}/{_ENDPOINT_SLICES.plural}"
+        slices = await self._request("GET", path, query={"labelSelector": f"kubernetes.io/service-name={service}"})
+        return slices["items"] or ()
 
     async def delete(
         self,
@@ -303,6 +350,17 @@ class KubeApi:
         answer = await self._request("DELETE", _path(kind, namespace, name), body=body)
         return None if answer.get("kind") == "Status" else answer
 
+    async def through_pod(self, namespace: str, pod: str, port: int, path: str) -> str:
+        """What a pod answers to a GET by plain HTTP, asked for by the API server. Raises NotFound and Refused."""
+        answer = await self._answer("GET", f"{_path(Kind.POD, namespace, f'{pod}:{port}')}/proxy{path}", accept=ANY)
+        return answer.decode(errors="replace")
+
+    async def logs(self, namespace: str, pod: str, lines: int) -> str:
+        """The last lines of what a pod's only container has logged. Raises NotFound and Refused."""
+        query = {"tailLines": str(lines), "timestamps": "true"}
+        answer = await self._answer("GET", f"{_path(Kind.POD, namespace, pod)}/log", query=query, accept=ANY)
+        return answer.decode(errors="replace")
+
     async def _request(
         self,
         method: str,
@@ -313,13 +371,26 @@ class KubeApi:
         content_type: str = JSON,
         accept: str = JSON,
     ) -> dict[str, Any]:
+        data = await self._answer(method, path, query=query, body=body, content_type=content_type, accept=accept)
+        answer: dict[str, Any] = json.loads(data)
+        return answer
+
+    async def _answer(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str = JSON,
+        accept: str = JSON,
+    ) -> bytes:
         status, data = await self._exchange(
             method, path, query=query, body=body, content_type=content_type, accept=accept
         )
         if status >= _FAILURE:
             raise _failure(status, f"{method} {path}", data)
-        answer: dict[str, Any] = json.loads(data)
-        return answer
+        return data
 
     async def _exchange(
         self,
@@ -381,10 +452,14 @@ def _takes_traffic(endpoint: Mapping[str, Any]) -> bool:
     return (endpoint.get("conditions") or {}).get("ready") is not False
 
 
+def _watched(kind: Kind) -> Selection:
+    return Selection(labels=RESOURCES[kind].selector or "")
+
+
 def _path(kind: Kind, namespace: str, name: str | None = None) -> str:
     resource = RESOURCES[kind]
     within = f"/namespaces/{quote(namespace)}" if namespace else ""
-    one = f"/{quote(name)}" if name else ""
+    one = f"/{quote(name, safe=':')}" if name else ""
     return f"{resource.root}{within}/{resource.plural}{one}"
 
 

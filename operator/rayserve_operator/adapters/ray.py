@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import aiohttp
@@ -31,6 +32,12 @@ ANSWERED = "ray_serve_num_http_requests_total"
 """Counter of answers, by `status_code`."""
 TOOK = "ray_serve_http_request_latency_ms_sum"
 """What they took together, in milliseconds."""
+QUEUED = "ray_serve_deployment_queued_queries"
+"""Gauge of requests to a deployment that no replica has taken yet."""
+PROCESSING = "ray_serve_replica_processing_queries"
+"""Gauge of requests that a replica has taken and not answered yet."""
+REPLICA_HEALTHY = "ray_serve_deployment_replica_healthy"
+"""Gauge of a replica: 1 if it is healthy."""
 SMOKE_TIMEOUT = aiohttp.ClientTimeout(total=10, connect=2)
 WORDS = 2000
 
@@ -157,6 +164,40 @@ def traffic(metrics: str) -> Traffic | None:
         errors=round(sum(sample.value for sample in answered if sample.labels.get("status_code", "").startswith("5"))),
         milliseconds=sum(sample.value for sample in samples if sample.name == TOOK),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is under way in a deployment."""
+
+    replicas: int = 0
+    """Those that are healthy."""
+    queued: int = 0
+    """Requests that no replica has taken yet."""
+    ongoing: int = 0
+    """Requests that replicas have taken and not answered yet."""
+
+    def __add__(self, other: Load) -> Load:
+        """Both together."""
+        return Load(self.replicas + other.replicas, self.queued + other.queued, self.ongoing + other.ongoing)
+
+
+def loads(metrics: str) -> dict[tuple[str, str], Load] | None:
+    """What a pod's metrics tell of deployments, by application and name; None where no metric is Ray's.
+
+    Raises:
+        ValueError: if the text is no metrics.
+    """
+    samples = _samples(metrics, (QUEUED, PROCESSING, REPLICA_HEALTHY))
+    if samples is None:
+        return None
+    found: dict[tuple[str, str], Load] = {}
+    for sample in samples:
+        key = sample.labels.get("application", ""), sample.labels.get("deployment", "")
+        count = round(sample.value)
+        told = {QUEUED: Load(queued=count), PROCESSING: Load(ongoing=count), REPLICA_HEALTHY: Load(replicas=count)}
+        found[key] = found.get(key, Load()) + told[sample.name]
+    return found
 
 
 def _samples(metrics: str, names: tuple[str, ...]) -> list[Sample] | None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated
 
 import typer
 import yaml
@@ -17,17 +16,21 @@ from rich.text import Text
 
 from rayserve_operator.advice.findings import Finding, Level
 from rayserve_operator.advice.inspection import inspect
-from rayserve_operator.cli.manifests import read_documents
+from rayserve_operator.cli.manifests import Document, read_documents
+from rayserve_operator.cli.output import Output, written
 
 STDIN = "-"
 
 _COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow", Level.ADVICE: "cyan"}
 _ANNOTATIONS = {Level.ERROR: "error", Level.WARNING: "warning", Level.ADVICE: "notice"}
 """What GitHub calls them."""
-_FOUND, _UNREADABLE = 1, 2
+FOUND, UNUSABLE = 1, 2
+"""Exit codes: there is something to fail on, and nothing could be told."""
+UNREADABLE = (OSError, UnicodeDecodeError, yaml.YAMLError)
+"""What reading the documents of a file raises."""
 
 
-class Output(StrEnum):
+class LintOutput(StrEnum):
     """For whom findings are written."""
 
     HUMAN = "human"
@@ -52,8 +55,8 @@ class Told:
 
 def lint(
     files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Manifests; - reads the standard input.")],
-    output: Annotated[Output, typer.Option("--output", "-o", help="For people, for scripts, or for GitHub.")] = (
-        Output.HUMAN
+    output: Annotated[LintOutput, typer.Option("--output", "-o", help="For people, for scripts, or for GitHub.")] = (
+        LintOutput.HUMAN
     ),
     fail_on: Annotated[Level, typer.Option(help="What makes the command fail, with all that is worse.")] = Level.ERROR,
 ) -> None:
@@ -68,54 +71,71 @@ def lint(
             for findings in _of_file(name):
                 manifests += 1
                 told += findings
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        except UNREADABLE as error:
             is_readable = False
             words = " ".join(str(error).split())
             Console(stderr=True).print(f"{name}: {words}", style="red", markup=False, highlight=False, soft_wrap=True)
     _write(told, manifests, output)
     if not is_readable:
-        _end(_UNREADABLE)
+        raise typer.Exit(UNUSABLE)
     if any(Level(one.level).weight >= fail_on.weight for one in told):
-        _end(_FOUND)
+        raise typer.Exit(FOUND)
+
+
+def read(name: str) -> str:
+    """The text of a file, or what comes by the standard input. Raises OSError and UnicodeDecodeError."""
+    return sys.stdin.read() if name == STDIN else Path(name).read_text(encoding="utf-8")
+
+
+def called(name: str) -> str:
+    """What people call a file."""
+    return "standard input" if name == STDIN else name
 
 
 def _of_file(name: str) -> Iterator[list[Told]]:
-    text = sys.stdin.read() if name == STDIN else Path(name).read_text(encoding="utf-8")
-    for document in read_documents(text):
-        placed = ((document.locate(finding.problem.path), finding) for finding in inspect(document.value))
-        yield [_told(name, *place, finding) for place, finding in placed]
+    text = read(name)
+    return (findings_of(name, document) for document in read_documents(text))
+
+
+def findings_of(name: str, document: Document) -> list[Told]:
+    """What is to be said of a document in the file of this name."""
+    placed = ((document.locate(finding.problem.path), finding) for finding in inspect(document.value))
+    return [_told(name, *place, finding) for place, finding in placed]
 
 
 def _told(file: str, line: int, column: int, finding: Finding) -> Told:
     problem = finding.problem
-    name = "standard input" if file == STDIN else file
-    return Told(name, line, column, problem.code, str(finding.level), problem.path, problem.problem, problem.mend)
+    return Told(
+        called(file), line, column, problem.code, str(finding.level), problem.path, problem.problem, problem.mend
+    )
 
 
-def _write(told: Sequence[Told], manifests: int, output: Output) -> None:
-    plain: list[dict[str, Any]] = [asdict(one) for one in told]
-    if output is Output.JSON:
-        typer.echo(json.dumps(plain, indent=2, ensure_ascii=False))
-    elif output is Output.YAML:
-        typer.echo(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), nl=False)
-    elif output is Output.GITHUB:
+def _write(told: Sequence[Told], manifests: int, output: LintOutput) -> None:
+    if output is LintOutput.GITHUB:
         for one in told:
             typer.echo(_annotation(one))
-    else:
+    elif output is LintOutput.HUMAN:
         _print(told, manifests)
+    else:
+        typer.echo(written(told, Output(output)), nl=False)
 
 
 def _print(told: Sequence[Told], manifests: int) -> None:
     console = Console(highlight=False)
+    show(console, told)
+    counts = [f"{sum(one.level == level for one in told)} {level}" for level in Level]
+    of = f"{manifests} {'manifest' if manifests == 1 else 'manifests'}"
+    console.print(f"{of}: {', '.join(counts) if told else 'nothing to say'}", style="dim")
+
+
+def show(console: Console, told: Sequence[Told]) -> None:
+    """Print findings for people."""
     for one in told:
         colour = _COLOURS[Level(one.level)]
         place = f"{one.file}:{one.line}:{one.column}"
         console.print(Text.assemble((place, "bold"), " ", (one.level, colour), " ", one.code), soft_wrap=True)
         console.print(Text(f"  {one.path} {one.problem}"), soft_wrap=True)
         console.print(Text(f"  → {one.mend}", "green"), soft_wrap=True)
-    counts = [f"{sum(one.level == level for one in told)} {level}" for level in Level]
-    of = f"{manifests} {'manifest' if manifests == 1 else 'manifests'}"
-    console.print(f"{of}: {', '.join(counts) if told else 'nothing to say'}", style="dim")
 
 
 def _annotation(one: Told) -> str:
@@ -130,7 +150,3 @@ def _data(words: str) -> str:
 
 def _property(words: str) -> str:
     return _data(words).replace(":", "%3A").replace(",", "%2C")
-
-
-def _end(code: int) -> NoReturn:
-    raise typer.Exit(code)

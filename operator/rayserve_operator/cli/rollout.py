@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, NoReturn, TypeVar
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.live import Live
-from rich.markup import escape
 from rich.syntax import Syntax
 
-from rayserve_operator import __version__
-from rayserve_operator.adapters.kube import KubeApi, current_namespace
+from rayserve_operator.adapters.kube import KubeApi
 from rayserve_operator.cli import view
+from rayserve_operator.cli.connection import Name, Namespace, fail, with_cluster
 from rayserve_operator.cli.owners import gitops_tool
-from rayserve_operator.cli.progress import Progress, progress_of
 from rayserve_operator.cli.revisions import Revision, revisions_of
-from rayserve_operator.cli.steering import CannotSteer, Command, Note, steer
-from rayserve_operator.cli.undo import CannotUndo, Undo, plan_undo
-from rayserve_operator.model.errors import NotFound, OperatorError
+from rayserve_operator.cli.status import status
+from rayserve_operator.cli.steering import Command, Note, steer
+from rayserve_operator.cli.undo import Undo, plan_undo
 from rayserve_operator.planning.actions import Kind
 from rayserve_operator.planning.edits import Edit
 from rayserve_operator.planning.words import few
 
 rollout = typer.Typer(no_args_is_help=True, help="Look at rollouts of a RayService, and steer them.")
 
-USER_AGENT = f"rayserve/{__version__}"
-T = TypeVar("T")
-
-Name = Annotated[str, typer.Argument(help="Name of the RayService.", metavar="NAME")]
-Namespace = Annotated[str | None, typer.Option("--namespace", "-n", help="Namespace; else the current context's.")]
+rollout.command()(status)
 
 
 @dataclass(frozen=True)
@@ -46,8 +38,8 @@ class Found:
 @rollout.command()
 def history(name: Name, namespace: Namespace = None) -> None:
     """List the revisions of a RayService, the present one last."""
-    found = _with_cluster(namespace, lambda kube, within: _find(kube, within, name))
-    Console().print(view.history(found.revisions))
+    found = with_cluster(namespace, lambda kube, within: _find(kube, within, name))
+    Console().print(view.history(found.revisions, datetime.now(UTC)))
 
 
 @rollout.command()
@@ -67,39 +59,15 @@ def undo(
             await kube.patch(Kind.RAY_SERVICE, within, name, planned.operations)
         return planned, tool
 
-    planned, tool = _with_cluster(namespace, go_back)
+    planned, tool = with_cluster(namespace, go_back)
     console = Console()
     if dry_run or (tool is not None and not force):
         console.print(Syntax(planned.diff, "diff", background_color="default"))
     if tool is not None and not force:
-        _fail(f"{tool} keeps {name} and would undo this: make the change above in Git, or insist with --force")
+        fail(f"{tool} keeps {name} and would undo this: make the change above in Git, or insist with --force")
     what = "would go back" if dry_run else "goes back"
     words = f"{name} {what} to revision {planned.to.number}: {_consequence(planned.edit)}"
     console.print(words, highlight=False, markup=False, soft_wrap=True)
-
-
-@rollout.command()
-def status(
-    name: Name,
-    namespace: Namespace = None,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow it until it has come to an end.")] = False,
-) -> None:
-    """Tell how far a RayService is; fails where it has come to a bad end."""
-
-    async def follow(kube: KubeApi, within: str) -> Progress:
-        states = kube.states(Kind.RAY_SERVICE, within, name)
-        told = None
-        with Live(console=console, auto_refresh=False, transient=False) as live:
-            async for manifest in states:
-                told = progress_of(manifest)
-                live.update(view.progress(name, told), refresh=True)
-                if told.phase.is_end or not watch:
-                    return told
-        raise NotFound(f"{name} is gone")
-
-    console = Console()
-    if not _with_cluster(namespace, follow).phase.is_good and watch:
-        raise typer.Exit(1)
 
 
 @rollout.command()
@@ -137,7 +105,7 @@ def _steer(command: Command, name: str, namespace: str | None) -> None:
         await kube.merge(note.kind, within, note.name, {"metadata": {"annotations": note.annotations}})
         return note
 
-    words = _with_cluster(namespace, write).words
+    words = with_cluster(namespace, write).words
     Console().print(f"{name}: {words}", highlight=False, markup=False, soft_wrap=True)
 
 
@@ -147,28 +115,6 @@ async def _find(kube: KubeApi, namespace: str, name: str) -> Found:
         [one async for one in kube.everything(kind)] for kind in (Kind.REVISION, Kind.RAY_CLUSTER, Kind.SERVICE)
     ]
     return Found(service, revisions_of(service, revisions, clusters, services))
-
-
-def _with_cluster(namespace: str | None, work: Callable[[KubeApi, str], Awaitable[T]]) -> T:
-    """Do something with a connection to the API server; what goes wrong is told, and ends the command."""
-
-    async def connected() -> T:
-        within = namespace or current_namespace()
-        kube = await KubeApi.connect([within], USER_AGENT)
-        try:
-            return await work(kube, within)
-        finally:
-            await kube.close()
-
-    try:
-        return asyncio.run(connected())
-    except (OperatorError, CannotUndo, CannotSteer) as error:
-        _fail(str(error))
-
-
-def _fail(words: str) -> NoReturn:
-    Console(stderr=True).print(f"[red]✗[/red] {escape(words)}", highlight=False, soft_wrap=True)
-    raise typer.Exit(1)
 
 
 def _consequence(edit: Edit | None) -> str:

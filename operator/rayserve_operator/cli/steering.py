@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from rayserve_operator.cli.refusals import CannotDo
 from rayserve_operator.cli.revisions import Revision
 from rayserve_operator.model.rayservice import RayServiceStatus
 from rayserve_operator.planning.actions import Kind
@@ -23,7 +24,7 @@ class Command(StrEnum):
     RETRY = "retry"
 
 
-class CannotSteer(Exception):
+class CannotSteer(CannotDo):
     """There is nothing that the command could be about; says what there is."""
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import yaml
 
+from rayserve_operator.cli.refusals import CannotDo
 from rayserve_operator.cli.revisions import Revision, State, goal_of
 from rayserve_operator.planning import edits
 from rayserve_operator.planning.service.goal import REVISED, Goal
 
 
-class CannotUndo(Exception):
+class CannotUndo(CannotDo):
     """There is nothing to go back to; says what to do instead."""
 
 

@@ -17,10 +17,11 @@ from rayserve_operator.engine.recorder import Recorder
 from rayserve_operator.engine.routes import Routes
 from rayserve_operator.engine.served import Served
 from rayserve_operator.engine.store import ClusterRecord, Key, ServiceRecord, Store
+from rayserve_operator.engine.stored import stored_service
 from rayserve_operator.engine.tokens import Tokens
 from rayserve_operator.engine.trials import Trials, serve_port, told_by_pods
 from rayserve_operator.model.errors import NotFound, OperatorError, Refused, TokenRefused
-from rayserve_operator.model.objects import Meta, RayCluster, RayService
+from rayserve_operator.model.objects import Meta, RayCluster
 from rayserve_operator.model.problems import InvalidSpec, Problem
 from rayserve_operator.model.raycluster import RayClusterStatus
 from rayserve_operator.model.rayservice import RayServiceStatus
@@ -258,19 +259,7 @@ class Passes:
 
     async def _gather(self, record: ServiceRecord, goal: Goal) -> ObservedService:
         namespace = record.meta.namespace
-        service = RayService(record.meta, goal.spec, record.status)
-        clusters = [self._observe_cluster(found) for found in self.store.clusters_of(record.meta.uid)]
-        observed = ObservedService(
-            service=service,
-            clusters=tuple(clusters),
-            revisions=tuple(self.store.revisions_of(record.meta.uid)),
-            serve_service=self.store.kube_service(namespace, names.serve_service_name(service)),
-            head_service=self.store.kube_service(namespace, names.stable_head_service_name(record.meta.name)),
-            preview_service=self.store.kube_service(namespace, names.preview_service_name(record.meta.name)),
-        )
-        known = {view.meta.uid for view in observed.stable_services}
-        strays = (view for view in self.store.services_of(record.meta.uid) if view.meta.uid not in known)
-        observed = replace(observed, strays=tuple(strays))
+        observed = stored_service(self.store, record, goal)
         if is_conflict(observed):
             observed = replace(observed, serve_service=await self._still_there(namespace, observed.serve_service))
         return observed
@@ -297,10 +286,6 @@ class Passes:
         except NotFound:
             self.store.remove(Kind.SERVICE, service.meta.uid)
             return None
-
-    def _observe_cluster(self, record: ClusterRecord) -> ObservedCluster:
-        pods = tuple(self.store.pods_of(record.meta.namespace, record.meta.name))
-        return ObservedCluster(record.read(), pods)
 
     async def _ask(self, observed: ObservedCluster, roles: Roles, goal: Goal) -> ObservedCluster:
         """Add what the cluster's Ray says, for the clusters that it matters for."""

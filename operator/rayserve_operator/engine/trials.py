@@ -80,7 +80,7 @@ async def told_by_pods(
 ) -> list[Told] | None:
     """What the metrics of all pods tell in which Ray runs; None where one of them does not tell."""
     pods = draining.to_be_asked(observed)
-    found = await asyncio.gather(*(ask(pod.ip or "", _metrics_port(observed, pod)) for pod in pods))
+    found = await asyncio.gather(*(ask(pod.ip or "", metrics_port(observed, pod)) for pod in pods))
     told = [one for one in found if one is not None]
     return told if len(told) == len(found) else None
 
@@ -90,7 +90,8 @@ def serve_port(observed: ObservedCluster, pod: PodView) -> int:
     return ports.serve_port(observed.cluster, _group_of(observed, pod))
 
 
-def _metrics_port(observed: ObservedCluster, pod: PodView) -> int:
+def metrics_port(observed: ObservedCluster, pod: PodView) -> int:
+    """Where a pod exports its metrics."""
     return ports.metrics_port(_group_of(observed, pod))
 
 

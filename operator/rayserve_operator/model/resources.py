@@ -83,6 +83,31 @@ def memory_limit(container: Mapping[str, Any]) -> Any:
     return _amounts(container, "limits").get("memory")
 
 
+def pod_requests(spec: Mapping[str, Any]) -> dict[str, Decimal]:
+    """What the scheduler sets aside for a pod with this spec, by resource (Kubernetes, "Sidecar containers").
+
+    Init containers run one after the other and before the containers, except those that are restarted: these stay.
+    """
+    running: dict[str, Decimal] = {}
+    starting: dict[str, Decimal] = {}
+    for container in spec.get("initContainers") or ():
+        needs = _requests(container)
+        if container.get("restartPolicy") == "Always":
+            running = total(running, needs)
+            needs = {}
+        starting = _largest(starting, total(running, needs))
+    for container in spec.get("containers") or ():
+        running = total(running, _requests(container))
+    whole = _largest(running, starting) | _quantities(_amounts(spec, "requests"))
+    return total(whole, _quantities(spec.get("overhead") or {}))
+
+
+def total(*amounts: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Amounts of resources together."""
+    names = dict.fromkeys(name for one in amounts for name in one)
+    return {name: sum((one.get(name, Decimal(0)) for one in amounts), Decimal(0)) for name in names}
+
+
 @dataclass(frozen=True, slots=True)
 class LogicalResources:
     """What Ray is told that a node has. It only counts them; the container's own limits hold."""
@@ -142,6 +167,20 @@ def _unlimited(container: Mapping[str, Any]) -> dict[str, Any]:
 
 def _amounts(container: Mapping[str, Any], bound: str) -> Mapping[str, Any]:
     return (container.get("resources") or {}).get(bound) or {}
+
+
+def _requests(container: Mapping[str, Any]) -> dict[str, Decimal]:
+    """What a container asks for; where it only gives a limit, that."""
+    return _quantities({**_amounts(container, "limits"), **_amounts(container, "requests")})
+
+
+def _quantities(amounts: Mapping[str, Any]) -> dict[str, Decimal]:
+    return {name: parse_quantity(str(quantity)) for name, quantity in amounts.items()}
+
+
+def _largest(one: Mapping[str, Decimal], other: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    zero = Decimal(0)
+    return {name: max(one.get(name, zero), other.get(name, zero)) for name in {**one, **other}}
 
 
 def _whole(quantity: Any) -> int:

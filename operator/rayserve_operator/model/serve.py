@@ -69,6 +69,11 @@ class ServeConfig:
         return tuple(self.applications)
 
     @property
+    def as_deployed(self) -> DeployedConfig:
+        """What Ray would say that it runs once it runs this."""
+        return DeployedConfig(self.applications, self.document.get("target_capacity"))
+
+    @property
     def http_port(self) -> int:
         """Port of the Serve proxies."""
         return int((self.document.get("http_options") or {}).get("port") or 8000)
@@ -88,7 +93,7 @@ class ServeConfig:
         return tuple(self._differences(deployed))
 
     def _differences(self, deployed: DeployedConfig) -> Iterator[str]:
-        yield from _paths(
+        yield from differing(
             self.document.get("target_capacity"), deployed.target_capacity, "target_capacity", verbatim=False
         )
         logging = self.document.get("logging_config")
@@ -98,7 +103,7 @@ class ServeConfig:
                 yield f"applications.{name}"
                 continue
             wanted = {"logging_config": logging, **wanted, "name": name}
-            yield from _paths(wanted, {**running, "name": name}, f"applications.{name}", verbatim=False)
+            yield from differing(wanted, {**running, "name": name}, f"applications.{name}", verbatim=False)
 
 
 def most_replicas(deployment: Mapping[str, Any], scaling: Mapping[str, Any]) -> tuple[Any, int]:
@@ -230,11 +235,19 @@ def _telling_line(message: str) -> str:
     return "" if not lines else lines[-1 if "Traceback" in message else 0][:_LINE_LIMIT]
 
 
-def _paths(wanted: Any, running: Any, path: str, *, verbatim: bool) -> Iterator[str]:
+def differing(wanted: Any, running: Any, path: str, *, verbatim: bool) -> Iterator[str]:
+    """The deepest paths, below this one, in which two values of a config mean different things to Ray.
+
+    Args:
+        wanted: the one value.
+        running: the other value.
+        path: where they stand.
+        verbatim: whether Ray hands them on as they are.
+    """
     if isinstance(wanted, Mapping) and isinstance(running, Mapping):
         for key in sorted(wanted.keys() | running.keys()):
             absent = _ABSENT if verbatim or key in _NULL_TELLS else None
-            yield from _paths(
+            yield from differing(
                 wanted.get(key, absent),
                 running.get(key, absent),
                 f"{path}.{key}",
@@ -242,7 +255,7 @@ def _paths(wanted: Any, running: Any, path: str, *, verbatim: bool) -> Iterator[
             )
     elif isinstance(wanted, list) and isinstance(running, list) and len(wanted) == len(running):
         for index, (one, other) in enumerate(zip(wanted, running, strict=True)):
-            yield from _paths(one, other, f"{path}.{index}", verbatim=verbatim)
+            yield from differing(one, other, f"{path}.{index}", verbatim=verbatim)
     elif not (_equal(wanted, running) or (not verbatim and _coerced(wanted, running))):
         yield path
 

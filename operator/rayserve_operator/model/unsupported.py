@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 from rayserve_operator.model.rayservice import ClusterUpgradeOptions, RayServiceSpec
 
+WITHOUT_EFFECT = frozenset({"serviceUnhealthySecondThreshold", "deploymentUnhealthySecondThreshold"})
+"""Fields of a RayService that KubeRay takes and does nothing by, either."""
+
 
 def unsupported_in_service(spec: RayServiceSpec) -> tuple[str, ...]:
     """Fields of a RayService that are set and have no effect, or not all of it."""

@@ -75,10 +75,10 @@ def _digest(spec: RayClusterSpec) -> bytes:
 
 def _rebuilding(base: RayClusterSpec, goal: RayClusterSpec) -> Iterator[str]:
     before, after = base.derived(cluster_part), goal.derived(cluster_part)
-    yield from _paths(before["cluster"], after["cluster"], "")
-    yield from _paths(before["head"], after["head"], "headGroupSpec")
+    yield from paths(before["cluster"], after["cluster"], "")
+    yield from paths(before["head"], after["head"], "headGroupSpec")
     for name in before["groups"].keys() & after["groups"].keys():
-        yield from _paths(before["groups"][name], after["groups"][name], f"workerGroupSpecs[{name}]")
+        yield from paths(before["groups"][name], after["groups"][name], f"workerGroupSpecs[{name}]")
     yield from _exchanged(base, goal)
 
 
@@ -160,15 +160,15 @@ def _pods(group: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _paths(before: Any, after: Any, path: str) -> Iterator[str]:
-    """The deepest paths in which two plain values differ."""
+def paths(before: Any, after: Any, path: str) -> Iterator[str]:
+    """The deepest paths, below this one, in which two plain values differ."""
     if before == after:
         return
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for key in sorted(before.keys() | after.keys()):
-            yield from _paths(before.get(key), after.get(key), f"{path}.{key}" if path else str(key))
+            yield from paths(before.get(key), after.get(key), f"{path}.{key}" if path else str(key))
     elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
         for index, (old, new) in enumerate(zip(before, after, strict=True)):
-            yield from _paths(old, new, f"{path}[{index}]")
+            yield from paths(old, new, f"{path}[{index}]")
     else:
         yield path

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 
+from rayserve_operator.model.objects import Meta
 from rayserve_operator.planning.observed import ObservedCluster, PodView
 from rayserve_operator.planning.service import notes
 from rayserve_operator.render import labels
@@ -45,7 +46,12 @@ class Sharing:
 
 def share_of(cluster: ObservedCluster) -> Share | None:
     """The share that the cluster was given; None where traffic is not shared with it, or the note was spoilt."""
-    noted = notes.record_of(cluster.cluster.meta, labels.SHARE)
+    return share_noted(cluster.cluster.meta)
+
+
+def share_noted(meta: Meta) -> Share | None:
+    """The same from the metadata of its RayCluster alone."""
+    noted = notes.record_of(meta, labels.SHARE)
     try:
         share = Share(int(noted["percent"]), datetime.fromisoformat(noted["since"]))
     except (KeyError, TypeError, ValueError):

@@ -45,7 +45,7 @@ RECREATING = "Recreating"
 """Reason of Ready and UpgradeInProgress from when the old cluster has lost the traffic until another one takes it."""
 _DETACHED = "no cluster takes traffic while the old one leaves and another one is made"
 
-_BAD_WHEN_FALSE = frozenset(
+BAD_WHEN_FALSE = frozenset(
     {
         ServiceCondition.READY,
         ServiceCondition.SPEC_VALID,
@@ -53,7 +53,8 @@ _BAD_WHEN_FALSE = frozenset(
         ServiceCondition.ROUTE_READY,
     }
 )
-_BAD_WHEN_TRUE = frozenset({ServiceCondition.SERVICE_CONFLICT, ServiceCondition.STALLED})
+BAD_WHEN_TRUE = frozenset({ServiceCondition.SERVICE_CONFLICT, ServiceCondition.STALLED})
+"""What a person should know of, though the service may go on as it is."""
 _NOT_ANNOUNCED = frozenset({ServiceCondition.RECONCILING})
 _INVALID = "InvalidRayServiceSpec"
 
@@ -159,8 +160,8 @@ def _announce(old: dict[str, Condition], conditions: list[Condition]) -> Iterato
         if previous is not None and (previous.status, previous.reason) == (condition.status, condition.reason):
             continue
         is_bad = (
-            (condition.type in _BAD_WHEN_FALSE and condition.status == "False")
-            or (condition.type in _BAD_WHEN_TRUE and condition.status == "True")
+            (condition.type in BAD_WHEN_FALSE and condition.status == "False")
+            or (condition.type in BAD_WHEN_TRUE and condition.status == "True")
             or condition.reason == UNSUPPORTED
         )
         if previous is None and not is_bad:
