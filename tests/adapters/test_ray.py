@@ -129,6 +129,12 @@ async def test_no_ray_sends_the_operator_elsewhere(answering: Answering) -> None
     assert reached == []
 
 
+@pytest.mark.parametrize("path", ["/@elsewhere.invalid/", "//elsewhere.invalid/", "/\\@elsewhere.invalid", "/a b?c#d"])
+async def test_a_smoke_request_goes_to_the_pod_whatever_its_path(path: str, answering: Answering) -> None:
+    async with answering(lambda _: web.Response(status=418)) as (ray, address):
+        assert await ray.answers(*place(address), path, https=False) == 418
+
+
 async def test_what_a_ray_gives_to_be_remembered_reaches_no_other(answering: Answering) -> None:
     seen: list[str | None] = []
 

@@ -42,7 +42,7 @@ WORDS = 2000
 LARGEST = 8 * 1024 * 1024
 """Bytes of an answer. Ray's status of ten thousand replicas is smaller, and so are the metrics of a head."""
 MOST_SAMPLES = 10_000
-LONGEST_SAMPLE = 4096
+LONGEST_SAMPLE = 1024
 """Samples of one pod that are parsed, and their characters, for which the parser's time grows with the square."""
 
 T = TypeVar("T")
