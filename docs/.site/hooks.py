@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 logger = logging.getLogger("mkdocs.hooks.site")
 
@@ -23,7 +25,7 @@ _LINK = re.compile(r"\[([^\]\[]*)\]\(([^()\s]+)\)")
 _LOADED = re.compile(r"<(?:script|link|img|iframe|source)\b[^>]*?\b(?:src|href)=[\"']?((?:https?:)?//[^\"'\s>]+)")
 
 
-def on_files(files: Files, config: Any) -> Files:
+def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add every file outside of docs/ that a page links to, or that a page so added does."""
     waiting = [f"{DOCS}{file.src_uri}" for file in files.documentation_pages()]
     while waiting:
@@ -36,7 +38,7 @@ def on_files(files: Files, config: Any) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Let links between files lead from page to page. A folder has no page, so there only the words stay."""
     own = page.file.src_uri
     here = own.removeprefix(SOURCE) if own.startswith(SOURCE) else f"{DOCS}{own}"
@@ -54,7 +56,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     return _LINK.sub(moved, markdown)
 
 
-def on_post_page(output: str, page: Any, **_: Any) -> str:
+def on_post_page(output: str, page: Page, **_: Any) -> str:
     """Warn, which ends a strict build, where a page loads anything from elsewhere."""
     for address in _LOADED.findall(output):
         logger.warning("%s loads %s", page.file.src_uri, address)
