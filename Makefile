@@ -68,7 +68,7 @@ generate-check: $(VENV)/ready
 	@$(BIN)/python -m tests.chart.readme --check charts/rayserve-operator
 
 docs: $(VENV)/ready ## Build the documentation's site into build/site; warnings and dead links are errors
-	@echo "== docs"; $(BIN)/mkdocs build --strict --quiet
+	@echo "== docs"; NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 install-manifests: $(VENV)/ready ## Generate manifests/install from the chart (needs the built helm, see cluster-up)
 	PATH="$$($(BIN)/python -c 'from localcluster import binaries; print(binaries.search_path())'):$$PATH" \
