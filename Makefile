@@ -22,7 +22,7 @@ SHELL := /bin/bash
 demo: $(VENV)/ready ## The main job on a real local cluster with real Ray: serve, update in place, roll blue/green
 	$(BIN)/python -m scenarios.demo
 
-test: check parity integration e2e-ci ## Every tier, as CI runs it
+test: check parity docs integration e2e-ci ## Every tier, as CI runs it
 
 ##@ While you work
 
@@ -54,9 +54,11 @@ parity: $(VENV)/ready $(VENV)-ray/ready ## Our model of Serve configs against Ra
 mutants: $(VENV)/ready ## Mutation testing of planning/ (K=PART selects modules by their path)
 	$(BIN)/python -m tests.mutants $(K)
 
-generate: $(VENV)/ready ## Generate the CRDs, the chart's copies of them and its tables, and the pages of fields, rules and metrics
+generate: $(VENV)/ready ## Generate the CRDs, the chart's copies of them and its tables, and the pages of docs/ that are found from the code
 	$(BIN)/python -m rayserve_operator.crdgen crds charts/rayserve-operator/files/crds
 	$(BIN)/python -m tests.fields.table docs/fields.md
+	$(BIN)/python -m tests.told.reference docs/conditions.md
+	$(BIN)/python -m tests.cli.reference docs/cli.md
 	$(BIN)/python -m tests.lint.page docs/rules.md
 	$(BIN)/python -m tests.observability.reference docs/metrics.md
 	$(BIN)/python -m tests.chart.readme charts/rayserve-operator
@@ -64,9 +66,14 @@ generate: $(VENV)/ready ## Generate the CRDs, the chart's copies of them and its
 generate-check: $(VENV)/ready
 	@echo "== generated files"; $(BIN)/python -m rayserve_operator.crdgen --check crds charts/rayserve-operator/files/crds
 	@$(BIN)/python -m tests.fields.table --check docs/fields.md
+	@$(BIN)/python -m tests.told.reference --check docs/conditions.md
+	@$(BIN)/python -m tests.cli.reference --check docs/cli.md
 	@$(BIN)/python -m tests.lint.page --check docs/rules.md
 	@$(BIN)/python -m tests.observability.reference --check docs/metrics.md
 	@$(BIN)/python -m tests.chart.readme --check charts/rayserve-operator
+
+docs: $(VENV)/ready ## Build the documentation's site into build/site; warnings and dead links are errors
+	@echo "== docs"; NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 install-manifests: $(VENV)/ready ## Generate manifests/install from the chart (needs the built helm, see cluster-up)
 	PATH="$$($(BIN)/python -c 'from localcluster import binaries; print(binaries.search_path())'):$$PATH" \
@@ -134,5 +141,5 @@ clean: ## Remove the virtual environments and tool caches (the built binaries an
 help: ## This text
 	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*##/ {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: demo test check format format-check lint types layers unit parity mutants generate generate-check install-manifests \
+.PHONY: demo test check format format-check lint types layers unit parity mutants generate generate-check docs install-manifests \
 	integration e2e e2e-ci bench bench-startup soak pictures cluster-up cluster-down cluster-status cluster-shell clean help

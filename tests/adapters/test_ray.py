@@ -1,10 +1,53 @@
+import gzip
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from rayserve_operator.adapters.ray import Load, RayApi, loads, ongoing, traffic
-from rayserve_operator.model.errors import Unavailable
+from rayserve_operator.adapters.ray import (
+    LARGEST,
+    LONGEST_SAMPLE,
+    MOST_SAMPLES,
+    WORDS,
+    Load,
+    RayApi,
+    loads,
+    ongoing,
+    traffic,
+)
+from rayserve_operator.model.errors import Refused, Unavailable
+from rayserve_operator.model.serve import ServeConfig
 from rayserve_operator.planning.observed import Traffic
+
+Answer = Callable[[web.Request], web.Response]
+Answering = Callable[[Answer], AbstractAsyncContextManager[tuple[RayApi, str]]]
+
+
+@pytest.fixture
+def answering() -> Answering:
+    """A Ray that gives this answer to everything, at an address, and the API over it."""
+
+    @asynccontextmanager
+    async def answers(answer: Answer) -> AsyncIterator[tuple[RayApi, str]]:
+        async def handle(request: web.Request) -> web.Response:
+            return answer(request)
+
+        application = web.Application()
+        application.router.add_route("*", "/{path:.*}", handle)
+        ray = RayApi("test")
+        async with TestServer(application) as server:
+            yield ray, f"{server.host}:{server.port}"
+            await ray.close()
+
+    return answers
+
+
+def place(address: str) -> tuple[str, int]:
+    host, _, port = address.partition(":")
+    return host, int(port)
+
 
 NODE = 'ray_node_mem_used{NodeAddress="10.0.0.1"} 5.0\n'
 PROXY = "# TYPE ray_serve_num_ongoing_http_requests gauge\n"
@@ -34,17 +77,107 @@ def test_requests_under_way_are_read_from_a_pods_metrics(metrics: str, expected:
 
 
 @pytest.mark.parametrize("body", ["null", "[]", '"ok"', '{"applications": ["app"]}', "<html>", '{"proxies": {"a": 1}}'])
-async def test_what_is_no_status_of_serve_is_no_answer(body: str) -> None:
-    async def answer(_: web.Request) -> web.Response:
-        return web.Response(text=body)
-
-    application = web.Application()
-    application.router.add_get("/api/serve/applications/", answer)
-    ray = RayApi("test")
-    async with TestServer(application) as server:
+async def test_what_is_no_status_of_serve_is_no_answer(body: str, answering: Answering) -> None:
+    async with answering(lambda _: web.Response(text=body)) as (ray, address):
         with pytest.raises(Unavailable):
-            await ray.serve_status(f"{server.host}:{server.port}", None)
-    await ray.close()
+            await ray.serve_status(address, None)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"applications": {}}' + b" " * LARGEST, b"[" * 100_000, b'{"a": [' + b"0," * 1_000_000 + b"0]}", b"\xff"],
+    ids=["too long", "too deep", "too many values", "no text"],
+)
+async def test_no_answer_is_read_without_end(body: bytes, answering: Answering) -> None:
+    async with answering(lambda _: web.Response(body=body)) as (ray, address):
+        with pytest.raises(Unavailable):
+            await ray.serve_status(address, None)
+        assert await ray.ongoing_requests(*place(address)) is None
+
+
+async def test_what_unfolds_itself_is_no_answer(answering: Answering) -> None:
+    asked: list[str] = []
+
+    def answer(request: web.Request) -> web.Response:
+        asked.append(request.headers["Accept-Encoding"])
+        folded = gzip.compress(b'{"applications": {}}')
+        return web.Response(body=folded, headers={"Content-Encoding": "gzip"})
+
+    async with answering(answer) as (ray, address):
+        with pytest.raises(Unavailable):
+            await ray.serve_status(address, None)
+    assert asked == ["identity"]
+
+
+async def test_a_long_refusal_is_told_by_its_end(answering: Answering) -> None:
+    words = b"\xff" + b"x" * 10_000 + b" no such module"
+    async with answering(lambda _: web.Response(status=400, body=words)) as (ray, address):
+        with pytest.raises(Refused, match=r"no such module$") as refusal:
+            await ray.submit(address, ServeConfig({}), None)
+    assert len(str(refusal.value)) < WORDS + 100
+
+
+async def test_no_ray_sends_the_operator_elsewhere(answering: Answering) -> None:
+    reached: list[str] = []
+
+    def elsewhere(request: web.Request) -> web.Response:
+        reached.append(request.method)
+        return web.json_response({"applications": {}})
+
+    async with answering(elsewhere) as (_, other):
+
+        def away(_: web.Request) -> web.Response:
+            raise web.HTTPTemporaryRedirect(f"http://{other}/api/serve/applications/")
+
+        async with answering(away) as (ray, address):
+            with pytest.raises(Unavailable):
+                await ray.serve_status(address, "token")
+            with pytest.raises(Unavailable):
+                await ray.submit(address, ServeConfig({}), "token")
+            assert await ray.ongoing_requests(*place(address)) is None
+            assert await ray.traffic(*place(address)) is None
+    assert reached == []
+
+
+@pytest.mark.parametrize("path", ["/@elsewhere.invalid/", "//elsewhere.invalid/", "/\\@elsewhere.invalid", "/a b?c#d"])
+async def test_a_smoke_request_goes_to_the_pod_whatever_its_path(path: str, answering: Answering) -> None:
+    async with answering(lambda _: web.Response(status=418)) as (ray, address):
+        assert await ray.answers(*place(address), path, https=False) == 418
+
+
+async def test_what_a_ray_gives_to_be_remembered_reaches_no_other(answering: Answering) -> None:
+    seen: list[str | None] = []
+
+    def answer(request: web.Request) -> web.Response:
+        seen.append(request.headers.get("Cookie"))
+        given = web.json_response({"applications": {}})
+        given.set_cookie("session", "x" * 1000)
+        return given
+
+    async with answering(answer) as (ray, address):
+        named = f"localhost:{place(address)[1]}"
+        await ray.serve_status(named, None)
+        await ray.serve_status(named, None)
+    assert seen == [None, None]
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        "ray_serve_num_ongoing_http_requests",
+        "ray_serve_num_ongoing_http_requests{",
+        "ray_serve_num_ongoing_http_requests{a=",
+        "ray_serve_num_ongoing_http_requests}",
+        "ray_serve_num_ongoing_http_requests +Inf",
+        "ray_serve_num_ongoing_http_requests NaN",
+        "ray_serve_num_ongoing_http_requests 1\n" * (MOST_SAMPLES + 1),
+        f'ray_serve_num_ongoing_http_requests{{a="{"x" * LONGEST_SAMPLE}"}} 1',
+    ],
+    ids=["no value", "no labels", "no label", "no beginning", "endless", "no number", "too many", "too long"],
+)
+async def test_metrics_that_make_no_sense_tell_nothing(metrics: str, answering: Answering) -> None:
+    async with answering(lambda _: web.Response(text=metrics)) as (ray, address):
+        assert await ray.ongoing_requests(*place(address)) is None
 
 
 COUNTED = """\

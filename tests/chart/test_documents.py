@@ -11,16 +11,7 @@ DOCUMENTS = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "charts/rayserve-operator/README.md",
-    "docs/admission.md",
-    "docs/gitops.md",
-    "docs/metrics.md",
-    "docs/migration.md",
-    "docs/observability.md",
-    "docs/quickstart.md",
-    *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs" / "runbooks").iterdir())),
-    "docs/scale.md",
-    "docs/troubleshooting.md",
-    "docs/updates.md",
+    *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md"))),
 )
 
 

@@ -111,7 +111,7 @@ def _table(head: Sequence[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
 
 
 def _line(cells: Iterable[str]) -> str:
-    escaped = (cell.replace("|", "\\|") for cell in cells)
+    escaped = (" ".join(cell.split()).replace("|", "\\|") for cell in cells)
     return f"| {' | '.join(escaped)} |"
 
 

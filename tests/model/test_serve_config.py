@@ -337,3 +337,30 @@ def test_rays_answer_is_read_with_all_that_may_be_absent() -> None:
     assert (status.applications["a"].source, status.applications["a"].last_deployed_time_s) == ("declarative", 12.5)
     assert (status.applications["b"].source, status.applications["b"].last_deployed_time_s) == ("imperative", None)
     assert status.deployed.apps == {"a": {"import_path": "a:b"}}
+
+
+@pytest.mark.parametrize(
+    "application",
+    [
+        {"status": {}},
+        {"message": ["broken"]},
+        {"source": 1},
+        {"deployed_app_config": ["a:b"]},
+        {"last_deployed_time_s": "now"},
+        {"last_deployed_time_s": 1e300},
+        {"last_deployed_time_s": -1},
+        {"deployments": {"D": {"status": 1}}},
+        {"deployments": {"D": {"message": {}}}},
+    ],
+    ids=str,
+)
+def test_what_ray_never_says_is_not_believed(application: dict[str, Any]) -> None:
+    with pytest.raises(TypeError):
+        ServeStatus.parse({"applications": {"a": application}})
+
+
+@given(JSON)
+def test_whatever_answers_in_the_place_of_ray_is_read_or_refused(answer: Any) -> None:
+    for said in (answer, {"applications": answer}, {"applications": {"a": answer}}, {"proxies": {"n": answer}}):
+        with suppress(AttributeError, KeyError, TypeError):
+            ServeStatus.parse(said)

@@ -75,6 +75,16 @@ def test_a_service_in_another_namespace_is_refused() -> None:
     assert found == [("spec.serveService.metadata.namespace", "is other")]
 
 
+@pytest.mark.parametrize("path", ["elsewhere.invalid/", "@elsewhere.invalid/", "http://elsewhere.invalid/", ":80/"])
+def test_no_address_comes_from_the_spec(path: str) -> None:
+    strategy = {"analysis": {"smokeRequests": [{"path": path}]}}
+    with pytest.raises(ValidationError) as error:
+        RayServiceSpec.model_validate({"rayClusterConfig": cluster(group()), "upgradeStrategy": strategy})
+    assert [problem.path for problem in parse_problems(error.value)] == [
+        "spec.upgradeStrategy.analysis.smokeRequests[0].path"
+    ]
+
+
 def test_a_bad_serve_config_is_found_with_all_the_rest() -> None:
     spec = {"rayClusterConfig": cluster(group(), group()), "serveConfigV2": "applications: {}"}
     assert [path for path, _ in problems_of(spec)] == [

@@ -174,11 +174,18 @@ OURS = {"annotations": {labels.APPLIED: "x"}}
 
 
 @pytest.mark.parametrize(
-    "kind", [Kind.NETWORK_POLICY, Kind.INGRESS, Kind.BUDGET, Kind.POD_GROUP, Kind.VOLCANO_POD_GROUP]
+    ("kind", "reason"),
+    [
+        (Kind.NETWORK_POLICY, "DeletedNetworkPolicy"),
+        (Kind.INGRESS, "DeletedIngress"),
+        (Kind.BUDGET, "DeletedPodDisruptionBudget"),
+        (Kind.POD_GROUP, "DeletedPodGroup"),
+        (Kind.VOLCANO_POD_GROUP, "DeletedPodGroup"),
+    ],
 )
-def test_what_is_no_longer_wanted_is_deleted_and_told(kind: Kind) -> None:
+def test_what_is_no_longer_wanted_is_deleted_and_told(kind: Kind, reason: str) -> None:
     result = cluster_plan(cluster_config(), head(), pod(), belongings=(belonging(kind, "old", metadata=OURS),))
-    told = Announcement(f"Deleted{kind}", f"Deleted {kind} old: it is no longer wanted")
+    told = Announcement(reason, f"Deleted {kind} old: it is no longer wanted")
     assert result.steps == ((Delete(kind=kind, name="old", uid="uid-old", announce=told),),)
 
 

@@ -1,16 +1,22 @@
-"""Ray's own HTTP endpoints: the Serve REST API on the dashboard, and the health check of a Serve proxy."""
+"""Ray's own HTTP endpoints: the Serve REST API on the dashboard, and the health check of a Serve proxy.
+
+Whoever may run a Ray says what it answers. So no answer sends the operator elsewhere, reaches another Ray, or is read
+without end.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from rayserve_operator.adapters.requests import Request, tracing
+from rayserve_operator.model.documents import TooLarge, read_json
 from rayserve_operator.model.errors import Refused, TokenRefused, Unavailable
 from rayserve_operator.model.serve import ServeConfig, ServeStatus
 from rayserve_operator.planning.observed import Traffic
@@ -40,6 +46,11 @@ REPLICA_HEALTHY = "ray_serve_deployment_replica_healthy"
 """Gauge of a replica: 1 if it is healthy."""
 SMOKE_TIMEOUT = aiohttp.ClientTimeout(total=10, connect=2)
 WORDS = 2000
+LARGEST = 8 * 1024 * 1024
+"""Bytes of an answer. Ray's status of ten thousand replicas is smaller, and so are the metrics of a head."""
+MOST_SAMPLES = 10_000
+LONGEST_SAMPLE = 1024
+"""Samples of one pod that are parsed, and their characters, for which the parser's time grows with the square."""
 
 T = TypeVar("T")
 
@@ -56,7 +67,9 @@ class RayApi:
         # Ray hides env_vars from clients that look like a browser, so the name must not begin with Mozilla.
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
-            headers={"User-Agent": user_agent},
+            headers={"User-Agent": user_agent, "Accept-Encoding": "identity"},
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=[tracing(on_request)],
         )
 
@@ -68,13 +81,14 @@ class RayApi:
         """GET the Serve applications from the dashboard at `host:port`. Raises Unavailable and TokenRefused."""
         url = f"http://{address}{APPLICATIONS}"
         try:
-            async with self._session.get(url, headers=_authorization(token), timeout=READ_TIMEOUT) as response:
+            async with self._session.get(
+                url, headers=_authorization(token), timeout=READ_TIMEOUT, allow_redirects=False
+            ) as response:
                 _check_token(response.status)
                 if response.status != 200:  # noqa: PLR2004
                     raise Unavailable(f"Ray answered {response.status} to GET {APPLICATIONS}")
-                answer: dict[str, Any] = await response.json(content_type=None)
-                return ServeStatus.parse(answer)
-        except (AttributeError, KeyError, TypeError) as error:
+                return ServeStatus.parse(read_json(await _body(response)))
+        except (AttributeError, KeyError, TypeError, TooLarge) as error:
             raise Unavailable(f"what answered in the place of Ray's dashboard is not it: {describe(error)}") from error
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise Unavailable(f"no answer from Ray's dashboard: {describe(error)}") from error
@@ -90,11 +104,16 @@ class RayApi:
         url = f"http://{address}{APPLICATIONS}"
         try:
             async with self._session.put(
-                url, json=config.document, headers=_authorization(token), timeout=SUBMIT_TIMEOUT
+                url,
+                json=config.document,
+                headers=_authorization(token),
+                timeout=SUBMIT_TIMEOUT,
+                allow_redirects=False,
             ) as response:
                 _check_token(response.status)
-                status, words = response.status, (await response.text())[-WORDS:].strip()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                words = (await _body(response)).decode(errors="replace")[-WORDS:].strip()
+                status = response.status
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise Unavailable(f"no answer from Ray to PUT {APPLICATIONS}: {describe(error)}") from error
         if status in (400, 500):
             raise Refused(f"Ray refused the Serve config ({status}): {words}")
@@ -111,8 +130,10 @@ class RayApi:
 
     async def _measured(self, host: str, port: int, read: Callable[[str], T | None]) -> T | None:
         try:
-            async with self._session.get(f"http://{host}:{port}/metrics", timeout=METRICS_TIMEOUT) as response:
-                return read(await response.text()) if response.status == 200 else None  # noqa: PLR2004
+            async with self._session.get(
+                f"http://{host}:{port}/metrics", timeout=METRICS_TIMEOUT, allow_redirects=False
+            ) as response:
+                return read((await _body(response)).decode()) if response.status == 200 else None  # noqa: PLR2004
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
             return None
 
@@ -129,8 +150,7 @@ class RayApi:
     ) -> int | None:
         url = f"{'https' if https else 'http'}://{host}:{port}{path}"
         try:
-            # A certificate is made out to the name that clients know, and never to the address of a pod; and where an
-            # application sends its clients is no business of ours.
+            # A certificate is made out to the name that clients know, and never to the address of a pod.
             async with self._session.get(url, timeout=within, ssl=False, allow_redirects=False) as response:
                 return response.status
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
@@ -203,9 +223,24 @@ def loads(metrics: str) -> dict[tuple[str, str], Load] | None:
 def _samples(metrics: str, names: tuple[str, ...]) -> list[Sample] | None:
     lines = [line for line in metrics.splitlines() if line.startswith("ray_")]
     # Of a head's two thousand lines a handful matter, and parsing takes its time.
-    wanted = "\n".join(line for line in lines if line.startswith(names))
-    found = (sample for family in text_string_to_metric_families(wanted) for sample in family.samples)
-    return [sample for sample in found if sample.name in names] if lines else None
+    wanted = [line for line in lines if line.startswith(names)]
+    if len(wanted) > MOST_SAMPLES or any(len(line) > LONGEST_SAMPLE for line in wanted):
+        raise ValueError("has more samples than Ray tells, or longer ones")
+    families = text_string_to_metric_families("\n".join(wanted))
+    found = [sample for family in families for sample in family.samples if sample.name in names]
+    if not all(math.isfinite(sample.value) for sample in found):
+        raise ValueError("has a sample that is no number")
+    return found if lines else None
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    """The whole of an answer. Raises ValueError if it is longer than any that Ray gives."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > LARGEST:
+            raise ValueError(f"the answer is longer than {LARGEST} bytes")
+    return bytes(body)
 
 
 def _authorization(token: str | None) -> dict[str, str]:

@@ -31,6 +31,8 @@ _ABSENT = object()
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _MESSAGE_LIMIT = 2000
 _LINE_LIMIT = 300
+_LATEST = 2**36
+"""Seconds since 1970, far from now, and within what Python has dates for."""
 
 
 @dataclass(frozen=True)
@@ -175,10 +177,14 @@ class ServeStatus:
 
     @classmethod
     def parse(cls, answer: Mapping[str, Any]) -> Self:
-        """Read the answer; every key but the outermost may be absent."""
+        """Read the answer; every key but the outermost may be absent.
+
+        Raises:
+            AttributeError, TypeError: if it is not what Ray answers.
+        """
         applications = answer.get("applications") or {}
         declared = {
-            name: app.get("deployed_app_config") or {}
+            name: _mapping(app.get("deployed_app_config"))
             for name, app in applications.items()
             if app.get("source") != "imperative"
         }
@@ -186,7 +192,7 @@ class ServeStatus:
         return cls(
             started=bool(answer.get("controller_info")) or bool(applications),
             applications={name: _application(app) for name, app in applications.items()},
-            proxies={proxy["node_ip"]: proxy.get("status", "") for proxy in proxies if proxy.get("node_ip")},
+            proxies={proxy["node_ip"]: _word(proxy.get("status")) for proxy in proxies if proxy.get("node_ip")},
             deployed=DeployedConfig(declared, answer.get("target_capacity")),
         )
 
@@ -208,25 +214,43 @@ class ServeStatus:
 
 def _application(app: Mapping[str, Any]) -> ApplicationState:
     return ApplicationState(
-        status=app.get("status", ""),
+        status=_word(app.get("status")),
         message=_plain(app.get("message")),
         deployments={name: _deployment(found) for name, found in (app.get("deployments") or {}).items()},
-        source=app.get("source", "declarative"),
-        last_deployed_time_s=app.get("last_deployed_time_s"),
+        source=_word(app.get("source")) or "declarative",
+        last_deployed_time_s=_time(app.get("last_deployed_time_s")),
     )
 
 
 def _deployment(found: Mapping[str, Any]) -> DeploymentState:
     return DeploymentState(
-        status=found.get("status", ""),
+        status=_word(found.get("status")),
         message=_plain(found.get("message")),
         running=sum(replica.get("state") == "RUNNING" for replica in found.get("replicas") or ()),
         is_autoscaled=(found.get("deployment_config") or {}).get("autoscaling_config") is not None,
     )
 
 
-def _plain(message: str | None) -> str:
-    return _ANSI.sub("", message or "")[-_MESSAGE_LIMIT:]
+def _word(said: Any) -> str:
+    if not isinstance(said, str | None):
+        raise TypeError(f"{said!r:.60} is no word")
+    return said or ""
+
+
+def _mapping(said: Any) -> Mapping[str, Any]:
+    if not isinstance(said, Mapping | None):
+        raise TypeError(f"{said!r:.60} is no mapping")
+    return said or {}
+
+
+def _time(said: Any) -> float | None:
+    if said is None or (isinstance(said, int | float) and 0 <= said < _LATEST):
+        return said
+    raise TypeError(f"{said!r:.60} is no time")
+
+
+def _plain(message: Any) -> str:
+    return _ANSI.sub("", _word(message))[-_MESSAGE_LIMIT:]
 
 
 def _telling_line(message: str) -> str:

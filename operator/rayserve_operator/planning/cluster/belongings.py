@@ -112,5 +112,6 @@ def _remove(unwanted: Iterable[BelongingView | ServiceView]) -> Iterator[Delete]
     for view in unwanted:
         meta, kind = view.meta, view.kind if isinstance(view, BelongingView) else Kind.SERVICE
         if labels.APPLIED in meta.annotations and not meta.deleting:
-            told = Announcement(f"Deleted{kind}", f"Deleted {kind} {meta.name}: it is no longer wanted")
+            word = kind.partition(" ")[0]
+            told = Announcement(f"Deleted{word}", f"Deleted {kind} {meta.name}: it is no longer wanted")
             yield Delete(kind=kind, name=meta.name, uid=meta.uid, announce=told)
