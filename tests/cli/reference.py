@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from enum import Enum
 from inspect import cleandoc
+from pathlib import Path
 from typing import Any
 
 from typer.main import get_command
@@ -61,7 +62,7 @@ def _values(option: Any) -> str:
     if isinstance(option.default, Enum):
         values = ", ".join(f"`{choice.value}`" for choice in type(option.default))
         return f"{values}; default `{option.default.value}`"
-    return "" if option.is_flag else {str: "text", int: "number"}[option.type_descriptor.annotation]
+    return "" if option.is_flag else {str: "text", int: "number", Path: "path"}[option.type_descriptor.annotation]
 
 
 if __name__ == "__main__":
