@@ -49,6 +49,19 @@ def test_another_image_is_blue_green_and_takes_the_rest_along() -> None:
     assert found.ray == ()
 
 
+def test_where_one_cluster_is_to_leave_first_the_downtime_is_told() -> None:
+    strategy = {"type": "Recreate"}
+    found = after(service_spec(cluster_config(group(image="ray:2")), upgradeStrategy=strategy))
+    assert found.consequence is Consequence.RECREATE
+    assert told(found)[0] == (
+        "rayClusterConfig.workerGroupSpecs[cpu].template.spec.containers[0].image",
+        "recreate",
+    )
+    assert found.message.endswith("and is deleted; then a new cluster is made. Nothing serves meanwhile.")
+    in_place = after(service_spec(app=OTHER_APP, upgradeStrategy=strategy))
+    assert in_place.consequence is Consequence.IN_PLACE
+
+
 def test_an_option_of_serve_itself_is_blue_green_though_ray_would_take_it() -> None:
     found = after(service_spec(app="http_options: {port: 9000}\n" + SCALED), service_spec(app=SCALED))
     assert told(found) == [("serveConfigV2:http_options", "blue-green")]

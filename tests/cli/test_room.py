@@ -44,9 +44,9 @@ def node(name: str, taint: str | None = None, **allocatable: Any) -> dict[str, A
     }
 
 
-def room(before: dict[str, Any], after: dict[str, Any], nodes: list[NodeRoom] | None = None) -> Room:
-    scene = settled(manifest(service_spec(before)), NOW)
-    course = course_of(edited(scene, manifest(service_spec(after))), NOW)
+def room(before: dict[str, Any], after: dict[str, Any], nodes: list[NodeRoom] | None = None, **spec: Any) -> Room:
+    scene = settled(manifest(service_spec(before, **spec)), NOW)
+    course = course_of(edited(scene, manifest(service_spec(after, **spec))), NOW)
     assert course is not None
     return room_for(scene, course, nodes)
 
@@ -60,6 +60,13 @@ def test_two_clusters_stand_side_by_side_at_the_peak() -> None:
     ]
     assert (int(found.peak.requests["cpu"]), int(found.peak.requests[GPU])) == (10, 4)
     assert (found.free, found.unplaced) == (None, {})
+
+
+def test_where_one_leaves_first_the_larger_one_is_the_peak() -> None:
+    recreate: dict[str, Any] = {"upgradeStrategy": {"type": "Recreate"}}
+    found = room(config(), config("ray:2", replicas=3), free_of([node("n", cpu="0")], []), **recreate)
+    assert (found.peak.pods, int(found.peak.requests["cpu"]), found.unplaced) == (4, 7, {})
+    assert room(config(replicas=3), config("ray:2"), **recreate).peak.pods == 4
 
 
 def test_in_place_only_what_is_missing_is_made() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
+from typing import Any
 
 from rayserve_operator.model.conditions import ClusterCondition, ServiceCondition
 from tests.generated import keep
@@ -50,7 +51,7 @@ def document() -> str:
     )
 
 
-def _conditions(types: type[StrEnum], told: Mapping[StrEnum, tuple[Reason, ...]]) -> Iterator[str]:
+def _conditions(types: type[StrEnum], told: Mapping[Any, tuple[Reason, ...]]) -> Iterator[str]:
     meanings = documented(types)
     for type_, reasons in told.items():
         yield f"### {type_}\n"

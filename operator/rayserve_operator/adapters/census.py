@@ -29,6 +29,7 @@ _CALLS_FOR_ATTENTION: Final = frozenset(
         (ServiceCondition.SUSPENDED, "True"),
         (ServiceCondition.SPEC_VALID, "False"),
         (ServiceCondition.APPLICATIONS_HEALTHY, "False"),
+        (ServiceCondition.ROUTE_READY, "False"),
     }
 )
 

@@ -179,8 +179,8 @@ ATTENTION = _define(
     f"{PREFIX}service_attention",
     "gauge",
     ("namespace", "name", "condition", "reason"),
-    "1 for each RayService whose condition Stalled, ServiceConflict, Suspending or Suspended is true, or SpecValid or"
-    " ApplicationsHealthy false. There is no series for a service that is well.",
+    "1 for each RayService whose condition Stalled, ServiceConflict, Suspending or Suspended is true, or SpecValid,"
+    " ApplicationsHealthy or RouteReady false. There is no series for a service that is well.",
 )
 BUILD = _define(f"{PREFIX}build_info", "gauge", ("version", "python"), "1, with what runs.")
 

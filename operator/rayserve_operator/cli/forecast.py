@@ -30,6 +30,7 @@ from rayserve_operator.planning.service.goal import REVISED, Goal
 from rayserve_operator.planning.service.share import WHOLE
 from rayserve_operator.planning.words import few
 from rayserve_operator.render import labels, ports
+from rayserve_operator.render.options import RenderOptions
 
 
 class Consequence(StrEnum):
@@ -43,6 +44,8 @@ class Consequence(StrEnum):
     """A cluster is made where none serves."""
     BLUE_GREEN = "blue-green"
     """Another cluster takes over."""
+    RECREATE = "recreate"
+    """Another cluster is made once the one that serves has left; nothing serves meanwhile."""
     REFUSED = "refused"
     """It is not followed; what ran last goes on."""
 
@@ -113,7 +116,9 @@ def _refused(scene: Scene, after: Scene) -> Iterator[Change]:
     old = {"oldObject": _whole(scene.service)} if scene.service.get("spec") else {}
     request = {"uid": "plan", "object": _whole(after.service), **old}
     asked = {"apiVersion": admission.API_VERSION, "kind": admission.KIND, "request": request}
-    answer = admission.review(asked, Custody())["response"]
+    # Whether the API server lets the pods in is left to it.
+    review = replace(admission.review(asked, Custody(), RenderOptions()), drafts=(), drafts_before=())
+    answer = review.answer(())["response"]
     for cause in below(answer, "status", "details").get("causes") or ():
         yield Change(cause["field"], Consequence.REFUSED, f"the admission webhook refuses it: {cause['message']}")
 
@@ -155,7 +160,9 @@ class _Outlook:
             return Consequence.FIRST
         if self.course.failure is not None or self._obstacle() is not None:
             return Consequence.NONE
-        return Consequence.IN_PLACE if self.course.roles.candidate is self._active else Consequence.BLUE_GREEN
+        if self.course.roles.candidate is self._active:
+            return Consequence.IN_PLACE
+        return Consequence.RECREATE if self._goal.spec.recreates else Consequence.BLUE_GREEN
 
     def _obstacle(self) -> str | None:
         """Why a rollout would be given up as soon as it began."""
@@ -187,7 +194,7 @@ class _Outlook:
 
     def _decided(self, edit: Edit, way: Consequence) -> Iterator[Change]:
         """The paths by which the serving cluster is not as the goal wants it."""
-        if way is Consequence.BLUE_GREEN:
+        if way in {Consequence.BLUE_GREEN, Consequence.RECREATE}:
             yield from (Change(path, way, _why_rebuilt(path)) for path in edit.rebuilding)
             yield from (Change(p, way, "goes to the new cluster alone") for p in (*edit.patched, *edit.submitted))
             return
@@ -279,6 +286,10 @@ class _Outlook:
             )
         elif obstacle is not None:
             yield f"It is given up at once, and {active.name} goes on: {obstacle}."
+        elif candidate is not active and self._goal.spec.recreates:
+            new = "a new cluster is made" if candidate is None else f"{candidate.name} takes its place"
+            yield f"{active.name} takes no more requests, finishes those under way and is deleted; then {new}."
+            yield "Nothing serves meanwhile."
         elif candidate is not active:
             new = "A new cluster is made, and" if candidate is None else f"{candidate.name}, which is there already,"
             yield f"{new} {_takes_over(self._goal.spec)}; then {active.name} finishes its requests and is deleted."

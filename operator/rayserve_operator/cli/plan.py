@@ -36,6 +36,7 @@ class FailOn(StrEnum):
     IN_PLACE = "in-place"
     FIRST = "first-cluster"
     BLUE_GREEN = "blue-green"
+    RECREATE = "recreate"
     REFUSED = "refused"
 
 
@@ -73,13 +74,14 @@ def plan(
 ) -> None:
     """Tell what will become of the RayServices of a file once it is applied; nothing is written.
 
-    For every path that changes: whether it is changed in place, by another cluster (blue-green), not at all (none) or
-    refused, and why; what Ray will do to the replicas of each deployment; how many pods, and what of the nodes, are
-    needed at the peak of the rollout against what is free now; and what lint says. The operator's own functions
-    decide. The file is taken for all of the spec, as `kubectl replace` would.
+    For every path that changes: whether it is changed in place, by another cluster (blue-green, or recreate, with a
+    time in which nothing serves), not at all (none) or refused, and why; what Ray will do to the replicas of each
+    deployment; how many pods, and what of the nodes, are needed at the peak of the rollout against what is free now;
+    and what lint says. The operator's own functions decide. The file is taken for all of the spec, as
+    `kubectl replace` would.
 
-    Ends with 0 unless what follows weighs as much as --fail-on says (in-place, first-cluster, blue-green, refused);
-    then with 1. `--fail-on in-place` so fails on any change. Ends with 2 if nothing can be told.
+    Ends with 0 unless what follows weighs as much as --fail-on says (in-place, first-cluster, blue-green, recreate,
+    refused); then with 1. `--fail-on in-place` so fails on any change. Ends with 2 if nothing can be told.
     """
     documents = _services(file)
     if against is None:

@@ -19,6 +19,7 @@ _COLOURS = {
     Consequence.IN_PLACE: "green",
     Consequence.FIRST: "green",
     Consequence.BLUE_GREEN: "yellow",
+    Consequence.RECREATE: "magenta",
     Consequence.REFUSED: "red",
 }
 _RAY = {

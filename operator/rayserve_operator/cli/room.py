@@ -44,7 +44,7 @@ class Room:
     added: tuple[Row, ...]
     """The pods that are made."""
     peak: Row
-    """Both, as they stand side by side until the old ones end."""
+    """Both, as they stand side by side until the old ones end; the larger of them where the old ones end first."""
     free: Mapping[str, Decimal] | None
     """What all nodes that take pods have free now; None where that is not known."""
     unplaced: Mapping[str, int]
@@ -100,11 +100,23 @@ def room_for(scene: Scene, course: Course, nodes: Sequence[NodeRoom] | None) -> 
     now = Row("now", len(living), total(*(pod_requests(pod["spec"]) for pod in living)))
     additions = list(additions_of(course))
     added = tuple(addition.row for addition in additions)
-    peak = Row("peak", now.pods + sum(row.pods for row in added), total(now.requests, *(row.requests for row in added)))
+    new = Row("new", sum(row.pods for row in added), total(*(row.requests for row in added)))
+    peak = (_larger if course.makes_room else _both)(now, new)
     if nodes is None:
         return Room(now, added, peak, None, {})
     free = total(*(node.free for node in nodes))
-    return Room(now, added, peak, free, _unplaced(additions, nodes))
+    # What the old pods leave behind is not told by the nodes yet.
+    return Room(now, added, peak, free, {} if course.makes_room else _unplaced(additions, nodes))
+
+
+def _both(now: Row, new: Row) -> Row:
+    return Row("peak", now.pods + new.pods, total(now.requests, new.requests))
+
+
+def _larger(now: Row, new: Row) -> Row:
+    resources = {*now.requests, *new.requests}
+    most = {name: max(now.requests.get(name, Decimal(0)), new.requests.get(name, Decimal(0))) for name in resources}
+    return Row("peak", max(now.pods, new.pods), most)
 
 
 def additions_of(course: Course) -> Iterator[Addition]:
