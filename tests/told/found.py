@@ -63,6 +63,8 @@ def documented(members: type[StrEnum]) -> dict[str, str]:
         match statement, after:
             case ast.Assign(targets=[ast.Name(id=name)]), ast.Expr(value=ast.Constant(value=str(words))):
                 told[str(members[name])] = words
+            case _:
+                pass
     assert told.keys() == {str(member) for member in members}
     return told
 
