@@ -6,6 +6,7 @@ and the keys that are dropped without a word.
 
 from __future__ import annotations
 
+import copy
 import json
 import sys
 import warnings
@@ -29,14 +30,18 @@ _LATE: Mapping[str, type[BaseModel]] = {
 def verdict(config: Any) -> dict[str, Any]:
     """What Ray says to a config."""
     try:
-        taken = ServeDeploySchema.model_validate(config)
+        taken = ServeDeploySchema.model_validate(copy.deepcopy(config))  # Its validators write into what they read.
     except Exception as error:  # noqa: BLE001 (Whatever a validator raises, nothing is deployed.)
         return {"refused": f"{type(error).__name__}: {error}"[:500], "late": [], "dropped": []}
-    dump = taken.model_dump(exclude_unset=True)
-    parts = list(_late_parts(config))
-    dropped = [*_dropped(config, dump, ""), *(f"{path}.{key}" for path, part, model in parts
-                                              for key in part if key not in model.model_fields)]  # fmt: skip
-    return {"refused": None, "late": list(_fails(parts)), "dropped": dropped}
+    dropped, late = list(_dropped(config, taken.model_dump(exclude_unset=True), "")), []
+    for path, part, model in _late_parts(config):
+        try:
+            dump = _made(model, part).model_dump(exclude_unset=True)
+        except (NotImplementedError, ValidationError):
+            late.append(path)
+            dump = {key: value for key, value in part.items() if key in model.model_fields}
+        dropped += _dropped(part, dump, path)
+    return {"refused": None, "late": late, "dropped": dropped}
 
 
 def _late_parts(config: Any) -> Iterator[tuple[str, dict[str, Any], type[BaseModel]]]:
@@ -50,13 +55,10 @@ def _late_parts(config: Any) -> Iterator[tuple[str, dict[str, Any], type[BaseMod
                     yield f"{at}[{place}]", item, model
 
 
-def _fails(parts: list[tuple[str, dict[str, Any], type[BaseModel]]]) -> Iterator[str]:
-    for path, part, model in parts:
-        many = {"max_replicas": 100} if part.get("max_replicas") == "auto" else {}
-        try:
-            model.model_validate({**part, **many})
-        except (NotImplementedError, ValidationError):
-            yield path
+def _made(model: type[BaseModel], part: dict[str, Any]) -> BaseModel:
+    # Serve puts its own number in the place of this word before it reads the rest.
+    many = {"max_replicas": 100} if part.get("max_replicas") == "auto" else {}
+    return model.model_validate({**part, **many})
 
 
 def _dropped(given: Any, taken: Any, path: str) -> Iterator[str]:

@@ -24,9 +24,8 @@ from rayserve_operator.model import serve_schema
 from rayserve_operator.model.problems import InvalidSpec, Problem
 from rayserve_operator.model.serve_parsing import PATH, parse_serve_config
 from rayserve_operator.model.serve_strict import NEWEST, RETIRED, strict_problems
-
-from ..lint.cases import SERVE
-from ..lint.test_generated import CONFIG, JSON, places, replaced
+from tests.lint.cases import SERVE
+from tests.lint.test_generated import CONFIG, JSON, places, replaced
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-ray" / "bin" / "python"
@@ -48,7 +47,22 @@ class Difference(NamedTuple):
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 UNKNOWN = frozenset({"RS104", "RS105", "RS106", "RS107", "RS116"})
 """Rules on keys that Ray does not know."""
-DIFFERENCES: tuple[Difference, ...] = ()
+DIFFERENCES = (
+    Difference("RS108", r"(http|grpc)_options\.port", "nothing can listen there, or a port is said in words"),
+    Difference("RS114", r"http_options\.ssl_keyfile", "Serve then speaks plain HTTP without a word"),
+    Difference("RS108", r"(.*\.)?logging_config\.log_level", "false is taken for 0, which logs everything"),
+    Difference("RS108", r".*\.num_replicas", "true is taken for 1"),
+    Difference("RS109", r".*\.import_path", "no module has such a name, so the application fails"),
+    Difference("RS110", r".*\.route_prefix", "the application fails when it is deployed"),
+    Difference("RS111", r".*\.deployments\[\d+\]\.name", "of two descriptions of a deployment one is forgotten"),
+    Difference("RS115", r".*\.runtime_env\.env_vars(\..*)?", "the environment is refused when it is made"),
+    Difference("RS108", r".*\.max_replicas_per_node", "the deployment is refused when it is made"),
+    Difference("RS108", r".*\.placement_group_(strategy|bundles.*)", "the placement group is refused when it is made"),
+    Difference("RS108", r".*\.ray_actor_options\.num_gpus", "the replica is refused when it is made"),
+    Difference("RS102", r".*\.ray_actor_options\.resources\..*", "the replica is refused when it is made"),
+    Difference("RS108", r".*\.ray_actor_options\.resources\..*", "the replica is refused when it is made"),
+)
+"""Each is a case that Ray takes, and then fails with or does not as it was meant."""
 
 
 class Verdict(NamedTuple):
@@ -133,35 +147,45 @@ def without(config: Any, paths: Iterable[str]) -> Any:
     return kept
 
 
-MODELS: dict[str, type[BaseModel]] = {
-    "": serve_schema.ServeSchema,
-    "http_options": serve_schema.Http,
-    "grpc_options": serve_schema.Grpc,
-    "controller_options": serve_schema.Controller,
-    "logging_config": serve_schema.Logging,
-    "tracing_config": serve_schema.Tracing,
-    "applications": serve_schema.Application,
-    "deployments": serve_schema.Deployment,
-    "autoscaling_config": serve_schema.Autoscaling,
-    "policy": serve_schema.Policy,
-    "ray_actor_options": serve_schema.ActorOptions,
-    "backpressure_config": serve_schema.Backpressure,
-    "gang_scheduling_config": serve_schema.Gang,
-    "request_router_config": serve_schema.RequestRouter,
-    "deployment_actors": serve_schema.DeploymentActor,
+APPLICATION = ("applications", 0)
+DEPLOYMENT = (*APPLICATION, "deployments", 0)
+LEVELS: dict[tuple[Any, ...], tuple[type[BaseModel], dict[str, Any]]] = {
+    (): (serve_schema.ServeSchema, {}),
+    ("http_options",): (serve_schema.Http, {}),
+    ("grpc_options",): (serve_schema.Grpc, {}),
+    ("controller_options",): (serve_schema.Controller, {}),
+    ("logging_config",): (serve_schema.Logging, {}),
+    ("tracing_config",): (serve_schema.Tracing, {}),
+    APPLICATION: (serve_schema.Application, {"import_path": "shop:app"}),
+    DEPLOYMENT: (serve_schema.Deployment, {"name": "D"}),
+    (*DEPLOYMENT, "ray_actor_options"): (serve_schema.ActorOptions, {}),
+    (*DEPLOYMENT, "autoscaling_config"): (serve_schema.Autoscaling, {}),
+    (*DEPLOYMENT, "autoscaling_config", "policy"): (serve_schema.Policy, {}),
+    (*DEPLOYMENT, "logging_config"): (serve_schema.Logging, {}),
+    (*DEPLOYMENT, "backpressure_config"): (serve_schema.Backpressure, {}),
+    (*DEPLOYMENT, "gang_scheduling_config"): (serve_schema.Gang, {"gang_size": 2}),
+    (*DEPLOYMENT, "request_router_config"): (serve_schema.RequestRouter, {}),
+    (*DEPLOYMENT, "deployment_actors", 0): (serve_schema.DeploymentActor, {"name": "a", "actor_class": "shop:Actor"}),
 }
-"""What stands under which key."""
+"""What stands where, and what it needs at least."""
+MODELS = {
+    names[-1]: model for place, (model, _) in LEVELS.items() if (names := [k for k in place if isinstance(k, str)])
+}
 STRAY = sorted(
-    {key for model in MODELS.values() for key in model.model_fields} | set(RETIRED) | {"numReplicas", "host"}
+    {key for model, _ in LEVELS.values() for key in model.model_fields} | set(RETIRED) | {"numReplicas", "host"}
 )
-VALUES = st.one_of(
-    JSON,
-    st.sampled_from(
-        [0, 1, 2, -1, 0.5, 1.5, 101, 70_000, "", "auto", "1", "/", "/a/", "a:b", "app", "INFO", "PACK", "EveryNode",
-         True, None, [], {}, [{"CPU": 1}], {"env_vars": {"A": 1}}, {"working_dir": "/here"}, {"gang_size": 2},
-         {"min_replicas": 3, "max_replicas": 2}, [{"name": "D"}], ["a"]]
-    ),
+ODD: tuple[Any, ...] = (
+    None, True, False, 0, 1, 2, 3, -1, 0.5, 1.5, 2.0, 10, 101, 70_000, "", "auto", "1", "0.5", "true", "/", "/a", "/a/",
+    "a", "/{a}", "a:b", "a.b", ":a", "a:", "a.b:c:d", "a..b", "a b:c", "INFO", "info", "JSON", "PACK", "STRICT_PACK",
+    "SPREAD", "EveryNode", "HeadOnly", "NoServer", "max", "MIN", [], ["a"], [1], [None], {}, {"a": 1}, {"a": "b"},
+    {"a": None}, [{}], [{"CPU": 1}], [{"CPU": -1}], [{"a": "b"}], {"env_vars": {"A": 1}}, {"env_vars": {"A": "1"}},
+    {"env_vars": []},
+    {"working_dir": "/here"}, {"working_dir": "s3://b/a.zip"}, {"py_modules": "a"}, {"py_modules": ["a"]},
+    {"pip": ["a"]}, {"gang_size": 2}, {"gang_size": 0}, {"min_replicas": 3, "max_replicas": 2}, [{"name": "D"}],
+    [{"name": "D"}, {"name": "D"}], [{"import_path": "a:b"}], [{"import_path": "a:b"}, {"import_path": "a:b"}],
 )  # fmt: skip
+"""Values of which each key takes some and refuses others."""
+VALUES = st.one_of(JSON, st.sampled_from(ODD))
 SAMPLES = [
     yaml.safe_load(yaml.safe_load(path.read_text())["spec"]["serveConfigV2"])
     for path in sorted((ROOT / "manifests" / "samples").glob("*.yaml"))
@@ -169,13 +193,35 @@ SAMPLES = [
 REAL = [SERVE, *SAMPLES]
 
 
+def put(place: tuple[Any, ...], part: Any) -> Any:
+    """A config with this at a place, and what that needs around it."""
+    for depth in reversed(range(len(place))):
+        key = place[depth]
+        _, needed = LEVELS.get(place[:depth], (None, {}))
+        part = [part] if isinstance(key, int) else {**needed, key: part}
+    return {"applications": [], **part} if place else part
+
+
+@pytest.mark.parametrize("place", LEVELS, ids=lambda place: ".".join(map(str, place)) or "top")
+def test_each_key_takes_what_ray_takes_for_it(ray: Ray, place: tuple[Any, ...]) -> None:
+    model, needed = LEVELS[place]
+    found = [
+        words
+        for key in (*sorted(model.model_fields), "nonsense")
+        for value in ODD
+        for words in disagreements(put(place, {**({} if place else {"applications": []}), **needed, key: value}), ray)
+    ]
+    assert sorted(set(found)) == []
+
+
 @st.composite
 def mutants(draw: st.DrawFn) -> Any:
     """A config that works, changed in one to three places: another value, one key more, or one less."""
     config = draw(st.one_of(st.sampled_from(REAL), CONFIG))
     for _ in range(draw(st.integers(1, 3))):
-        place = draw(st.sampled_from(places(config)[1:]))
-        config = replaced(config, place, draw(VALUES)) if draw(st.booleans()) else draw(rekeyed(config, place))
+        place = draw(st.sampled_from(places(config)))
+        is_revalued = place and draw(st.booleans())
+        config = replaced(config, place, draw(VALUES)) if is_revalued else draw(rekeyed(config, place))
     return config
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from pydantic import TypeAdapter, ValidationError
+
 from rayserve_operator.model.problems import Problem
 from rayserve_operator.model.serve_schema import AUTO
 
@@ -21,6 +23,7 @@ _EXCLUSIVE = (
     ("max_replicas_per_node", "gang_scheduling_config"),
     ("placement_group_strategy", "gang_scheduling_config"),
 )
+_INT = TypeAdapter(int)
 _COUNTS = ("min_replicas", "max_replicas", "initial_replicas")
 
 
@@ -132,7 +135,9 @@ def _runtime_env(value: Any, path: str) -> Iterator[Problem]:
 
 
 def _variables(environment: Part, path: str) -> Iterator[Problem]:
-    variables = environment.get("env_vars") or {}
+    variables = environment.get("env_vars")
+    if variables is None:
+        return
     if not isinstance(variables, dict):
         yield Problem(f"{path}.env_vars", "is not a mapping", "write one `NAME: value` a line", "RS115")
         return
@@ -154,4 +159,8 @@ def _list(value: Any) -> Sequence[Any]:
 
 
 def _whole(value: Any) -> int | None:
-    return value if type(value) is int else None
+    """The number that Ray's schema takes a value for; None for what it takes for none."""
+    try:
+        return _INT.validate_python(value)
+    except ValidationError:
+        return None

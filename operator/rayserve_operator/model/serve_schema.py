@@ -17,10 +17,18 @@ AUTO = "auto"
 _IMPORT_PATH = re.compile(r"{0}(\.{0})*(:{0}(\.{0})*)?".format(r"[^\s:./]+"))
 _LEVELS = ("CRITICAL", "FATAL", "ERROR", "WARN", "WARNING", "INFO", "DEBUG", "NOTSET")
 _LEVEL_NUMBERS = (0, 10, 20, 30, 40, 50)
+_LABEL = "[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,61}[a-zA-Z0-9])?"
+_SELECTED = re.compile(rf"!?({_LABEL}|(in)?\({_LABEL}(, ?{_LABEL})*\))|")
 
 Positive: TypeAlias = Annotated[float, Field(gt=0)]
 NotNegative: TypeAlias = Annotated[float, Field(ge=0)]
 Object: TypeAlias = dict[str, Any]
+RecordPart: TypeAlias = Literal[
+    "args", "asctime", "created", "exc_info", "exc_text", "filename", "funcName", "levelname", "levelno", "lineno",
+    "message", "module", "msecs", "msg", "name", "pathname", "process", "processName", "relativeCreated", "stack_info",
+    "thread", "threadName", "taskName",
+]  # fmt: skip
+"""What Python's logging knows of a line."""
 
 
 def _broken(code: str, problem: str, mend: str) -> PydanticCustomError:
@@ -73,6 +81,12 @@ def _log_level(value: Any) -> Any:
     raise _broken("RS108", f"is {value}", f"use {', '.join(_LEVELS)}")
 
 
+def _selected(value: str) -> str:
+    if _SELECTED.fullmatch(value):
+        return value
+    raise _broken("RS108", f"is {value}, which selects no label", "write a value, !value or in(one, other)")
+
+
 class _Options(BaseModel):
     """A part of a Serve config; keys that Ray does not know are found."""
 
@@ -86,7 +100,7 @@ class Logging(_Options):
     log_level: Annotated[Any, AfterValidator(_log_level)] = "INFO"
     logs_dir: str | None = None
     enable_access_log: bool = True
-    additional_log_standard_attrs: list[str] = []
+    additional_log_standard_attrs: list[RecordPart] = []
 
 
 class Tracing(_Options):
@@ -106,7 +120,7 @@ class ActorOptions(_Options):
     memory: NotNegative | None = None
     resources: dict[str, NotNegative] = {}
     accelerator_type: str | None = None
-    label_selector: dict[str, str] | None = None
+    label_selector: dict[str, Annotated[str, AfterValidator(_selected)]] | None = None
     fallback_strategy: list[Object] | None = None
 
 
@@ -195,7 +209,7 @@ class Deployment(_Options):
     placement_group_bundle_label_selector: list[dict[str, str]] = []
     max_replicas_per_node: Annotated[int, Field(ge=1, le=100)] = 100
     logging_config: Logging = Logging()
-    request_router_config: RequestRouter | None = None
+    request_router_config: RequestRouter = RequestRouter()
     gang_scheduling_config: Gang | None = None
     deployment_actors: list[DeploymentActor] | None = None
     rolling_update_percentage: Annotated[float, Field(gt=0, le=1)] = 0.2

@@ -1,1 +1,0 @@
-"""The Serve config as it is modelled here, against Ray's own schema."""
