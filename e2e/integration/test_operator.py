@@ -180,11 +180,17 @@ def test_no_cluster_is_made_of_pods_that_cannot_be(
     for template in manifests.pod_templates(worse):
         template["spec"]["containers"][0].update(fields)
     service.apply({**worse, "metadata": {"name": "minimal"}})
-    condition = until(lambda: service.conditions.get("SpecValid"), "the spec is judged", SOON)
-    assert condition["status"] == "False"
+
+    def refusal() -> str:
+        condition = service.conditions["SpecValid"]
+        assert condition["status"] == "False", condition
+        words: str = condition["message"]
+        return words
+
+    words = until(refusal, "the spec is refused", SOON)
     for part in ("headGroupSpec", "workerGroupSpecs[0]"):
         at = f"spec.rayClusterConfig.{part}.template.spec.containers[0].{place}"
-        assert at in condition["message"]
+        assert at in words
     assert service.clusters == [first]
     assert any(event["reason"] == "InvalidRayServiceSpec" for event in service.events)
     service.patch(SAMPLE)

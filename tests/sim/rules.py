@@ -451,7 +451,7 @@ class Rules:
         options = after["metadata"]["annotations"][labels.SERVE_OPTIONS]
         for live in self.world.all(Kind.RAY_CLUSTER):
             same = cluster_part(RayClusterSpec.model_validate(live["spec"])) == cluster_part(spec)
-            same = same and live["metadata"]["annotations"][labels.SERVE_OPTIONS] == options
+            same = same and live["metadata"]["annotations"].get(labels.SERVE_OPTIONS) == options
             is_twin = same and live["metadata"]["ownerReferences"] == owner
             self._must(not is_twin, f"{name} is a twin of {name_of(live)}")
         recreates = [wish.spec.recreates for wish in self._recent()]
@@ -532,7 +532,7 @@ def part_of(cluster: Json | None) -> str | None:
     """Stands for what of a RayCluster takes a cluster of its own."""
     if cluster is None:
         return None
-    options = json.loads(cluster["metadata"]["annotations"][labels.SERVE_OPTIONS])
+    options = json.loads(cluster["metadata"]["annotations"].get(labels.SERVE_OPTIONS, "null"))
     return digest_of({"pods": cluster_part(RayClusterSpec.model_validate(cluster["spec"])), "serve": options})
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import rayserve_operator
 from rayserve_operator.planning.cluster import belongings
 from rayserve_operator.planning.condition_list import REFUSED, UNSUPPORTED
-from rayserve_operator.planning.service import gate, giving_up, routing, shifting
-from rayserve_operator.planning.service.status import _OF_SUSPENSION
+from rayserve_operator.planning.service import gate, giving_up, routes, routing, shifting
+from rayserve_operator.planning.service.status import _INVALID, _OF_SUSPENSION, RECREATING
 
 PACKAGE = Path(rayserve_operator.__file__).parent
 PLACES = {"Fact": 2, "Announcement": 0}
@@ -24,6 +24,13 @@ RESOLVED: dict[str, frozenset[str]] = {
     "UNSUPPORTED": frozenset({UNSUPPORTED}),
     "REFUSED": frozenset({REFUSED}),
     "SWITCHED": frozenset({routing.SWITCHED}),
+    "DETACHED": frozenset({routing.DETACHED}),
+    "RECREATING": frozenset({RECREATING}),
+    "_INVALID": frozenset({_INVALID}),
+    "Reason.ACCEPTED": frozenset({routes.Reason.ACCEPTED}),
+    "held": frozenset({"AllPodsReady", "PodsNotReady", "Suspended"}),
+    "refused.reason": frozenset(),
+    "returning.reason": frozenset(giving_up.Reason),
     "gate.Stage.PROVISIONING": frozenset({gate.Stage.PROVISIONING}),
     "giving_up.Reason.DEADLINE_EXCEEDED": frozenset({giving_up.Reason.DEADLINE_EXCEEDED}),
     "course.failure.reason": frozenset(giving_up.Reason),
@@ -34,10 +41,10 @@ RESOLVED: dict[str, frozenset[str]] = {
     "reason_word": frozenset({"QuotaExceeded", "ActionRefused"}),
     "asked": frozenset({"UserRequestedSuspend"}),
     "not_asked": frozenset({"NotSuspended"}),
-    "f'Deleted{kind}'": frozenset({"DeletedService", "DeletedRayCluster"}),
+    "f'Deleted{kind}'": frozenset({"DeletedService", "DeletedRayCluster", "DeletedHTTPRoute", "DeletedGateway"}),
     "f'Deleted{word}'": frozenset(f"Deleted{kind.partition(' ')[0]}" for kind in belongings._REMOVABLE),
     "condition.reason": frozenset(),
-    "Fact reason": frozenset(reason for reason, _ in _OF_SUSPENSION.values()),
+    "Fact reason": frozenset({*routes.Reason, *(reason for reason, _ in _OF_SUSPENSION.values())}),
     "Announcement reason": frozenset({"DeletedHeadPod", "DeletedWorkerPod"}),
 }
 """Expressions in the place of a reason, and what they can be; what a condition had before is no new one."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from rayserve_operator.model.conditions import ClusterCondition, ServiceCondition
-from rayserve_operator.planning.service import gate, giving_up, shifting
+from rayserve_operator.planning.service import gate, giving_up, routes, shifting
 
 from .found import OF_PODS, documented
 
@@ -24,7 +24,9 @@ def _all(status: str, told: Mapping[str, str]) -> tuple[Reason, ...]:
 
 
 _STAGES = {stage: words for stage, words in documented(gate.Stage).items() if stage != gate.Stage.FIT}
+_OF_ROUTES = {routes.Reason.ACCEPTED: "True", routes.Reason.UNKNOWN: "Unknown", routes.Reason.PENDING: "Unknown"}
 _ACCEPTED = Reason("True", "Accepted", "All of it has its effect.")
+_RECREATED = "The old cluster has lost the traffic, and no other one takes it yet (`upgradeStrategy.type: Recreate`)."
 _REFUSED = "The API server or Ray refuses what is to happen next; the message has its words."
 
 OF_SERVICES: Mapping[ServiceCondition, tuple[Reason, ...]] = {
@@ -32,6 +34,7 @@ OF_SERVICES: Mapping[ServiceCondition, tuple[Reason, ...]] = {
         Reason("True", "NonZeroServeEndpoints", "Pods take traffic; the message says how many."),
         Reason("False", "ZeroServeEndpoints", "No pod of the serving cluster takes traffic."),
         Reason("False", "Initializing", "No cluster takes traffic yet."),
+        Reason("False", "Recreating", _RECREATED),
         Reason("False", "ValidationFailed", "There has been no valid spec yet."),
         Reason("False", "SuspendInProgress", "It is being suspended."),
         Reason("False", "SuspendComplete", "It is suspended."),
@@ -47,7 +50,10 @@ OF_SERVICES: Mapping[ServiceCondition, tuple[Reason, ...]] = {
         Reason("True", "Initializing", "It is resumed."),
         Reason("False", "SuspendComplete", "It is suspended."),
     ),
-    ServiceCondition.STALLED: _all("True", documented(giving_up.Reason)),
+    ServiceCondition.STALLED: (
+        *_all("True", documented(giving_up.Reason)),
+        Reason("True", "InvalidRayServiceSpec", "It waits for a valid spec; see SpecValid."),
+    ),
     ServiceCondition.SPEC_VALID: (
         _ACCEPTED,
         Reason("True", "UnsupportedFields", "It is followed, but for the fields that the message names."),
@@ -63,6 +69,7 @@ OF_SERVICES: Mapping[ServiceCondition, tuple[Reason, ...]] = {
     ),
     ServiceCondition.UPGRADE_IN_PROGRESS: (
         Reason("True", "BothActivePendingClustersExist", "The message names both clusters."),
+        Reason("True", "Recreating", _RECREATED),
         Reason("False", "NoPendingCluster", "The serving cluster is current."),
         Reason("Unknown", "NoActiveCluster", "No cluster takes traffic yet, or it is suspended."),
     ),
@@ -75,6 +82,12 @@ OF_SERVICES: Mapping[ServiceCondition, tuple[Reason, ...]] = {
         Reason("False", "NotSuspended", "It is not."),
     ),
     ServiceCondition.ROLLBACK_IN_PROGRESS: (),
+    ServiceCondition.ROUTE_READY: (
+        *(
+            Reason(_OF_ROUTES.get(reason, "False"), reason, words)
+            for reason, words in documented(routes.Reason).items()
+        ),
+    ),
 }
 
 OF_CLUSTERS: Mapping[ClusterCondition, tuple[Reason, ...]] = {
@@ -102,6 +115,20 @@ OF_CLUSTERS: Mapping[ClusterCondition, tuple[Reason, ...]] = {
         _ACCEPTED,
         Reason("False", "InvalidRayClusterSpec", "The message names each path and its mend."),
     ),
+    ClusterCondition.READY: (
+        Reason("True", "AllPodsReady", "They are."),
+        Reason("False", "PodsNotReady", "The message says which are not."),
+        Reason("False", "Suspended", "The cluster is suspended."),
+    ),
+    ClusterCondition.RECONCILING: (
+        Reason("False", "AllPodsReady", "The cluster is as the spec says."),
+        Reason("True", "PodsNotReady", "The message says which are not."),
+        Reason("False", "Suspended", "The cluster is suspended."),
+        Reason("False", "InvalidRayClusterSpec", "It waits for a valid spec; see SpecValid."),
+    ),
+    ClusterCondition.STALLED: (
+        Reason("True", "InvalidRayClusterSpec", "It waits for a valid spec; see SpecValid."),
+    ),
     ClusterCondition.SUSPENDING: (
         Reason("True", "UserRequestedSuspend", "It has begun, and will be carried to its end."),
         Reason("False", "NotSuspending", "They are not."),
@@ -116,6 +143,10 @@ EVENTS_OF_SERVICES: Mapping[str, str] = {
     "CreatedRayCluster": "A cluster was made: the first one, or a new one, with what asked for it.",
     "UpdatedRayCluster": "The serving or the new cluster was changed in place, with the paths.",
     "UpdatedServeApplications": "A Serve config was sent to a cluster, with what changes.",
+    "StoppedTraffic": "No cluster takes traffic until another one is made (`Recreate`). A warning.",
+    "RestoringRevision": "The revision that served last comes back, as the new one has failed (`Recreate`). A warning.",
+    "DeletedHTTPRoute": "The HTTPRoute that was made is no longer wanted.",
+    "DeletedGateway": "The Gateway that was made is no longer wanted.",
     "ShiftingTraffic": "The new cluster is to take a share of the traffic.",
     "SwitchedTraffic": "All traffic goes to this cluster from now on.",
     "RetiredRayCluster": "The old cluster takes no new traffic and is drained.",
