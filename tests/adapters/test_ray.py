@@ -1,7 +1,9 @@
 import gzip
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from urllib.parse import SplitResult, urlsplit
 
+import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -231,3 +233,21 @@ ray_serve_deployment_replica_healthy{application="b",deployment="D",replica="z"}
     assert loads(metrics) == {("a", "D"): Load(1, 3, 4), ("b", "D"): Load(1, 0, 0)}
     assert loads("ray_node_cpu_count 2.0\n") == {}
     assert loads("process_cpu_seconds_total 2.0\n") is None
+
+
+async def test_a_pod_may_have_an_ipv6_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[SplitResult] = []
+
+    def get(_session: aiohttp.ClientSession, url: str, **_: object) -> None:
+        asked.append(urlsplit(url))
+        raise OSError
+
+    ray = RayApi("test")
+    monkeypatch.setattr(aiohttp.ClientSession, "get", get)
+    await ray.ongoing_requests("fd00::7", 8080)
+    await ray.proxy_answers("fd00::7", 8000, https=True)
+    await ray.close()
+    assert [(url.hostname, url.port, url.path) for url in asked] == [
+        ("fd00::7", 8080, "/metrics"),
+        ("fd00::7", 8000, "/-/healthz"),
+    ]

@@ -20,7 +20,8 @@ Right = tuple[str, str, str]
 PACKAGE = Path(belongings.__file__).parents[2]
 PARTS = ("planning", "engine")
 
-# Server-side apply makes what is not there. A create whose name is taken reads the namesake; a Service is applied.
+# Server-side apply makes what is not there, and the first one looks whether something is. A create whose name is taken
+# reads the namesake; a Service is applied.
 VERBS_OF_ACTIONS = {
     "Create": ("create", "get"),
     "Apply": ("create", "patch"),
@@ -99,6 +100,8 @@ def _asked_by(file: str, call: ast.Call) -> Iterator[tuple[Kind, str]]:
     match call.func:
         case ast.Name(id=name) if name in VERBS_OF_ACTIONS:
             verbs = VERBS_OF_ACTIONS[name]
+            if any(keyword.arg == "is_first" for keyword in call.keywords):
+                verbs = (*verbs, "get")
             [kind] = [keyword.value for keyword in call.keywords if keyword.arg == "kind"]
         case ast.Attribute(attr=name, value=ast.Attribute(attr="kube" | "_kube")) if name in VERBS_OF_CALLS:
             verbs, kind = VERBS_OF_CALLS[name], call.args[0]

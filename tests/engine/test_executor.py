@@ -26,6 +26,7 @@ from rayserve_operator.planning.actions import (
     Annotate,
     Announcement,
     AnyAction,
+    Apply,
     Confirm,
     Create,
     Delete,
@@ -184,6 +185,38 @@ async def test_a_service_that_stands_there_is_noticed_and_left_alone(
         await do(executor, SERVICE)
     assert [verb for verb, _ in script.asked] == ["get"]
     assert store.kube_service("default", "demo-serve-svc") is not None
+
+
+ROLE = Apply(kind=Kind.ROLE, manifest=manifest("demo-a", owner="cluster"), is_first=True)
+
+
+@pytest.mark.parametrize(
+    "found", [NotFound("none"), manifest("demo-a", "u", owner="cluster")], ids=["nothing", "KubeRay's for the same"]
+)
+async def test_what_is_first_applied_is_looked_for(executor: Executor, script: Script, found: Any) -> None:
+    script.says("get", found)
+    await do(executor, ROLE)
+    assert script.asked == [("get", "demo-a"), ("apply", "demo-a")]
+
+
+async def test_somebody_elses_namesake_is_left_alone_and_told(executor: Executor, script: Script) -> None:
+    script.says("get", manifest("demo-a", "theirs", ownerReferences=None))
+    with pytest.raises(Refused, match=r"^Role demo-a is there already and not this RayCluster's"):
+        await do(executor, ROLE)
+    assert script.asked == [("get", "demo-a")]
+
+
+async def test_what_is_known_is_applied_without_a_look(executor: Executor, script: Script) -> None:
+    await do(executor, replace(ROLE, is_first=False))
+    assert script.asked == [("apply", "demo-a")]
+
+
+async def test_nothing_is_first_applied_once_another_replica_leads(executor: Executor, script: Script) -> None:
+    script.says("get", NotFound("none"))
+    executor.may_act = lambda: not script.asked
+    with pytest.raises(Superseded):
+        await do(executor, ROLE)
+    assert script.asked == [("get", "demo-a")]
 
 
 async def test_all_of_a_step_is_tried_before_it_fails(executor: Executor, script: Script) -> None:

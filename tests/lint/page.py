@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 
 from rayserve_operator.advice.findings import Door
 from rayserve_operator.advice.inspection import SILENCE, inspect
 from rayserve_operator.advice.rules import RULES, Rule
 
+from ..generated import keep
 from .cases import CASES, TRIED, Case, Tried
 
 _INTRODUCTION = f"""\
@@ -57,19 +57,6 @@ def document() -> str:
     return "\n".join([_INTRODUCTION, *_parts()])
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Write the page, or with --check tell whether it is there already."""
-    is_check = "--check" in arguments
-    [path] = (Path(argument) for argument in arguments if argument != "--check")
-    text = document()
-    if path.is_file() and path.read_text() == text:
-        return 0
-    if not is_check:
-        path.write_text(text)
-    print(f"{path} is not what the rules say; run `make generate`" if is_check else f"wrote {path}")  # noqa: T201
-    return 1 if is_check else 0
-
-
 def _parts() -> Iterator[str]:
     for prefix, title in _PARTS:
         yield f"## {title}\n"
@@ -105,4 +92,4 @@ def _indented(example: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(keep(document(), sys.argv[1:]))

@@ -143,6 +143,12 @@ def test_what_is_as_it_should_be_is_left_alone() -> None:
     assert in_words(plan(there)) == []
 
 
+def test_what_was_never_seen_is_looked_for_before_it_is_applied() -> None:
+    made = applied(replace(everything(), belongings=(), services={}))
+    assert {action.kind for action in made} > {Kind.SERVICE, Kind.ROLE}
+    assert all(action.is_first for action in made)
+
+
 @pytest.mark.parametrize(
     "kind", [Kind.ROLE, Kind.NETWORK_POLICY, Kind.CERTIFICATE, Kind.BUDGET, Kind.VOLCANO_POD_GROUP]
 )
@@ -155,6 +161,7 @@ def test_what_somebody_changed_is_put_right(kind: Kind) -> None:
     )
     again = applied(replace(there, belongings=changed))
     assert [(action.kind, action.manifest["metadata"]["name"]) for action in again] == [(kind, name)]
+    assert not again[0].is_first
 
 
 def test_a_service_that_somebody_changed_is_put_right() -> None:
@@ -162,6 +169,7 @@ def test_a_service_that_somebody_changed_is_put_right() -> None:
     services = {name: replace(view, spec={**view.spec, "selector": {}}) for name, view in there.services.items()}
     again = applied(replace(there, services=services))
     assert sorted(action.manifest["metadata"]["name"] for action in again) == sorted(services)
+    assert not any(action.is_first for action in again)
 
 
 def test_a_claim_is_never_changed() -> None:

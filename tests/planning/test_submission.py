@@ -24,6 +24,7 @@ from ..builders import (
     answer,
     cluster,
     cluster_config,
+    head,
     revision,
     service_spec,
     world,
@@ -77,6 +78,11 @@ def test_a_config_is_sent_to_the_dashboard_of_the_clusters_head(auth: Any, secre
     [sent] = submitted(goal, cluster(goal=goal, serve=NOTHING_DEPLOYED))
     assert (sent.cluster, sent.address, sent.secret) == ("demo-a", "ip-demo-a-head:8265", secret)
     assert (sent.config, sent.failed_before) == (goal.goal.serve, 0)
+
+
+def test_a_dashboard_may_have_an_ipv6_address() -> None:
+    [sent] = submitted(FIRST, cluster(pods=(replace(head(), ip="fd00::7"),), serve=NOTHING_DEPLOYED))
+    assert sent.address == "[fd00::7]:8265"
 
 
 @pytest.mark.parametrize(

@@ -529,8 +529,8 @@ def _is_on_floors(config: ServeConfig, wish: Wish) -> bool:
 
 
 def part_of(cluster: Json | None) -> str | None:
-    """Stands for what of a RayCluster takes a cluster of its own."""
-    if cluster is None:
+    """Stands for what of a RayCluster takes a cluster of its own; None where KubeRay made it and did not note all."""
+    if cluster is None or labels.SERVE_OPTIONS not in cluster["metadata"]["annotations"]:
         return None
     options = json.loads(cluster["metadata"]["annotations"].get(labels.SERVE_OPTIONS, "null"))
     return digest_of({"pods": cluster_part(RayClusterSpec.model_validate(cluster["spec"])), "serve": options})

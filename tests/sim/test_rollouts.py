@@ -293,6 +293,27 @@ async def test_a_service_of_the_users_is_left_alone(story: ServiceStory) -> None
 
 
 @told
+async def test_a_role_of_the_users_is_left_alone(story: ServiceStory) -> None:
+    theirs = story.world.put(Kind.ROLE, {"metadata": {"name": "own"}, "rules": []})
+    story.edit(spec())
+    config = spec(autoscaling=True)["rayClusterConfig"]
+    story.world.put(Kind.RAY_CLUSTER, {"apiVersion": "ray.io/v1", "metadata": {"name": "own"}, "spec": config})
+    await story.settle(QUIET)
+    found = story.world.find(Kind.RAY_CLUSTER, "own")
+    assert found is not None
+    [failure] = [c for c in found["status"]["conditions"] if c["type"] == "ReplicaFailure"]
+    assert (failure["status"], failure["reason"]) == ("True", "ActionRefused")
+    assert failure["message"].startswith("Role own is there already and not this RayCluster's")
+    assert story.world.find(Kind.ROLE, "own") == theirs
+    story.world.end(Kind.ROLE, "own")
+    await story.settle(QUIET)
+    found = story.world.find(Kind.RAY_CLUSTER, "own")
+    assert found is not None
+    assert [c for c in found["status"]["conditions"] if c["type"] == "ReplicaFailure"] == []
+    assert story.world.find(Kind.ROLE_BINDING, "own") is not None
+
+
+@told
 async def test_the_old_cluster_stays_whole_while_the_endpoint_slices_name_it(story: ServiceStory) -> None:
     old, pods = await in_the_middle(story, strategy={"drainTimeoutSeconds": 0})
     await story.perform("hold the slices", 200.0)

@@ -25,26 +25,27 @@ that a test can hold it against what the code does. No `update`: the operator wr
 - apiGroups: [apps]
   resources: [controllerrevisions]
   verbs: [get, list, watch, create, patch, delete]
-# These go with their owner, by Kubernetes' own garbage collection.
+# These go with their owner, by Kubernetes' own garbage collection. `get`, here and below, is for a look before the first
+# apply: what somebody else has made under that name is left alone.
 - apiGroups: [""]
   resources: [serviceaccounts, persistentvolumeclaims]
-  verbs: [list, watch, create, patch]
+  verbs: [get, list, watch, create, patch]
 - apiGroups: [batch]
   resources: [jobs]
-  verbs: [list, watch, create, patch]
+  verbs: [get, list, watch, create, patch]
 - apiGroups: [cert-manager.io]
   resources: [issuers, certificates]
-  verbs: [list, watch, create, patch]
+  verbs: [get, list, watch, create, patch]
 # These go when they are no longer wanted.
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies, ingresses]
-  verbs: [list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
-  verbs: [list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [scheduling.volcano.sh, scheduling.x-k8s.io]
   resources: [podgroups]
-  verbs: [list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, patch, delete]
 # The Gateway and the HTTPRoute that share traffic. One of the user's is only touched if its RayService names it.
 - apiGroups: [gateway.networking.k8s.io]
   resources: [gateways, httproutes]
@@ -53,7 +54,7 @@ that a test can hold it against what the code does. No `update`: the operator wr
 # granted, and `patch` of pods/resize is held for nothing else.
 - apiGroups: [rbac.authorization.k8s.io]
   resources: [roles, rolebindings]
-  verbs: [list, watch, create, patch]
+  verbs: [get, list, watch, create, patch]
 - apiGroups: [""]
   resources: [pods/resize]
   verbs: [patch]

@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from rayserve_operator.adapters.requests import Request, tracing
+from rayserve_operator.model.addresses import authority
 from rayserve_operator.model.documents import TooLarge, read_json
 from rayserve_operator.model.errors import Refused, TokenRefused, Unavailable
 from rayserve_operator.model.serve import ServeConfig, ServeStatus
@@ -131,7 +132,7 @@ class RayApi:
     async def _measured(self, host: str, port: int, read: Callable[[str], T | None]) -> T | None:
         try:
             async with self._session.get(
-                f"http://{host}:{port}/metrics", timeout=METRICS_TIMEOUT, allow_redirects=False
+                f"http://{authority(host, port)}/metrics", timeout=METRICS_TIMEOUT, allow_redirects=False
             ) as response:
                 return read((await _body(response)).decode()) if response.status == 200 else None  # noqa: PLR2004
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
@@ -148,7 +149,7 @@ class RayApi:
     async def _answer(
         self, host: str, port: int, path: str, *, https: bool, within: aiohttp.ClientTimeout
     ) -> int | None:
-        url = f"{'https' if https else 'http'}://{host}:{port}{path}"
+        url = f"{'https' if https else 'http'}://{authority(host, port)}{path}"
         try:
             # A certificate is made out to the name that clients know, and never to the address of a pod.
             async with self._session.get(url, timeout=within, ssl=False, allow_redirects=False) as response:

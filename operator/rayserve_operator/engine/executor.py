@@ -15,6 +15,7 @@ from rayserve_operator.engine.store import WATCHED, Store
 from rayserve_operator.engine.tokens import Tokens
 from rayserve_operator.model.errors import AlreadyExists, NotFound, OutcomeUnknown, Refused, Superseded, Unavailable
 from rayserve_operator.model.objects import Meta
+from rayserve_operator.planning import custody
 from rayserve_operator.planning.actions import (
     Annotate,
     Announcement,
@@ -80,6 +81,8 @@ class Executor:
             case Create():
                 self._saw(action.kind, await self._create(namespace, action))
             case Apply():
+                if action.is_first:
+                    await self._look_for_namesake(namespace, action)
                 self._saw(action.kind, await self.kube.apply(action.kind, action.manifest))
             case Patch():
                 answer = await self.kube.patch(action.kind, namespace, action.name, action.operations)
@@ -132,6 +135,20 @@ class Executor:
             return await self.kube.apply(Kind.SERVICE, manifest)
         self._saw(Kind.SERVICE, namesake)
         raise AlreadyExists(f"Service {manifest['metadata']['name']} is there already")
+
+    async def _look_for_namesake(self, namespace: str, action: Apply) -> None:
+        """Raise Refused where somebody else's object has the name: an apply would make it the cluster's.
+
+        No precondition of an apply says that nothing may be there, so this is read right before.
+        """
+        wanted = Meta.parse(action.manifest)
+        try:
+            found = await self.kube.get(action.kind, namespace, wanted.name)
+        except NotFound:
+            found = None
+        if found is not None and (words := custody.conflict(action.kind, Meta.parse(found), wanted)) is not None:
+            raise Refused(words)
+        self._fence()
 
     def _named(self, namespace: str, action: Create) -> Manifest:
         if action.drawn_key is not None:

@@ -325,7 +325,7 @@ class Passes:
         namespace, secret = observed.cluster.meta.namespace, names.token_secret_name(observed.cluster)
         try:
             token = await self.tokens.read(namespace, secret)
-            report = await self.ray.serve_status(f"{head.ip}:{ports.dashboard_port(observed.cluster)}", token)
+            report = await self.ray.serve_status(ports.dashboard_address(observed.cluster, head.ip), token)
         except OperatorError as error:
             if isinstance(error, TokenRefused):
                 self.tokens.forget(namespace, secret)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -45,7 +45,7 @@ class NoDiffs(kopf.DiffBaseStorage):
 
 
 def register(registry: kopf.OperatorRegistry, assemble: Assemble) -> None:
-    """Register the start, the end, the probe and the watches of the operator."""
+    """Register the start, the end and the watches of the operator."""
     memo: dict[str, Any] = {}
 
     async def start(settings: kopf.OperatorSettings, **_: Any) -> None:
@@ -82,14 +82,5 @@ def register(registry: kopf.OperatorRegistry, assemble: Assemble) -> None:
         return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
 
     kopf.on.login(registry=registry)(log_in)
-    kopf.on.probe(registry=registry, id="role")(partial(_role, memo))
     kopf.on.startup(registry=registry, errors=kopf.ErrorsMode.PERMANENT)(start)
     kopf.on.cleanup(registry=registry)(stop)
-
-
-def _role(memo: Mapping[str, Any], **_: Any) -> str:
-    """What the health endpoint tells beside that the process lives; to stand by is to be well, too."""
-    if "operator" not in memo:
-        return "starting"
-    leader = memo["operator"].standby.leader
-    return f"standing by for KubeRay: {leader}" if leader else "at work"

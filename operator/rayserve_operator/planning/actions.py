@@ -76,6 +76,9 @@ class Apply(Action):
 
     kind: Kind
     manifest: Mapping[str, Any]
+    is_first: bool = False
+    """Whether no object of that name is known to be ours: one that is there all the same is looked at first, and left
+    alone unless `planning.custody` finds that it may be taken over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
+from rayserve_operator.model.addresses import authority
 from rayserve_operator.model.objects import RayCluster
 from rayserve_operator.model.raycluster import HeadGroupSpec, WorkerGroupSpec
 from rayserve_operator.model.resources import ray_container
@@ -36,6 +37,11 @@ def dashboard_port(cluster: RayCluster) -> int:
     """Where the head's dashboard listens, which the Serve REST API is part of."""
     head = cluster.spec.head_group_spec
     return _started_with(DASHBOARD, head) or _declared(DASHBOARD, head) or _DEFAULT[DASHBOARD]
+
+
+def dashboard_address(cluster: RayCluster, head_ip: str) -> str:
+    """`host:port` of the dashboard of a head that has this address."""
+    return authority(head_ip, dashboard_port(cluster))
 
 
 def metrics_port(group: Group) -> int:

@@ -49,7 +49,7 @@ def _keep_others(observed: ObservedRayCluster, options: RenderOptions, now: date
         kind = _kind_of(manifest)
         found = live.pop((kind, manifest["metadata"]["name"]), None)
         if found is None or (kind not in _MADE_ONCE and has_drifted(found.meta, found.content, manifest)):
-            yield Apply(kind=kind, manifest=manifest)
+            yield Apply(kind=kind, manifest=manifest, is_first=found is None)
     yield from _remove(view for view in live.values() if view.kind in _REMOVABLE)
 
 
@@ -92,7 +92,7 @@ def _keep_services(observed: ObservedRayCluster) -> Iterator[Apply | Delete | Pa
         found = live.pop(manifest["metadata"]["name"], None)
         possible = manifest if found is None else fitted(found, manifest)
         if found is None or drifted(found, possible):
-            yield Apply(kind=Kind.SERVICE, manifest=possible)
+            yield Apply(kind=Kind.SERVICE, manifest=possible, is_first=found is None)
         elif (patch := disown(found)) is not None:
             yield patch
     yield from _remove(live.values())

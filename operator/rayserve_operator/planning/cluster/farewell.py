@@ -59,7 +59,7 @@ def _step(observed: ObservedRayCluster, options: RenderOptions, now: datetime) -
                 yield Delete(kind=Kind.POD, name=pod.meta.name, uid=pod.meta.uid)
     elif made is None:
         told = Announcement("CreatedRedisCleanupJob", f"Removing what {cluster.meta.name} left in Redis")
-        yield Apply(kind=Kind.JOB, manifest=job, announce=told)
+        yield Apply(kind=Kind.JOB, manifest=job, is_first=True, announce=told)
 
 
 def _let_go(cluster: RayCluster, regret: str | None) -> Patch:

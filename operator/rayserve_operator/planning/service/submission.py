@@ -16,7 +16,7 @@ from rayserve_operator.planning.service import gate, notes
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.words import few
 from rayserve_operator.render import labels, names
-from rayserve_operator.render.ports import dashboard_port
+from rayserve_operator.render.ports import dashboard_address
 
 TRIES = 3
 """How often a config may fail before it counts as failed: a download or a busy node can spoil one try."""
@@ -70,7 +70,7 @@ def steps(course: Course) -> Iterator[Step]:
 
 def _submit(course: Course, cluster: ObservedCluster) -> Iterator[AnyAction]:
     config, head, report = course.config_of(cluster), cluster.head, cluster.serve
-    if config is None or head is None or not isinstance(report, ServeStatus):
+    if config is None or head is None or head.ip is None or not isinstance(report, ServeStatus):
         return
     tries, is_final = tries_of(cluster, config), _may_be_final(course, cluster)
     if gate.in_sync(cluster, config):
@@ -87,7 +87,7 @@ def _submit(course: Course, cluster: ObservedCluster) -> Iterator[AnyAction]:
     yield SubmitServe(
         cluster=cluster.name,
         cluster_uid=cluster.cluster.meta.uid,
-        address=f"{head.ip}:{dashboard_port(cluster.cluster)}",
+        address=dashboard_address(cluster.cluster, head.ip),
         secret=names.token_secret_name(cluster.cluster),
         config=config,
         failed_before=tries.failed if tries.failed < TRIES else None,
