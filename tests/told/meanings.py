@@ -24,7 +24,11 @@ def _all(status: str, told: Mapping[str, str]) -> tuple[Reason, ...]:
 
 
 _STAGES = {stage: words for stage, words in documented(gate.Stage).items() if stage != gate.Stage.FIT}
-_OF_ROUTES = {routes.Reason.ACCEPTED: "True", routes.Reason.UNKNOWN: "Unknown", routes.Reason.PENDING: "Unknown"}
+_OF_ROUTES: Mapping[str, str] = {
+    routes.Reason.ACCEPTED: "True",
+    routes.Reason.UNKNOWN: "Unknown",
+    routes.Reason.PENDING: "Unknown",
+}
 _ACCEPTED = Reason("True", "Accepted", "All of it has its effect.")
 _RECREATED = "The old cluster has lost the traffic, and no other one takes it yet (`upgradeStrategy.type: Recreate`)."
 _REFUSED = "The API server or Ray refuses what is to happen next; the message has its words."
