@@ -172,7 +172,7 @@ def answer(
             "last_deployed_time_s": (NOW - timedelta(seconds=sent)).timestamp(),
             "deployments": deployments,
         }
-        for name, config in parse_serve_config(app).applications.items()
+        for name, config in parse_serve_config(app).handed_down.items()
     }
     return ServeStatus.parse(
         {

@@ -73,7 +73,13 @@ class ServeConfig:
     @property
     def as_deployed(self) -> DeployedConfig:
         """What Ray would say that it runs once it runs this."""
-        return DeployedConfig(self.applications, self.document.get("target_capacity"))
+        return DeployedConfig(self.handed_down, self.document.get("target_capacity"))
+
+    @cached_property
+    def handed_down(self) -> Mapping[str, Mapping[str, Any]]:
+        """The applications by name, each with what Ray hands down to it from the config as a whole."""
+        logging = self.document.get("logging_config")
+        return {name: {"logging_config": logging, **app} for name, app in self.applications.items()}
 
     @property
     def http_port(self) -> int:
@@ -98,14 +104,13 @@ class ServeConfig:
         yield from differing(
             self.document.get("target_capacity"), deployed.target_capacity, "target_capacity", verbatim=False
         )
-        logging = self.document.get("logging_config")
         for name in sorted(self.applications.keys() | deployed.apps.keys()):
-            wanted, running = self.applications.get(name), deployed.apps.get(name)
+            wanted, running = self.handed_down.get(name), deployed.apps.get(name)
             if wanted is None or running is None:
                 yield f"applications.{name}"
                 continue
-            wanted = {"logging_config": logging, **wanted, "name": name}
-            yield from differing(wanted, {**running, "name": name}, f"applications.{name}", verbatim=False)
+            wanted, running = {**wanted, "name": name}, {**running, "name": name}
+            yield from differing(wanted, running, f"applications.{name}", verbatim=False)
 
 
 def most_replicas(deployment: Mapping[str, Any], scaling: Mapping[str, Any]) -> tuple[Any, int]:

@@ -64,11 +64,10 @@ def updates(before: DeployedConfig, after: ServeConfig) -> Iterator[Update]:
     """What Ray does when a config is sent to a cluster that runs another one."""
     changed_capacity = before.target_capacity != after.document.get("target_capacity")
     for name in sorted(before.apps.keys() | after.applications.keys()):
-        old, new = before.apps.get(name), after.applications.get(name)
+        old, new = before.apps.get(name), after.handed_down.get(name)
         if old is None or new is None:
             yield Update(name, None, Effect.STARTED if old is None else Effect.ENDED, ())
             continue
-        new = {"logging_config": after.document.get("logging_config"), **new}
         code = tuple(_code_changes(old, new))
         if code:
             yield Update(name, None, Effect.REPLACED, code)
