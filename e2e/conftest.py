@@ -9,7 +9,7 @@ import pytest
 
 from localcluster import ClusterSpec, LocalClusterError, packages
 from localcluster.progress import Steps
-from scenarios.harness import diagnosis, prometheus, session
+from scenarios.harness import diagnosis, gateways, prometheus, session
 from scenarios.harness.audit import AuditLog
 from scenarios.harness.kube import Kube
 
@@ -29,9 +29,12 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     if suites == {WITHOUT_CLUSTER}:
         return None
     try:
+        # There is no way out of the cluster's network.
         if suites == {SUITES[0]}:
             with Steps() as steps:
                 packages.unpack(steps, prometheus.PACKAGE)
+        else:
+            gateways.crd_files()
         return session.run_inside(
             [sys.executable, "-m", "pytest", *config.invocation_params.args],
             control_plane=ClusterSpec(control_plane_only=True) if suites == {SUITES[1]} else None,

@@ -7,11 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from localcluster import binaries
-from localcluster.progress import Steps
-from localcluster.versions import GATEWAY_API
+from scenarios.harness import gateways, manifests
 from scenarios.harness import kube as kubernetes
-from scenarios.harness import manifests
 from scenarios.harness.kube import Kube, Manifest, kubectl
 from scenarios.harness.rayservice import RayService
 from scenarios.harness.waiting import OFTEN, until
@@ -21,7 +18,6 @@ MADE = "minimal-httproute"
 MINE = "mine"
 SOON = 40.0
 """Seconds until an operator at rest has looked again, and a rollout has gone on."""
-SERVED = ("gateways.gateway.networking.k8s.io", "httproutes.gateway.networking.k8s.io")
 
 pytestmark = pytest.mark.usefixtures("ray", "operator")
 
@@ -42,16 +38,15 @@ def _sample(**way: object) -> Manifest:
 @pytest.fixture(scope="module")
 def crd_files() -> list[Path]:
     """The CRDs of Gateways and HTTPRoutes."""
-    with Steps() as steps:
-        go = binaries.find_go(steps)
-    folder = binaries.module(go, "sigs.k8s.io/gateway-api", GATEWAY_API) / "config/crd/standard"
-    return [folder / f"gateway.networking.k8s.io_{name.partition('.')[0]}.yaml" for name in SERVED]
+    return gateways.crd_files()
 
 
 def _install(crd_files: list[Path]) -> None:
     files = [part for path in crd_files for part in ("-f", str(path))]
     kubectl("apply", "--server-side", *files)
-    kubectl("wait", "--for=condition=Established", "--timeout=30s", *(f"crd/{n}" for n in SERVED))
+    kubectl(
+        "wait", "--for=condition=Established", "--timeout=30s", *(f"crd/{n}" for n in gateways.CRDS)
+    )
 
 
 @pytest.fixture
@@ -63,7 +58,7 @@ def gateway_api(crd_files: list[Path]) -> None:
 @pytest.fixture
 def no_gateway_api() -> None:
     """An API server that does not know the Gateway API."""
-    kubectl("delete", "crd", "--ignore-not-found", "--wait", *SERVED)
+    kubectl("delete", "crd", "--ignore-not-found", "--wait", *gateways.CRDS)
 
 
 def _serving(kube: Kube, namespace: str, manifest: Manifest) -> RayService:

@@ -41,7 +41,7 @@ def scraped(
 ) -> Iterator[Prometheus]:
     """Prometheus, at work since before the service is made."""
     address = f"{operator.pod['status']['podIP']}:{prometheus.OPERATOR_PORT}"
-    with prometheus.running(tmp_path_factory.mktemp("prometheus"), address) as found:
+    with prometheus.running(tmp_path_factory.mktemp("prometheus"), kube, address) as found:
         yield found
 
 

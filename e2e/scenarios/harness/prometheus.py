@@ -1,7 +1,9 @@
-"""Prometheus as a process in the cluster's network, scraping as docs/observability.md says."""
+"""Prometheus as a process in the cluster's network, scraping as docs/observability.md says.
+
+Debian's Prometheus cannot find pods by itself, so it is told of them as if it had.
+"""
 
 import json
-import os
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -17,7 +19,9 @@ import yaml
 
 from localcluster import packages
 from localcluster.images import PROJECT_ROOT
+from scenarios.harness.kube import Kube, Manifest
 from scenarios.harness.manifests import CHART
+from scenarios.harness.sampler import sampling
 from scenarios.harness.waiting import until
 
 PACKAGE = "prometheus"
@@ -26,6 +30,7 @@ OPERATOR_JOB, OPERATOR_PORT = "rayserve-operator", 8080
 EVERY = 2
 """Seconds between two scrapes."""
 _PORT = 19090
+_ODD = re.compile(r"\W")
 _DOCUMENTED = re.compile(r"```yaml\n(scrape_configs:\n.*?)```", re.DOTALL)
 
 
@@ -57,13 +62,14 @@ class Prometheus:
 
 
 @contextmanager
-def running(folder: Path, operator_address: str) -> Iterator[Prometheus]:
+def running(folder: Path, kube: Kube, operator_address: str) -> Iterator[Prometheus]:
     """Run it; the operator's metrics are at this address.
 
-    Raises CalledProcessError, with promtool's words, where the configuration is wrong.
+    Raises CalledProcessError where the configuration is wrong.
     """
-    config = folder / "prometheus.yaml"
-    config.write_text(json.dumps(_configuration(operator_address)))
+    config, pods = folder / "prometheus.yaml", folder / "pods.json"
+    config.write_text(json.dumps(_configuration(operator_address, pods)))
+    _tell_pods(kube, pods)
     promtool("check", "config", str(config))
     options = {
         "config.file": config,
@@ -81,7 +87,8 @@ def running(folder: Path, operator_address: str) -> Iterator[Prometheus]:
         )
     try:
         until(lambda: _is_ready(process), "Prometheus is ready", 60)
-        yield Prometheus(folder)
+        with sampling(lambda: _tell_pods(kube, pods), every=EVERY):
+            yield Prometheus(folder)
     finally:
         process.terminate()
         process.wait(timeout=30)
@@ -97,12 +104,37 @@ def _is_ready(process: "subprocess.Popen[bytes]") -> bool:
         return False
 
 
-def _configuration(operator_address: str) -> Mapping[str, Any]:
+def _tell_pods(kube: Kube, file: Path) -> None:
+    """Write down what role `pod` of Prometheus' kubernetes_sd_configs would find."""
+    found = [target for pod in kube.list("pods") for target in _targets(pod)]
+    # Prometheus must never read half a file.
+    new = file.with_suffix(".new")
+    new.write_text(json.dumps(found))
+    new.replace(file)
+
+
+def _targets(pod: Manifest) -> Iterator[Mapping[str, Any]]:
+    metadata, address = pod["metadata"], pod["status"].get("podIP")
+    if not address:
+        return
+    meta = {
+        "namespace": metadata["namespace"],
+        "pod_name": metadata["name"],
+        **{f"pod_label_{_ODD.sub('_', key)}": text for key, text in metadata["labels"].items()},
+    }
+    for container in pod["spec"]["containers"]:
+        for port in container.get("ports", ()):
+            of_port = {**meta, "pod_container_port_name": port.get("name", "")}
+            labels = {f"__meta_kubernetes_{key}": text for key, text in of_port.items()}
+            yield {"targets": [f"{address}:{port['containerPort']}"], "labels": labels}
+
+
+def _configuration(operator_address: str, pods: Path) -> Mapping[str, Any]:
     [found] = _DOCUMENTED.findall((PROJECT_ROOT / "docs" / "observability.md").read_text())
-    pods = yaml.safe_load(found)["scrape_configs"]
-    for job in pods:
-        for discovery in job["kubernetes_sd_configs"]:
-            discovery["kubeconfig_file"] = os.environ["KUBECONFIG"]
+    jobs = yaml.safe_load(found)["scrape_configs"]
+    for job in jobs:
+        assert job.pop("kubernetes_sd_configs") == [{"role": "pod"}]
+        job["file_sd_configs"] = [{"files": [str(pods)], "refresh_interval": f"{EVERY}s"}]
     operator = {
         "job_name": OPERATOR_JOB,
         "honor_labels": True,
@@ -111,5 +143,5 @@ def _configuration(operator_address: str) -> Mapping[str, Any]:
     return {
         "global": {"scrape_interval": f"{EVERY}s", "evaluation_interval": f"{EVERY}s"},
         "rule_files": [str(RULES)],
-        "scrape_configs": [operator, *pods],
+        "scrape_configs": [operator, *jobs],
     }

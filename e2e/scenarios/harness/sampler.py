@@ -11,13 +11,13 @@ Sample = TypeVar("Sample")
 
 
 @contextmanager
-def sampling(probe: Callable[[], Sample]) -> Iterator[list[Sample]]:
-    """Collect what `probe` finds, ten times a second and once more at the end."""
+def sampling(probe: Callable[[], Sample], *, every: float = INTERVAL) -> Iterator[list[Sample]]:
+    """Collect what `probe` finds, once in so many seconds and once more at the end."""
     samples: list[Sample] = []
     end = threading.Event()
 
     def look() -> None:
-        while not end.wait(INTERVAL):
+        while not end.wait(every):
             samples.append(probe())
 
     thread = threading.Thread(target=look, daemon=True)
