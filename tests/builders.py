@@ -344,15 +344,25 @@ def cluster_plan(config: Mapping[str, Any], *pods: PodView, **fields: Any) -> Pl
 # Plans in words. ---------------------------------------------------------------------------------------------------
 
 
+def steps_of(plan: Plan[Any]) -> tuple[tuple[Any, ...], ...]:
+    """Every step of a plan, in its order. A test knows of which type its actions are."""
+    return tuple(step for strand in plan.strands for step in strand)
+
+
+def actions_of(plan: Plan[Any]) -> list[Any]:
+    """Every action of a plan, in its order."""
+    return [action for step in steps_of(plan) for action in step]
+
+
 def in_words(found: Plan[Any] | Strand) -> list[str]:
     """The actions of a plan or a strand, one after the other, each in a few words."""
-    steps = found.steps if isinstance(found, Plan) else found
-    return [_words(action) for step in steps for action in step]
+    actions = actions_of(found) if isinstance(found, Plan) else [action for step in found for action in step]
+    return [_words(action) for action in actions]
 
 
 def announced(plan: Plan[Any]) -> list[Announcement]:
     """What the plan's actions are told as."""
-    return [action.announce for step in plan.steps for action in step if action.announce is not None]
+    return [action.announce for action in actions_of(plan) if action.announce is not None]
 
 
 def _words(action: AnyAction) -> str:
