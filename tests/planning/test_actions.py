@@ -9,7 +9,7 @@ def test_kinds_are_called_as_users_know_them() -> None:
     assert {str(kind) for kind in Kind} == {
         "RayService", "RayCluster", "Pod", "Service", "ControllerRevision", "ServiceAccount", "Role", "RoleBinding",
         "PersistentVolumeClaim", "NetworkPolicy", "Ingress", "PodDisruptionBudget", "Job", "Issuer", "Certificate",
-        "PodGroup of Volcano", "PodGroup", "Secret", "Node", "Namespace", "Event", "Lease",
+        "PodGroup of Volcano", "PodGroup", "Gateway", "HTTPRoute", "Secret", "Node", "Namespace", "Event", "Lease",
         "ValidatingWebhookConfiguration",
     }  # fmt: skip
 
