@@ -163,6 +163,7 @@ def answer(
     **deployments: Mapping[str, Any],
 ) -> ServeStatus:
     """What a Ray says that was given these applications so many seconds ago."""
+    given = parse_serve_config(app)
     applications = {
         name: {
             "status": status,
@@ -172,12 +173,13 @@ def answer(
             "last_deployed_time_s": (NOW - timedelta(seconds=sent)).timestamp(),
             "deployments": deployments,
         }
-        for name, config in parse_serve_config(app).applications.items()
+        for name, config in given.applications.items()
     }
     return ServeStatus.parse(
         {
             "controller_info": {"node": "a"},
             "applications": applications,
+            "target_capacity": given.document.get("target_capacity"),
             "proxies": {
                 **{ip: {"node_ip": ip, "status": "HEALTHY"} for ip in proxies},
                 **{ip: {"node_ip": ip, "status": "STARTING"} for ip in starting},
