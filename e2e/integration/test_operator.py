@@ -181,6 +181,7 @@ def test_no_cluster_is_made_of_pods_that_cannot_be(
         template["spec"]["containers"][0].update(fields)
     service.apply({**worse, "metadata": {"name": "minimal"}})
     condition = until(lambda: service.conditions.get("SpecValid"), "the spec is judged", SOON)
+    assert condition is not None
     assert condition["status"] == "False"
     for part in ("headGroupSpec", "workerGroupSpecs[0]"):
         at = f"spec.rayClusterConfig.{part}.template.spec.containers[0].{place}"
