@@ -163,6 +163,7 @@ def answer(
     **deployments: Mapping[str, Any],
 ) -> ServeStatus:
     """What a Ray says that was given these applications so many seconds ago."""
+    given = parse_serve_config(app)
     applications = {
         name: {
             "status": status,
@@ -172,12 +173,13 @@ def answer(
             "last_deployed_time_s": (NOW - timedelta(seconds=sent)).timestamp(),
             "deployments": deployments,
         }
-        for name, config in parse_serve_config(app).handed_down.items()
+        for name, config in given.handed_down.items()
     }
     return ServeStatus.parse(
         {
             "controller_info": {"node": "a"},
             "applications": applications,
+            "target_capacity": given.document.get("target_capacity"),
             "proxies": {
                 **{ip: {"node_ip": ip, "status": "HEALTHY"} for ip in proxies},
                 **{ip: {"node_ip": ip, "status": "STARTING"} for ip in starting},
@@ -344,15 +346,25 @@ def cluster_plan(config: Mapping[str, Any], *pods: PodView, **fields: Any) -> Pl
 # Plans in words. ---------------------------------------------------------------------------------------------------
 
 
+def steps_of(plan: Plan[Any]) -> tuple[tuple[Any, ...], ...]:
+    """Every step of a plan, in its order. A test knows of which type its actions are."""
+    return tuple(step for strand in plan.strands for step in strand)
+
+
+def actions_of(plan: Plan[Any]) -> list[Any]:
+    """Every action of a plan, in its order."""
+    return [action for step in steps_of(plan) for action in step]
+
+
 def in_words(found: Plan[Any] | Strand) -> list[str]:
     """The actions of a plan or a strand, one after the other, each in a few words."""
-    steps = found.steps if isinstance(found, Plan) else found
-    return [_words(action) for step in steps for action in step]
+    actions = actions_of(found) if isinstance(found, Plan) else [action for step in found for action in step]
+    return [_words(action) for action in actions]
 
 
 def announced(plan: Plan[Any]) -> list[Announcement]:
     """What the plan's actions are told as."""
-    return [action.announce for step in plan.steps for action in step if action.announce is not None]
+    return [action.announce for action in actions_of(plan) if action.announce is not None]
 
 
 def _words(action: AnyAction) -> str:

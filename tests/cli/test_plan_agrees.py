@@ -28,6 +28,7 @@ from tests.lint.test_generated import CONFIG
 from tests.sim.rayservice import ServiceStory, spec
 from tests.sim.virtual_time import run
 
+from ..builders import actions_of
 from .test_forecast import manifest
 
 Spec = dict[str, Any]
@@ -60,7 +61,7 @@ def actions(before: Spec, after: Spec) -> list[AnyAction]:
     runs = answer(before.get("serveConfigV2") or "applications: []")
     serving = cluster("demo-a", old, routed=600, serve=runs)
     plan = plan_service(world(new, serving, active=serving, revisions=(revision(old),)), new, NOW)
-    found = (action for step in plan.steps for action in step)
+    found = actions_of(plan)
     return [one for one in found if not isinstance(one, Annotate) and getattr(one, "kind", None) is not Kind.REVISION]
 
 

@@ -75,6 +75,17 @@ def test_what_is_gone_does_not_come_back(store: Store) -> None:
     assert store.pods_of("default", "demo-a") == []
 
 
+def test_what_only_left_the_watch_comes_back_with_a_later_version(store: Store) -> None:
+    store.put(Kind.POD, pod("p", "p", 5, "demo-a"))
+    store.remove(Kind.POD, "p", "6")
+    for late in (5, 6):
+        store.put(Kind.POD, pod("p", "p", late, "demo-a"))
+        assert store.pods_of("default", "demo-a") == []
+    for version in (7, 8):
+        store.put(Kind.POD, pod("p", "p", version, "demo-a"))
+        assert [view.meta.version for view in store.pods_of("default", "demo-a")] == [str(version)]
+
+
 def test_a_namesake_is_another_object(store: Store) -> None:
     store.remove(Kind.RAY_SERVICE, "s")
     store.put(Kind.RAY_SERVICE, manifest("demo", "s2", 9))

@@ -52,6 +52,7 @@ from rayserve_operator.render.options import RenderOptions
 from ..builders import (
     NOTHING_DEPLOYED,
     NOW,
+    actions_of,
     ago,
     aim_at,
     cluster,
@@ -172,7 +173,7 @@ def _edit_of_service(trial: Trial) -> str | None:
     before, after = aim_at(trial.without), aim_at(trial.with_it)
     serving = cluster("demo-a", before, routed=600)
     plan = plan_service(world(after, serving, active=serving, revisions=(revision(before),)), after, NOW)
-    is_new = any(isinstance(action, Create) and action.kind is Kind.RAY_CLUSTER for action in _actions(plan))
+    is_new = any(isinstance(action, Create) and action.kind is Kind.RAY_CLUSTER for action in actions_of(plan))
     return "new cluster" if is_new else "in place"
 
 
@@ -191,7 +192,7 @@ def _follows_edit(trial: Trial) -> set[str]:
 def _complete(config: Manifest) -> ObservedRayCluster:
     """A RayCluster of its own for which everything has been made."""
     new = replace(ray_cluster(config), services={})
-    made = [a for a in _actions(plan_cluster(new, RenderOptions(), NOW)) if isinstance(a, Apply | Create)]
+    made = [a for a in actions_of(plan_cluster(new, RenderOptions(), NOW)) if isinstance(a, Apply | Create)]
     services = [ServiceView.parse(one.manifest) for one in made if one.kind is Kind.SERVICE]
     wanted = [one.manifest["metadata"]["labels"][labels.GROUP] for one in made if one.kind is Kind.POD]
     workers = [pod(f"worker{number or ''}", group=group) for number, group in enumerate(wanted[1:])]
@@ -235,7 +236,7 @@ def made_config(spec: Manifest) -> Manifest:
     """The spec of the RayCluster that a RayService makes."""
     aim = aim_at(spec)
     plan = plan_service(world(aim, revisions=()), aim, NOW)
-    made = (action for action in _actions(plan) if isinstance(action, Create) and action.kind is Kind.RAY_CLUSTER)
+    made = (action for action in actions_of(plan) if isinstance(action, Create) and action.kind is Kind.RAY_CLUSTER)
     return dict(next(made).manifest["spec"])
 
 
@@ -338,16 +339,12 @@ def _done(
     """What a plan does, by what it does it to. Copies of `config` in it are left out."""
     done: dict[str, Any] = {}
     roles = {pod.meta.name: _role(is_head=pod.is_head) for pod in pods}
-    for action in _actions(plan):
+    for action in actions_of(plan):
         for what, content in _told(action, roles, config or {}):
             done.setdefault(what, []).append(content)
     status = plan.status.manifest()
     told = [condition for condition in status.pop("conditions", ()) if condition["type"] != _SPEC_VALID]
     return {**done, **{f"status.{key}": value for key, value in status.items()}, "status.conditions": told}
-
-
-def _actions(plan: Plan[Any]) -> list[AnyAction]:
-    return [action for step in plan.steps for action in step]
 
 
 def _told(action: AnyAction, roles: Mapping[str, str], config: Manifest) -> Iterator[tuple[str, Any]]:

@@ -29,7 +29,7 @@ from rayserve_operator.render.options import RenderOptions
 from scenarios.harness import kuberay
 from scenarios.harness.kube import Manifest
 
-from ..builders import NOW, announced, answer, cluster_config, group, in_words, service_spec
+from ..builders import NOW, actions_of, announced, answer, cluster_config, group, in_words, service_spec, steps_of
 
 OURS, KUBERAYS = "ray.io/rayserve-operator", "ray.io/kuberay-operator"
 CLUSTER = "demo-k2b4c"
@@ -135,7 +135,7 @@ def test_what_is_taken_over_is_told_and_bears_the_options_of_serve_that_it_was_s
     found = Found(CONFIGS["plain"])
     found.service["spec"]["serveConfigV2"] = options
     plan = plan_service(found.stamped(), found.aim, NOW)
-    [noted] = [action for step in plan.steps for action in step if isinstance(action, Annotate)][:1]
+    [noted] = [action for action in actions_of(plan) if isinstance(action, Annotate)][:1]
     assert noted.annotations == {
         labels.KUBERAY_VERSION: labels.TAKEN_OVER,
         labels.SERVE_OPTIONS: '{"proxy_location": "HeadOnly"}',
@@ -166,7 +166,7 @@ def test_what_is_taken_over_is_marked_as_the_service_is(marked: Mapping[str, Any
 def test_no_pod_of_kuberays_is_made_or_deleted(config: Mapping[str, Any]) -> None:
     found = Found(config)
     observed = ObservedRayCluster(found.read, found.pods, {})
-    actions = [action for step in plan_cluster(observed, RenderOptions(), NOW).steps for action in step]
+    actions = actions_of(plan_cluster(observed, RenderOptions(), NOW))
     assert not [action for action in actions if isinstance(action, Create | Delete) and action.kind is Kind.POD]
 
 
@@ -176,7 +176,7 @@ def test_a_service_that_leaves_is_let_go_whatever_its_spec() -> None:
     observed = replace(found.observed, service=replace(found.observed.service, meta=leaving))
     before = observed.service.status
     for plan in (plan_service(observed, found.aim, NOW), plan_without_goal(leaving, before, (), NOW)):
-        [[release]] = plan.steps
+        [[release]] = steps_of(plan)
         assert isinstance(release, Patch)
         assert (release.kind, release.name) == (Kind.RAY_SERVICE, "demo")
         assert release.operations == (

@@ -16,6 +16,7 @@ from rayserve_operator.render import labels
 
 from ..builders import (
     NOW,
+    actions_of,
     ago,
     aim_at,
     cluster_config,
@@ -58,7 +59,7 @@ def plan(
 
 def given_up(result: Any) -> str | None:
     """Why, if it is."""
-    noted = [a.annotations for step in result.steps for a in step if getattr(a, "annotations", None)]
+    noted = [a.annotations for a in actions_of(result) if getattr(a, "annotations", None)]
     found = next((a[labels.FAILED] for a in noted if labels.FAILED in a), None)
     if found is None:
         return None
@@ -111,7 +112,7 @@ def test_the_fewest_requests_can_be_said() -> None:
 
 def test_counts_begin_with_the_share() -> None:
     begun = plan(goal(**LIMITS), WELL, Traffic(7, 1, 70), base=None)
-    [noted] = [a.annotations for step in begun.steps for a in step]
+    [noted] = [a.annotations for a in actions_of(begun)]
     assert json.loads(noted[labels.MEASURED]) == {
         "old": {"requests": 100, "errors": 0, "milliseconds": 1000},
         "new": {"requests": 7, "errors": 1, "milliseconds": 70},

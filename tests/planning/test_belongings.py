@@ -13,7 +13,20 @@ from rayserve_operator.planning.observed import BelongingView, ObservedRayCluste
 from rayserve_operator.render import labels
 from rayserve_operator.render.options import RenderOptions
 
-from ..builders import NOW, belonging, cluster_config, cluster_plan, group, head, in_words, pod, ray_cluster, template
+from ..builders import (
+    NOW,
+    actions_of,
+    belonging,
+    cluster_config,
+    cluster_plan,
+    group,
+    head,
+    in_words,
+    pod,
+    ray_cluster,
+    steps_of,
+    template,
+)
 
 VOLCANO = RenderOptions(batch_scheduler="volcano", operator_namespace="rayserve-system")
 ROCKSDB: dict[str, Any] = {"gcsFaultToleranceOptions": {"backend": "rocksdb", "storage": {}}}
@@ -97,13 +110,13 @@ def test_hosts_of_one_replica_find_each_other_by_a_service(hosts: tuple[int, int
 
 def test_the_budget_is_one_below_the_workers_that_serve() -> None:
     result = cluster_plan(cluster_config(group(replicas=2)), *PODS, of_service=True)
-    [budget] = [action for step in result.steps for action in step if isinstance(action, Apply)]
+    [budget] = [action for action in actions_of(result) if isinstance(action, Apply)]
     assert budget.manifest["spec"]["minAvailable"] == 1
 
 
 def test_policies_know_where_the_operator_is() -> None:
     result = cluster_plan(cluster_config(**DENIED), *PODS, options=VOLCANO)
-    [policy, *_] = [a for step in result.steps for a in step if isinstance(a, Apply) and a.kind is Kind.NETWORK_POLICY]
+    [policy, *_] = [a for a in actions_of(result) if isinstance(a, Apply) and a.kind is Kind.NETWORK_POLICY]
     assert "rayserve-system" in str(policy.manifest)
 
 
@@ -118,7 +131,7 @@ def plan(observed: ObservedRayCluster) -> Plan[RayClusterStatus]:
 
 
 def applied(observed: ObservedRayCluster) -> list[Apply]:
-    return [action for step in plan(observed).steps for action in step if isinstance(action, Apply)]
+    return [action for action in actions_of(plan(observed)) if isinstance(action, Apply)]
 
 
 def everything() -> ObservedRayCluster:
@@ -194,7 +207,7 @@ OURS = {"annotations": {labels.APPLIED: "x"}}
 def test_what_is_no_longer_wanted_is_deleted_and_told(kind: Kind, reason: str) -> None:
     result = cluster_plan(cluster_config(), head(), pod(), belongings=(belonging(kind, "old", metadata=OURS),))
     told = Announcement(reason, f"Deleted {kind} old: it is no longer wanted")
-    assert result.steps == ((Delete(kind=kind, name="old", uid="uid-old", announce=told),),)
+    assert steps_of(result) == ((Delete(kind=kind, name="old", uid="uid-old", announce=told),),)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +232,7 @@ def test_a_service_that_is_no_longer_wanted_is_deleted() -> None:
     old = ServiceView.parse({"metadata": {"name": "old", "uid": "uid-old", **OURS}})
     result = plan_cluster(replace(there, services={**there.services, "old": old}), RenderOptions(), NOW)
     told = Announcement("DeletedService", "Deleted Service old: it is no longer wanted")
-    assert result.steps == ((Delete(kind=Kind.SERVICE, name="old", uid="uid-old", announce=told),),)
+    assert steps_of(result) == ((Delete(kind=Kind.SERVICE, name="old", uid="uid-old", announce=told),),)
 
 
 def test_fields_that_kuberay_left_on_a_service_are_taken_from_it() -> None:
@@ -277,8 +290,7 @@ def test_a_certificate_names_every_pod_and_changes_only_when_one_must_be_added(
     result = cluster_plan(cluster_config(**TLS), *pods, belongings=tuple(there))
     named = {
         action.manifest["metadata"]["name"]: set(action.manifest["spec"].get("ipAddresses") or ()) - {"127.0.0.1"}
-        for step in result.steps
-        for action in step
+        for action in actions_of(result)
         if isinstance(action, Apply) and action.kind is Kind.CERTIFICATE
     }
     assert (named["ray-head-cert-demo-a"], named["ray-worker-cert-demo-a"]) == (heads, workers)

@@ -18,6 +18,7 @@ from rayserve_operator.render import labels
 from ..builders import (
     APP,
     NOW,
+    actions_of,
     ago,
     aim_at,
     answer,
@@ -29,6 +30,7 @@ from ..builders import (
     pod,
     revision,
     service_spec,
+    steps_of,
     world,
 )
 
@@ -260,14 +262,14 @@ def stage(result: Any) -> tuple[str, str]:
 
 
 def noted(result: Any, key: str) -> Any:
-    notes = [a.annotations or {} for step in result.steps for a in step if hasattr(a, "annotations")]
+    notes = [a.annotations or {} for a in actions_of(result) if hasattr(a, "annotations")]
     return next((note[key] for note in notes if key in note), None)
 
 
 def test_worker_groups_start_as_large_as_they_are_now() -> None:
     def replicas(live: int) -> int:
         old = cluster("demo-a", OLD, routed=600, pods=workers("demo-a", live), serve=report(SCALED, 3))
-        [made] = [a for step in plan(old, None).steps for a in step]
+        [made] = actions_of(plan(old, None))
         found: int = made.manifest["spec"]["workerGroupSpecs"][0]["replicas"]
         return found
 
@@ -295,7 +297,7 @@ def test_a_new_cluster_gets_its_floors_before_its_config() -> None:
     first = plan(serving(), silent)
     assert in_words(first) == ["note replica-floors on demo-b"]
     assert json.loads(noted(first, labels.FLOORS)) == ON_THREE
-    [step] = plan(serving(), pending(0, serve=report("{applications: []}", 0), notes=NOTED)).steps
+    [step] = steps_of(plan(serving(), pending(0, serve=report("{applications: []}", 0), notes=NOTED)))
     assert json.dumps(step[0].config.document) == on_floors(SCALED, ON_THREE)
 
 
@@ -338,7 +340,7 @@ def test_or_the_rollout_is_given_up_where_the_user_says_so() -> None:
     strict = goal(onWarmUpTimeout="Rollback", warmUpTimeoutSeconds=120)
     over = {**NOTED, labels.WARM_SINCE: ago(120)}
     result = plan(serving(), pending(2, notes=over, aim=strict), strict)
-    [step] = result.steps
+    [step] = steps_of(result)
     record = json.loads(step[0].annotations[labels.FAILED])
     words = "cluster demo-b: deployment D has 2 of the 3 replicas that the serving cluster has"
     assert (record["reason"], record["message"]) == ("WarmUpTimeout", words)
@@ -362,7 +364,7 @@ def test_floors_stay_until_the_old_cluster_has_gone() -> None:
     assert in_words(after(leaving, new)) == []
     assert in_words(after(new)) == ["note not replica-floors on demo-b"]
     lifted = cluster("demo-b", NEW, routed=60, serve=report(on_floors(SCALED, ON_THREE), 3))
-    [step] = after(lifted, active=lifted).steps
+    [step] = steps_of(after(lifted, active=lifted))
     assert json.dumps(step[0].config.document) == SCALED
 
 

@@ -16,6 +16,7 @@ from rayserve_operator.render.options import RenderOptions
 
 from ..builders import (
     NOW,
+    actions_of,
     ago,
     announced,
     belonging,
@@ -37,7 +38,7 @@ def plan(observed: ObservedRayCluster) -> Any:
 
 def told(result: Any) -> list[str]:
     """What is said of the pods that are deleted."""
-    actions = [action for step in result.steps for action in step]
+    actions = actions_of(result)
     return [a.announce.message for a in actions if isinstance(a, Delete) and a.announce is not None]
 
 
@@ -82,8 +83,7 @@ def test_a_cluster_that_is_recreated_says_what_changed() -> None:
     made = plan(ray_cluster(cluster_config(image="ray:1", **strategy)))
     [noted] = [
         action.manifest["metadata"]["annotations"]
-        for step in made.steps
-        for action in step
+        for action in actions_of(made)
         if getattr(action, "name_prefix", "") == "demo-a-head-"
     ]
     changed = plan(ray_cluster(cluster_config(image="ray:2", **strategy), head(notes=noted), pod()))
@@ -125,7 +125,7 @@ def test_resources_that_are_mirrored_are_told_with_the_head(limits: dict[str, st
     resources = {"requests": {"nvidia.com/gpu": "1"}, "limits": limits}
     gpu["template"]["spec"]["containers"][0]["resources"] = resources
     result = plan(ray_cluster(cluster_config(gpu)))
-    said = [a.announce.message for step in result.steps for a in step if a.announce is not None]
+    said = [a.announce.message for a in actions_of(result) if a.announce is not None]
     assert f"Created the head pod{words}" in said
 
 
@@ -147,7 +147,7 @@ def test_an_autoscaler_that_stays_off_is_not_told_of() -> None:
 
 def test_the_secrets_that_pods_mount_are_there_before_a_head() -> None:
     config = cluster_config(group(replicas=0), authOptions={"mode": "token"}, tlsOptions={"enabled": True})
-    made = [action for step in plan(ray_cluster(config)).steps for action in step if isinstance(action, Create)]
+    made = [action for action in actions_of(plan(ray_cluster(config))) if isinstance(action, Create)]
     assert [(a.kind, a.drawn_key) for a in made] == [
         (Kind.SECRET, "auth_token"),
         (Kind.SECRET, None),

@@ -13,7 +13,19 @@ from rayserve_operator.planning.service.planner import plan_service
 from rayserve_operator.planning.service.roles import assign_roles
 from rayserve_operator.render import labels
 
-from ..builders import NOW, aim_at, announced, cluster, cluster_config, in_words, pod, revision, service_spec, world
+from ..builders import (
+    NOW,
+    actions_of,
+    aim_at,
+    announced,
+    cluster,
+    cluster_config,
+    in_words,
+    pod,
+    revision,
+    service_spec,
+    world,
+)
 
 FIRST = aim_at(service_spec())
 SECOND = aim_at(service_spec(cluster_config(image="ray:2"), rayClusterDeletionDelaySeconds=60))
@@ -151,12 +163,12 @@ def test_a_drained_cluster_that_must_serve_once_more_has_a_drain_of_its_own_agai
 
 
 def test_its_pods_are_given_a_second_to_end() -> None:
-    deletions = [a for step in plan(cluster(routed=900, retired=60, ended=1)).steps for a in step]
+    deletions = actions_of(plan(cluster(routed=900, retired=60, ended=1)))
     assert [a.grace for a in deletions if isinstance(a, Delete) and a.kind is Kind.POD] == [1, 1]
 
 
 def test_it_is_deleted_only_if_the_service_is_as_it_was_seen() -> None:
-    actions = [a for step in plan(cluster(routed=900, retired=60, ended=1, pods=())).steps for a in step]
+    actions = actions_of(plan(cluster(routed=900, retired=60, ended=1, pods=())))
     confirmed, deleted = actions
     assert (type(confirmed), confirmed.version) == (Confirm, "5")
     assert (type(deleted), deleted.uid) == (Delete, "uid-demo-a")

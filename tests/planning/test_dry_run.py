@@ -19,7 +19,7 @@ from rayserve_operator.planning.dry_run.verdicts import REFUSED, UNTRIED, Answer
 from rayserve_operator.planning.observed import ObservedRayCluster
 from rayserve_operator.render.options import RenderOptions
 
-from ..builders import NOW, cluster_config, group, service_spec
+from ..builders import NOW, actions_of, cluster_config, group, service_spec
 
 OPTIONS = RenderOptions()
 HEAD = "spec.rayClusterConfig.headGroupSpec"
@@ -76,7 +76,7 @@ def test_what_is_tried_is_what_is_made(config: Any) -> None:
     cluster = RayCluster(meta, RayClusterSpec.model_validate(config), RayClusterStatus())
     tried = drafts.of_cluster(cluster, "spec", OPTIONS)
     plan = plan_cluster(ObservedRayCluster(cluster, pods=(), services={}), OPTIONS, NOW)
-    made = [action for step in plan.steps for action in step if isinstance(action, Create) and action.kind is Kind.POD]
+    made = [action for action in actions_of(plan) if isinstance(action, Create) and action.kind is Kind.POD]
     assert [draft.manifest for draft in tried] == [_to_be_named(action) for action in made]
 
 

@@ -12,7 +12,19 @@ from rayserve_operator.planning.observed import BelongingView, PodView
 from rayserve_operator.render import labels
 from rayserve_operator.render.options import RenderOptions
 
-from ..builders import NOW, announced, belonging, cluster_config, cluster_plan, head, in_words, pod, ray_cluster
+from ..builders import (
+    NOW,
+    actions_of,
+    announced,
+    belonging,
+    cluster_config,
+    cluster_plan,
+    head,
+    in_words,
+    pod,
+    ray_cluster,
+    steps_of,
+)
 
 REDIS: dict[str, Any] = {"gcsFaultToleranceOptions": {"redisAddress": "redis:6379"}}
 HELD = ["another.io/finalizer", labels.REDIS_FINALIZER]
@@ -35,7 +47,7 @@ def job(**conditions: str) -> BelongingView:
 def test_a_cluster_that_nothing_holds_is_left_to_kubernetes() -> None:
     status = RayClusterStatus(state="ready")
     result = going(head(), finalizers=HELD[:1], status=status)
-    assert (result.steps, result.status, result.recheck_after) == ((), status, None)
+    assert (steps_of(result), result.status, result.recheck_after) == ((), status, None)
 
 
 @pytest.mark.parametrize(
@@ -60,12 +72,12 @@ def test_what_it_left_in_redis_is_removed_once_its_pods_have_ended(
     status = RayClusterStatus(state="ready")
     result = going(*pods, belongings=tuple(jobs), status=status)
     assert in_words(result) == expected
-    assert bool(result.steps) is bool(expected)
+    assert bool(steps_of(result)) is bool(expected)
     assert (result.status, result.recheck_after) == (status, timedelta(seconds=299))
 
 
 def test_only_the_cluster_as_it_was_and_its_own_finalizer_are_touched() -> None:
-    [[released]] = going(belongings=(job(Complete="True"),)).steps
+    [[released]] = steps_of(going(belongings=(job(Complete="True"),)))
     assert released == Patch(
         kind=Kind.RAY_CLUSTER,
         name="demo-a",
@@ -74,7 +86,7 @@ def test_only_the_cluster_as_it_was_and_its_own_finalizer_are_touched() -> None:
             {"op": "remove", "path": "/metadata/finalizers/1"},
         ),
     )
-    [[ended]] = going(pod()).steps
+    [[ended]] = steps_of(going(pod()))
     assert (ended.kind, ended.uid) == (Kind.POD, "uid-worker")
 
 
@@ -116,7 +128,7 @@ def test_the_past_is_not_waited_for() -> None:
 
 def test_a_cluster_is_held_before_it_first_writes_to_redis() -> None:
     missing = cluster_plan(cluster_config(**REDIS), finalizers=HELD[:1])
-    [held] = [action for step in missing.steps for action in step if isinstance(action, Patch)]
+    [held] = [action for action in actions_of(missing) if isinstance(action, Patch)]
     assert held == Patch(
         kind=Kind.RAY_CLUSTER,
         name="demo-a",
@@ -132,7 +144,7 @@ def test_a_cluster_is_held_before_it_first_writes_to_redis() -> None:
 @pytest.mark.parametrize(("config", "finalizers"), [(REDIS, HELD), ({}, [])], ids=["held already", "without Redis"])
 def test_nothing_else_holds_a_cluster(config: dict[str, Any], finalizers: list[str]) -> None:
     result = cluster_plan(cluster_config(**config), finalizers=finalizers)
-    assert not [action for step in result.steps for action in step if isinstance(action, Patch)]
+    assert not [action for action in actions_of(result) if isinstance(action, Patch)]
 
 
 def test_a_cluster_that_stays_has_no_farewell() -> None:

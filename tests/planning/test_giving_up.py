@@ -19,6 +19,7 @@ from ..builders import (
     NOTHING_DEPLOYED,
     NOW,
     OTHER_APP,
+    actions_of,
     ago,
     aim_at,
     answer,
@@ -30,6 +31,7 @@ from ..builders import (
     pod,
     revision,
     service_spec,
+    steps_of,
     world,
 )
 
@@ -71,7 +73,7 @@ def given_up(result: Any) -> tuple[str, str] | None:
     done = in_words(result)
     if len(done) != 1 or not done[0].startswith("note failed on "):
         return None
-    noted = json.loads(result.steps[0][0].annotations[labels.FAILED])
+    noted = json.loads(steps_of(result)[0][0].annotations[labels.FAILED])
     return noted["reason"], noted["message"]
 
 
@@ -157,7 +159,7 @@ def test_a_crash_loop_is_told_with_the_last_words_where_there_are_any(fields: di
 def test_that_a_goal_was_given_up_is_noted_with_the_time() -> None:
     pods = (head("demo-b", phase="Pending", waiting="ImagePullBackOff"),)
     failed = upgrade(cluster("demo-b", IMAGE, serve=Silence("no head"), pods=pods, notes=no_image_for(70)))
-    [[note]] = failed.steps
+    [[note]] = steps_of(failed)
     means = IMAGE.goal.means
     record = {"reason": "ImageError", "message": "demo-b-head, container ray", "means": means, "since": ago(0)}
     assert json.loads(note.annotations[labels.FAILED]) == record
@@ -252,7 +254,7 @@ def test_no_cluster_is_made_that_would_take_the_state_of_the_one_that_serves(
     result = plan(world(new, serving, active=serving, revisions=(revision(old), revision(new, 2))), new)
     assert any(said.startswith("make RayCluster") for said in in_words(result)) is not shared
     if shared:
-        noted = json.loads(result.steps[0][0].annotations[labels.FAILED])
+        noted = json.loads(steps_of(result)[0][0].annotations[labels.FAILED])
         assert noted["reason"] == "SharedState"
         assert noted["message"].startswith("a new cluster would take the state of demo-a (")
 
@@ -298,7 +300,7 @@ def test_a_config_that_fails_to_deploy_is_sent_twice_more() -> None:
 
 @pytest.mark.parametrize("failed", [1, 2])
 def test_a_failure_that_was_counted_is_not_counted_again_where_the_next_try_never_reached_ray(failed: int) -> None:
-    noted = upgrade(cluster("demo-b", IMAGE, serve=FAILED, notes=tries(IMAGE, failed - 1))).steps[0][0].annotations
+    noted = steps_of(upgrade(cluster("demo-b", IMAGE, serve=FAILED, notes=tries(IMAGE, failed - 1))))[0][0].annotations
     assert in_words(upgrade(cluster("demo-b", IMAGE, serve=FAILED, notes=noted))) == ["submit app:x to demo-b"]
     fails_again = upgrade(cluster("demo-b", IMAGE, serve=answer(status="DEPLOY_FAILED", sent=5), notes=noted))
     assert (given_up(fails_again) is not None) == (failed == 2)
@@ -311,7 +313,7 @@ def test_tries_of_another_config_do_not_count() -> None:
 
 def test_a_config_that_ray_refuses_is_given_up_after_three_refusals_with_rays_words() -> None:
     twice = cluster("demo-b", IMAGE, serve=NOTHING_DEPLOYED, notes=tries(IMAGE, 2, "env_vars: not a string"))
-    [submitted] = upgrade(twice).steps
+    [submitted] = steps_of(upgrade(twice))
     assert submitted[0].failed_before == 2
     thrice = cluster("demo-b", IMAGE, serve=NOTHING_DEPLOYED, notes=tries(IMAGE, 3, "env_vars: not a string"))
     assert given_up(upgrade(thrice)) == ("DeployFailed", "env_vars: not a string")
@@ -382,7 +384,7 @@ def test_if_that_rollout_is_given_up_too_what_is_known_to_run_comes_back() -> No
     spoilt = overtaken(answer(OTHER_APP, "DEPLOY_FAILED"))
     result = plan(world(IMAGE, spoilt, active=spoilt, revisions=revisions), IMAGE)
     assert "note revision on demo-a" in in_words(result)
-    [noted] = [a for step in result.steps for a in step if getattr(a, "annotations", None)
+    [noted] = [a for a in actions_of(result) if getattr(a, "annotations", None)
                and labels.REVISION in a.annotations]  # fmt: skip
     assert noted.annotations[labels.REVISION] == FIRST.goal.revision
 
@@ -392,7 +394,7 @@ def test_what_was_given_up_is_not_tried_again_until_another_revision_was_the_goa
     given = plan(world(IMAGE, SERVING, active=SERVING, revisions=revisions), IMAGE)
     assert (in_words(given), given.recheck_after) == ([], RESTING)
     later = (revision(IMAGE, 2, failed="ImageError"), revision(FIRST, 3))
-    first, *_ = plan(world(IMAGE, SERVING, active=SERVING, revisions=later), IMAGE).steps
+    first, *_ = steps_of(plan(world(IMAGE, SERVING, active=SERVING, revisions=later), IMAGE))
     [raised] = first
     assert labels.FAILED not in raised.operations[-1]["value"]
 
@@ -539,7 +541,7 @@ def test_when_all_runs_that_is_written_down_once() -> None:
 )
 def test_what_was_given_up_is_tried_again_with_other_means(changed: dict[str, Any], again: bool) -> None:
     pending = cluster("demo-b", IMAGE, created=9999, pods=(head(phase="Pending"),), serve=Silence("no head"))
-    [step] = upgrade(pending, started=1800).steps
+    [step] = steps_of(upgrade(pending, started=1800))
     noted = step[0].annotations
     goal = aim_at({**service_spec(cluster_config(image="ray:2")), **changed})
     given = revision(IMAGE, 2, started=9999)
@@ -549,7 +551,7 @@ def test_what_was_given_up_is_tried_again_with_other_means(changed: dict[str, An
         assert in_words(result) == []
         return
     raised, made = in_words(result)
-    assert labels.FAILED not in result.steps[0][0].operations[-1]["value"]
+    assert labels.FAILED not in steps_of(result)[0][0].operations[-1]["value"]
     assert (raised.split(":")[0], made.partition(" demo-")[0]) == (f"patch {goal.goal.revision}", "make RayCluster")
     assert condition(result, "Stalled") is None
 

@@ -10,7 +10,7 @@ from rayserve_operator.planning.actions import Create, Plan
 from rayserve_operator.planning.observed import NodeView, PodView
 from rayserve_operator.render import labels
 
-from ..builders import NOW, announced, cluster_config, cluster_plan, group, head, in_words, pod
+from ..builders import NOW, actions_of, announced, cluster_config, cluster_plan, group, head, in_words, pod
 
 CONFIRMED, NEW_HEAD = "confirm demo-a", "create a pod demo-a-head-"
 
@@ -90,5 +90,5 @@ def test_it_is_told_how_a_head_ended(ended: dict[str, Any], words: str) -> None:
     ],
 )
 def test_a_head_says_how_many_in_a_row_failed_before_it(heads: list[PodView], expected: str | None) -> None:
-    [new] = [action for step in plan(*heads).steps for action in step if isinstance(action, Create)]
+    [new] = [action for action in actions_of(plan(*heads)) if isinstance(action, Create)]
     assert (new.manifest["metadata"].get("annotations") or {}).get(labels.FAILURES) == expected

@@ -9,7 +9,7 @@ from rayserve_operator.planning.observed import RevisionView
 from rayserve_operator.planning.service.planner import plan_service
 from rayserve_operator.render import labels
 
-from ..builders import NOW, aim_at, cluster, cluster_config, in_words, revision, service_spec, world
+from ..builders import NOW, actions_of, aim_at, cluster, cluster_config, in_words, revision, service_spec, world
 
 LIMIT = 2
 
@@ -31,7 +31,7 @@ def name(number: int) -> str:
 def deleted(goal: Any, *found: RevisionView, **notes: str) -> list[str]:
     serving = cluster("demo-a", goal, routed=600, notes=notes)
     plan = plan_service(world(goal, serving, active=serving, revisions=found), goal, NOW)
-    actions = [action for step in plan.steps for action in step if isinstance(action, Delete)]
+    actions = [action for action in actions_of(plan) if isinstance(action, Delete)]
     assert {action.kind for action in actions} <= {Kind.REVISION}
     assert {action.uid for action in actions} == {f"uid-{action.name}" for action in actions}
     return [action.name for action in actions]

@@ -19,6 +19,7 @@ from ..builders import (
     NAME,
     NOW,
     OTHER_APP,
+    actions_of,
     ago,
     aim_at,
     announced,
@@ -44,7 +45,7 @@ def plan(observed: ObservedService, goal: Aim = FIRST) -> Any:
 
 
 def actions(result: Any, kind: type) -> list[Any]:
-    return [action for step in result.steps for action in step if isinstance(action, kind)]
+    return [action for action in actions_of(result) if isinstance(action, kind)]
 
 
 def manifests(result: Any, kind: Kind) -> list[Any]:

@@ -12,7 +12,7 @@ from rayserve_operator.planning.observed import NodeView, ObservedRayCluster, Po
 from rayserve_operator.render import labels
 from rayserve_operator.render.options import RenderOptions
 
-from ..builders import NOW, cluster_config, group, head, in_words, pod, ray_cluster
+from ..builders import NOW, actions_of, cluster_config, group, head, in_words, pod, ray_cluster, steps_of
 
 
 def plan(observed: ObservedRayCluster) -> Any:
@@ -30,7 +30,7 @@ def words(*pods: PodView, **fields: Any) -> list[str]:
 def made(*pods: PodView, **fields: Any) -> list[dict[str, Any]]:
     """The metadata of the pods that are made."""
     result = plan(ray_cluster(cluster_config(*fields.pop("groups", [group()])), *pods, **fields))
-    actions = (action for step in result.steps for action in step)
+    actions = actions_of(result)
     return [dict(a.manifest["metadata"]) for a in actions if isinstance(a, Create) and a.kind is Kind.POD]
 
 
@@ -56,7 +56,7 @@ def test_head_and_workers_are_made_together_for_a_cluster_that_is_still_there() 
 
 def test_the_autoscaler_gets_its_permissions_before_the_head_that_it_runs_in() -> None:
     result = plan(ray_cluster(cluster_config(enableInTreeAutoscaling=True)))
-    kinds = [[action.kind for action in step if isinstance(action, Apply)] for step in result.steps[1:3]]
+    kinds = [[action.kind for action in step if isinstance(action, Apply)] for step in steps_of(result)[1:3]]
     assert kinds == [[Kind.SERVICE_ACCOUNT, Kind.ROLE], [Kind.ROLE_BINDING]]
     assert in_words(result)[-2:] == [NEW_HEAD, NEW_WORKER]
 
@@ -306,7 +306,7 @@ def test_recreate_makes_all_pods_anew_when_their_template_changes() -> None:
 
 
 def _manifests(result: Any) -> list[dict[str, Any]]:
-    actions = (action for step in result.steps for action in step)
+    actions = actions_of(result)
     return [dict(a.manifest) for a in actions if isinstance(a, Create) and a.kind is Kind.POD]
 
 

@@ -14,6 +14,7 @@ from ..builders import (
     NOTHING_DEPLOYED,
     NOW,
     OTHER_APP,
+    actions_of,
     aim_at,
     announced,
     answer,
@@ -317,7 +318,7 @@ def test_a_suspension_tells_what_it_deletes_and_suspends_each_cluster() -> None:
         Announcement(f"Deleted{kind}", f"Deleted {kind} {name}: the service is suspended")
         for kind, name in (("Service", "demo-serve-svc"), ("Service", "demo-head-svc"), ("RayCluster", "demo-b"))
     ]
-    [patch] = [action for step in going.steps for action in step if isinstance(action, Patch)]
+    [patch] = [action for action in actions_of(going) if isinstance(action, Patch)]
     assert patch.operations == ({"op": "add", "path": "/spec/suspend", "value": True},)
 
 

@@ -8,7 +8,7 @@ from rayserve_operator.model.raycluster import RayClusterStatus
 from rayserve_operator.planning.actions import Annotate, Create, Kind, Plan
 from rayserve_operator.render import labels
 
-from ..builders import cluster_config, cluster_plan, head, in_words, pod
+from ..builders import actions_of, cluster_config, cluster_plan, head, in_words, pod, steps_of
 
 RECREATE: dict[str, Any] = {"upgradeStrategy": {"type": "Recreate"}}
 ANEW = ["delete worker", "delete demo-a-head"]
@@ -17,7 +17,7 @@ ANEW = ["delete worker", "delete demo-a-head"]
 def head_made(**config: Any) -> dict[str, str]:
     """The annotations of a head that is made by such a config."""
     result = cluster_plan(cluster_config(**config))
-    made = [action for step in result.steps for action in step if isinstance(action, Create)]
+    made = [action for action in actions_of(result) if isinstance(action, Create)]
     return dict(made[0].manifest["metadata"].get("annotations") or {})
 
 
@@ -53,7 +53,7 @@ def test_a_head_remembers_what_it_was_made_from_where_that_matters(config: dict[
 
 
 def test_a_head_that_is_there_already_is_told_what_it_was_made_from() -> None:
-    [[noted]] = cluster_plan(cluster_config(**RECREATE), head(), pod()).steps
+    [[noted]] = steps_of(cluster_plan(cluster_config(**RECREATE), head(), pod()))
     notes = {labels.MADE_FROM: head_made(**RECREATE)[labels.MADE_FROM]}
     assert noted == Annotate(kind=Kind.POD, name="demo-a-head", uid="uid-demo-a-head", annotations=notes)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rayserve_operator.model.rayservice import RayServiceStatus
-from rayserve_operator.planning.actions import Announcement, AnyAction, Apply, Kind, Patch
+from rayserve_operator.planning.actions import Announcement, Apply, Kind, Patch
 from rayserve_operator.planning.observed import GatewayView, ObservedCluster, Routing
 from rayserve_operator.planning.service import routes
 from rayserve_operator.planning.service.planner import plan_service
@@ -19,6 +19,7 @@ from rayserve_operator.render import labels
 
 from ..builders import (
     NOW,
+    actions_of,
     ago,
     aim_at,
     announced,
@@ -88,13 +89,9 @@ def users(*refs: dict[str, Any], **fields: Any) -> GatewayView:
 
 def live(result: Any, kind: Kind) -> GatewayView:
     """What becomes of an object that a plan applies, as the API server completes it."""
-    [manifest] = [a.manifest for a in actions(result) if isinstance(a, Apply) and a.kind is kind]
+    [manifest] = [a.manifest for a in actions_of(result) if isinstance(a, Apply) and a.kind is kind]
     metadata = manifest["metadata"] | {"uid": f"uid-{manifest['metadata']['name']}", "resourceVersion": "9"}
     return GatewayView.parse({**manifest, "metadata": metadata})
-
-
-def actions(result: Any) -> list[AnyAction]:
-    return [action for step in result.steps for action in step]
 
 
 def plan(goal: Any, *found: ObservedCluster, routing: Routing | None = None, **fields: Any) -> Any:
@@ -115,7 +112,7 @@ def found(*routed: GatewayView, gateway: GatewayView | None = None, **fields: An
 def made(percent: int | None = None, goal: Any = NEW) -> Routing:
     """The Gateway and the HTTPRoute as they are made for a share."""
     result = plan(goal, *shared(percent, goal=goal), routing=found())
-    has_gateway = any(isinstance(action, Apply) and action.kind is Kind.GATEWAY for action in actions(result))
+    has_gateway = any(isinstance(action, Apply) and action.kind is Kind.GATEWAY for action in actions_of(result))
     gateway = live(result, Kind.GATEWAY) if has_gateway else None
     return found(live(result, Kind.HTTP_ROUTE), gateway=gateway)
 
@@ -179,7 +176,7 @@ def test_what_a_hand_has_changed_is_changed_back_and_what_it_has_added_stays() -
     led_away = replace(route, spec={**route.spec, "rules": [{"backendRefs": [backend("theirs", 100)]}]})
     result = healed(gateway, led_away)
     assert in_words(result) == [f"lead {MADE} to demo-a 100"]
-    [action] = actions(result)
+    [action] = actions_of(result)
     assert isinstance(action, Apply)
     assert action.manifest["metadata"]["resourceVersion"] == "9"
 
@@ -341,7 +338,7 @@ def of_user(percent: int | None, route: GatewayView | None, since: float = 600, 
 
 
 def rewritten(result: Any) -> list[Any]:
-    [patch] = [action for action in actions(result) if isinstance(action, Patch)]
+    [patch] = [action for action in actions_of(result) if isinstance(action, Patch)]
     assert patch.operations[0] == {"op": "test", "path": "/metadata/resourceVersion", "value": "9"}
     return [(operation["path"], operation["value"]) for operation in patch.operations[1:]]
 
@@ -354,7 +351,7 @@ def test_of_a_users_route_only_its_own_backends_are_divided() -> None:
     beside = of_user(20, users(backend("shop", 50), backend("demo", 200)), since=1)
     parts = [backend("shop", 50), backend("demo-a", 160), backend("demo-b", 40)]
     assert rewritten(beside) == [("/spec/rules/1/backendRefs", parts)]
-    assert not any(isinstance(action, Apply) for action in actions(beside))
+    assert not any(isinstance(action, Apply) for action in actions_of(beside))
 
 
 def test_a_users_route_is_in_place_once_it_is_divided() -> None:
@@ -373,7 +370,7 @@ def test_a_users_route_is_given_back_after_the_switch() -> None:
     result = plan_service(observed, MINE, NOW)
     assert rewritten(result) == [("/spec/rules/1/backendRefs", [backend("demo", 1)])]
     at_rest = world(MINE, old, new, active=new, revisions=(revision(MINE, 2),), routing=found(users(backend("demo"))))
-    assert not any(isinstance(action, Patch) for action in actions(plan_service(at_rest, MINE, NOW)))
+    assert not any(isinstance(action, Patch) for action in actions_of(plan_service(at_rest, MINE, NOW)))
 
 
 def test_a_users_route_loses_a_cluster_that_is_gone() -> None:
@@ -433,7 +430,7 @@ def test_who_names_another_route_has_the_first_one_given_back() -> None:
     divided, whole = users(backend("demo-a", 80), backend("demo-b", 20)), users(backend("demo"))
     routing = found(divided, replace(whole, meta=replace(whole.meta, name="other")))
     result = plan(other, *shared(20, 30, "mine", other), routing=routing)
-    patched = {action.name: action.operations[1]["value"] for action in actions(result) if isinstance(action, Patch)}
+    patched = {action.name: action.operations[1]["value"] for action in actions_of(result) if isinstance(action, Patch)}
     assert patched == {"mine": [backend("demo", 1)], "other": [backend("demo-a", 80), backend("demo-b", 20)]}
     assert not any("note route" in word for word in in_words(result)), "the first one is still known by the note"
 

@@ -13,6 +13,7 @@ from rayserve_operator.render import labels
 
 from ..builders import (
     NOW,
+    actions_of,
     aim_at,
     announced,
     cluster,
@@ -65,7 +66,7 @@ def test_going_back_to_a_cluster_that_has_served_this_writes_no_more_on_it_than_
 def test_a_service_is_only_changed_as_it_was_seen() -> None:
     new = cluster("demo-b", NEW_IMAGE)
     result = plan(world(NEW_IMAGE, SERVING, new, active=SERVING, revisions=UPGRADING), NEW_IMAGE)
-    applied = [a.manifest["metadata"] for step in result.steps for a in step if isinstance(a, Apply)]
+    applied = [a.manifest["metadata"] for a in actions_of(result) if isinstance(a, Apply)]
     assert [(metadata["name"], metadata["resourceVersion"]) for metadata in applied] == [
         ("demo-serve-svc", "5"),
         ("demo-head-svc", "5"),
@@ -152,7 +153,7 @@ def test_there_is_none_where_no_cluster_is_to_take_over() -> None:
     assert in_words(gone) == ["delete demo-preview-svc"]
     told = Announcement("DeletedService", "Deleted Service demo-preview-svc: no cluster is to take over")
     assert announced(gone) == [told]
-    assert {action.kind for step in gone.steps for action in step} == {Kind.SERVICE}
+    assert {action.kind for action in actions_of(gone)} == {Kind.SERVICE}
     going = replace(live, meta=replace(live.meta, deleted_at=NOW))
     assert in_words(previewing(going, took_over)) == []
     assert not any("preview" in words for words in in_words(previewing(None, NEXT)))
@@ -180,10 +181,10 @@ def test_the_label_of_each_head_follows_its_proxy() -> None:
     headless_active = cluster(routed=600, pods=(pod(),))
     new = cluster("demo-b", NEW_IMAGE, pods=(head("demo-b"),), proxy=True, serve=ServeStatus.parse({}))
     result = plan(world(NEW_IMAGE, headless_active, new, active=headless_active, revisions=UPGRADING), NEW_IMAGE)
-    noted = {a.name: a.labels for step in result.steps for a in step if isinstance(a, Annotate) and a.labels}
+    noted = {a.name: a.labels for a in actions_of(result) if isinstance(a, Annotate) and a.labels}
     assert noted == {"demo-b-head": {labels.SERVE: "true"}}
     silent = plan(world(FIRST, cluster(routed=600, proxy=False), active=SERVING))
-    assert [a.labels for step in silent.steps for a in step] == [{labels.SERVE: "false"}]
+    assert [a.labels for a in actions_of(silent)] == [{labels.SERVE: "false"}]
 
 
 def test_the_service_of_an_earlier_name_goes_once_the_new_one_leads_on() -> None:

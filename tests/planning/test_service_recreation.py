@@ -28,6 +28,7 @@ from ..builders import (
     pod,
     revision,
     service_spec,
+    steps_of,
     world,
 )
 
@@ -228,7 +229,7 @@ def test_its_return_is_noted_and_told_before_anything_is_made() -> None:
     result = plan(RETURNING, revisions=GIVEN_UP)
     words = in_words(result)
     assert words[0] == f"note cluster-part, attempt, started-at, last-good on {GOOD}"
-    [note] = result.steps[0]
+    [note] = steps_of(result)[0]
     assert isinstance(note, Annotate)
     noted = note.annotations or {}
     assert (noted[labels.LAST_GOOD], noted[labels.ATTEMPT]) == (FAILED.since, "2")
@@ -243,7 +244,7 @@ def test_the_one_that_failed_makes_room_too() -> None:
         "note ended-at on demo-b",
         "delete demo-b-head",
     ]
-    [_, noted, _] = plan(RETURNING, BROKEN, revisions=CAME_BACK).steps
+    [_, noted, _] = steps_of(plan(RETURNING, BROKEN, revisions=CAME_BACK))
     assert noted[0].announce is not None
     assert noted[0].announce.message == "The pods of demo-b end: its rollout was given up"
 

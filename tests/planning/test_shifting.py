@@ -15,6 +15,7 @@ from rayserve_operator.render import labels
 from ..builders import (
     NOW,
     OTHER_APP,
+    actions_of,
     ago,
     aim_at,
     announced,
@@ -59,7 +60,7 @@ def words(aim: Any, takes: tuple[int, int], notes: dict[str, str], **fields: Any
 
 def shared(result: Any) -> dict[str, Any]:
     """The share that is noted by the plan."""
-    found = [a.annotations for step in result.steps for a in step if getattr(a, "annotations", None)]
+    found = [a.annotations for a in actions_of(result) if getattr(a, "annotations", None)]
     return dict(json.loads(next(a[labels.SHARE] for a in found if labels.SHARE in a)))
 
 

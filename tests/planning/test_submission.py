@@ -19,6 +19,7 @@ from ..builders import (
     NOTHING_DEPLOYED,
     NOW,
     OTHER_APP,
+    actions_of,
     ago,
     aim_at,
     answer,
@@ -54,7 +55,7 @@ def failing(sent: float | None = 60, app: str = APP, **fields: Any) -> ObservedC
 
 def actions(goal: Aim, *found: ObservedCluster, active: ObservedCluster | None = None, **fields: Any) -> list[Any]:
     plan = plan_service(world(goal, *found, active=active, **fields), goal, NOW)
-    return [action for step in plan.steps for action in step if isinstance(action, Annotate | SubmitServe)]
+    return [action for action in actions_of(plan) if isinstance(action, Annotate | SubmitServe)]
 
 
 def submitted(goal: Aim, *found: ObservedCluster, **fields: Any) -> list[SubmitServe]:

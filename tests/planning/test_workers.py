@@ -13,7 +13,18 @@ from rayserve_operator.planning.observed import NodeView, PodView
 from rayserve_operator.render import labels
 from rayserve_operator.render.options import RenderOptions
 
-from ..builders import NOW, announced, cluster_config, cluster_plan, group, head, in_words, pod, ray_cluster
+from ..builders import (
+    NOW,
+    actions_of,
+    announced,
+    cluster_config,
+    cluster_plan,
+    group,
+    head,
+    in_words,
+    pod,
+    ray_cluster,
+)
 
 CONFIRMED, NEW = "confirm demo-a", "create a pod demo-a-cpu-worker-"
 SILENT = {"node-1": NodeView("node-1", NOW, out_of_service=False)}
@@ -36,7 +47,7 @@ def words(*workers: PodView, **fields: Any) -> list[str]:
 
 
 def made(*workers: PodView, **fields: Any) -> list[dict[str, Any]]:
-    actions = (action for step in plan(*workers, **fields).steps for action in step)
+    actions = actions_of(plan(*workers, **fields))
     return [dict(a.manifest["metadata"]) for a in actions if isinstance(a, Create) and a.kind is Kind.POD]
 
 
@@ -115,7 +126,7 @@ def test_what_is_wanted_no_more_goes(workers: list[PodView], fields: dict[str, A
     ids=["named", "surplus", "failed", "ended", "lost", "orphaned", "broken", "alone", "forming", "one host"],
 )
 def test_it_is_told_why_a_worker_goes(workers: list[PodView], fields: dict[str, Any], why: str) -> None:
-    gone = [action for step in plan(*workers, **fields).steps for action in step if isinstance(action, Delete)]
+    gone = [action for action in actions_of(plan(*workers, **fields)) if isinstance(action, Delete)]
     told = Announcement("DeletedWorkerPod", f"Deleted a: {why}")
     assert gone == [Delete(kind=Kind.POD, name="a", uid="uid-a", announce=told)]
 
@@ -174,8 +185,7 @@ def test_a_replica_never_takes_the_name_of_an_earlier_one_or_of_another_clusters
     found = {
         action.manifest["metadata"]["labels"][labels.REPLICA_NAME]
         for one in plans
-        for step in one.steps
-        for action in step
+        for action in actions_of(one)
         if isinstance(action, Create)
     }
     assert len(found) == 3

@@ -293,6 +293,21 @@ async def test_a_service_of_the_users_is_left_alone(story: ServiceStory) -> None
 
 
 @told
+async def test_a_label_that_the_watch_goes_by_is_put_back_once(story: ServiceStory) -> None:
+    story.edit(spec(autoscaling=True))
+    await story.settle(QUIET)
+    [role] = story.world.all(Kind.ROLE)
+    labelled = role["metadata"]["labels"]
+    story.network.writes.clear()
+    unlabelled = {key: value for key, value in labelled.items() if key != labels.FROM_CRD}
+    story.world.put(Kind.ROLE, {**role, "metadata": {**role["metadata"], "labels": unlabelled}})
+    await story.settle(QUIET)
+    assert story.network.writes["apply Role"] == 1
+    [role] = story.world.all(Kind.ROLE)
+    assert role["metadata"]["labels"] == labelled
+
+
+@told
 async def test_a_role_of_the_users_is_left_alone(story: ServiceStory) -> None:
     theirs = story.world.put(Kind.ROLE, {"metadata": {"name": "own"}, "rules": []})
     story.edit(spec())

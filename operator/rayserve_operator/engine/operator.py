@@ -133,7 +133,8 @@ class Operator:
         """Take in a watch event. One without a type, after the start, tells that the kind was listed anew."""
         self._meter.saw(kind, event)
         if event == "DELETED":
-            self.store.remove(kind, manifest["metadata"]["uid"])
+            meta = manifest["metadata"]
+            self.store.remove(kind, meta["uid"], meta["resourceVersion"])
             return
         self.store.put(kind, manifest)
         if event is None and self._opened is not None and self._clock.now() - self._opened > STARTING:

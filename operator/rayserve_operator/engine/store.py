@@ -75,13 +75,14 @@ class Store:
         self._views: dict[Kind, dict[str, View]] = {kind: {} for kind in WATCHED}
         self._named: dict[tuple[Kind, str, str], str] = {}
         self._families: dict[tuple[Kind, str], set[str]] = defaultdict(set)
-        self._dead: OrderedDict[str, None] = OrderedDict()
+        self._dead: OrderedDict[str, str | None] = OrderedDict()
+        """Uids of what is gone, and the version at which a watch said so."""
 
     def put(self, kind: Kind, manifest: Mapping[str, Any]) -> None:
         """Take in an object as an event or the answer to a write shows it, unless something newer is known."""
         meta = Meta.parse(manifest)
         before = self._views[kind].get(meta.uid)
-        if meta.uid in self._dead or (before is not None and not _is_newer(meta.version, before.meta.version)):
+        if self._stays_dead(meta) or (before is not None and not _is_newer(meta.version, before.meta.version)):
             return
         view = _parse(kind, manifest, before)
         namesake = self._by_name(kind, meta.namespace, meta.name)
@@ -100,9 +101,12 @@ class Store:
         if before is None or _differs(before, view):
             self._tell(kind, view)
 
-    def remove(self, kind: Kind, uid: str) -> None:
-        """Forget an object that is gone, for good."""
-        self._dead[uid] = None
+    def remove(self, kind: Kind, uid: str, version: str | None = None) -> None:
+        """Forget an object that is gone: for good, or if the version is given until a later one of it is seen.
+
+        A watch says that an object is gone, too, when it only has lost the label that is watched for.
+        """
+        self._dead[uid] = version
         if len(self._dead) > REMEMBERED_DEATHS:
             self._dead.popitem(last=False)
         view = self._views[kind].pop(uid, None)
@@ -112,6 +116,12 @@ class Store:
             del self._named[name]
         self._leave_families(kind, view)
         self._tell(kind, view)
+
+    def _stays_dead(self, meta: Meta) -> bool:
+        gone_at = self._dead.get(meta.uid)
+        if gone_at is not None and _is_newer(meta.version, gone_at):
+            del self._dead[meta.uid]
+        return meta.uid in self._dead
 
     def prune(self, kind: Kind, living: Iterable[str], version: str) -> None:
         """Forget what a list at this version does not name, unless it is newer than the list."""

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from itertools import chain
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from rayserve_operator.model.serve import ServeConfig
@@ -162,11 +161,6 @@ class Plan(Generic[Status]):
     """Events that stand for a change of status, told once the status is written."""
     recheck_after: timedelta | None = None
     """When to look again although nothing woke the object; None where every change wakes it."""
-
-    @property
-    def steps(self) -> tuple[Step, ...]:
-        """Every step, in its order."""
-        return tuple(chain.from_iterable(self.strands))
 
 
 def strands(found: Iterable[Iterable[Step]]) -> tuple[Strand, ...]:
