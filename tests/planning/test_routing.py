@@ -66,11 +66,13 @@ def test_going_back_to_a_cluster_that_has_served_this_writes_no_more_on_it_than_
 def test_a_service_is_only_changed_as_it_was_seen() -> None:
     new = cluster("demo-b", NEW_IMAGE)
     result = plan(world(NEW_IMAGE, SERVING, new, active=SERVING, revisions=UPGRADING), NEW_IMAGE)
-    applied = [a.manifest["metadata"] for a in actions_of(result) if isinstance(a, Apply)]
-    assert [(metadata["name"], metadata["resourceVersion"]) for metadata in applied] == [
+    applied = [action for action in actions_of(result) if isinstance(action, Apply)]
+    metadata = (action.manifest["metadata"] for action in applied)
+    assert [(one["name"], one["resourceVersion"]) for one in metadata] == [
         ("demo-serve-svc", "5"),
         ("demo-head-svc", "5"),
     ]
+    assert not any(action.is_first for action in applied)
 
 
 def test_where_no_service_says_so_it_is_told_which_cluster_was_found_to_serve() -> None:
