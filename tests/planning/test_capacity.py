@@ -104,12 +104,28 @@ def test_auto_has_no_bound_of_one() -> None:
     assert '"min_replicas": 3, "initial_replicas": 3' in on_floors(text, ON_THREE)
 
 
-def at_half(text: str, running: int) -> tuple[str, Any]:
-    """The config at half its capacity, and what a Ray says that runs so many replicas by it."""
+def at_percent(text: str, running: int, percent: Any) -> tuple[str, Any]:
+    """The config at so much of its capacity, and what a Ray says that runs so many replicas by it."""
     told = report(text, running)
-    return json.dumps(json.loads(text) | {"target_capacity": 50}), replace(
-        told, deployed=replace(told.deployed, target_capacity=50)
+    return json.dumps(json.loads(text) | {"target_capacity": percent}), replace(
+        told, deployed=replace(told.deployed, target_capacity=percent)
     )
+
+
+def at_half(text: str, running: int) -> tuple[str, Any]:
+    return at_percent(text, running, 50)
+
+
+@pytest.mark.parametrize("percent", [None, "much", 100])
+def test_without_a_number_serve_makes_all_of_them(percent: Any) -> None:
+    text, told = at_percent(app(max_replicas=500), 200, percent)
+    assert capacity.floors_needed(parse_serve_config(text), told, {}) == {"app": {"D": 200}}
+    assert capacity.shortfall(told, {"app": {"D": 200}}) == []
+
+
+def test_the_smallest_share_is_a_hundredth() -> None:
+    text, told = at_percent(app(max_replicas=500), 2, 1)
+    assert capacity.floors_needed(parse_serve_config(text), told, {}) == {"app": {"D": 200}}
 
 
 def test_a_floor_is_a_number_of_the_config_of_which_serve_makes_its_share() -> None:

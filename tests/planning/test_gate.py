@@ -165,6 +165,9 @@ def test_a_newcomer_says_all_that_it_lacks_of_the_capacity_of_the_other() -> Non
 def test_a_newcomer_that_need_not_match_takes_over_as_it_is() -> None:
     report = answer(starting=["ip-demo-a-worker"], **SHORT)
     assert verdict(Newcomer(None), serve=report, notes=ON_TWO).stage is Stage.FIT
+    fit = verdict(Newcomer(None), pods=(head(), pod(), unplaced("second")), serve=report, notes=ON_TWO)
+    assert fit.stage is Stage.FIT
+    assert "Recreate" not in fit.message
 
 
 def two_apps(other: str) -> ServeStatus:

@@ -133,6 +133,25 @@ def test_it_is_kept_for_a_while_until_its_pods_are_gone(ended: float, pods: Any,
     assert expected or result.recheck_after == timedelta(seconds=0.5)
 
 
+def test_one_of_which_nobody_can_tell_when_it_ended_is_not_waited_for() -> None:
+    noted = {labels.ENDED_AT: "lately"}
+    leaving = cluster("demo-a", FIRST, routed=900, retired=100, notes=noted, pods=(pod(leaving=True),))
+    assert done(SECOND, leaving) == ["confirm demo-serve-svc", "delete demo-a"]
+
+
+def test_nothing_makes_room_for_a_first_start() -> None:
+    assert not Course(world(FIRST, revisions=()), FIRST.goal, NOW).makes_room
+    assert Course(world(SECOND, OLD, active=OLD, revisions=BEGUN), SECOND.goal, NOW).makes_room
+
+
+def test_the_mark_of_an_earlier_recreation_gives_no_more_time_while_something_serves() -> None:
+    marked = (revision(FIRST, last_good=ago(1)), revision(SECOND, 2))
+    course, unmarked = (
+        Course(world(SECOND, OLD, active=OLD, revisions=found), SECOND.goal, NOW) for found in (marked, BEGUN)
+    )
+    assert course.deadline == unmarked.deadline is not None
+
+
 def test_in_blue_green_nobody_waits_for_pods_that_end() -> None:
     leaving = cluster("demo-a", FIRST, routed=900, retired=100, ended=1, pods=(pod(leaving=True),))
     new = cluster("demo-b", BLUE_GREEN, routed=100)

@@ -186,7 +186,7 @@ def _in_part(replicas: int, target_capacity: Any) -> int:
 
 def _percent(target_capacity: Any) -> float:
     try:
-        return float(100 if target_capacity is None else target_capacity)
+        return float(target_capacity)
     except (TypeError, ValueError):
         return 100
 
