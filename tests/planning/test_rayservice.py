@@ -362,9 +362,11 @@ def test_applications_without_a_head_are_not_called_well_because_they_were(pods:
     headless = cluster(routed=600, pods=(*pods, pod("demo-a-worker")), serve=Silence("not asked"))
     status = plan(world(FIRST, headless, active=headless, status=well), FIRST).status
     [before], [after] = (
-        [(c.status, c.reason) for c in found.conditions if c.type == "ApplicationsHealthy"] for found in (well, status)
+        [(c.status, c.reason, c.message) for c in found.conditions if c.type == "ApplicationsHealthy"]
+        for found in (well, status)
     )
-    assert (before, after) == (("True", "AllApplicationsRunning"), ("Unknown", "RayDoesNotAnswer"))
+    assert before == ("True", "AllApplicationsRunning", "")
+    assert after == ("Unknown", "RayDoesNotAnswer", "demo-a has no head that could be asked")
 
 
 def held(**fields: Any) -> Any:
