@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, Unpack
 from urllib.parse import quote, urlencode
 from urllib.request import getproxies
 
@@ -116,6 +116,15 @@ RESOURCES: Mapping[Kind, Resource] = {
 
 _ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices")
 _CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions")
+
+
+class _Sent(TypedDict, total=False):
+    """What goes with a request, beside its method and path."""
+
+    query: Mapping[str, str] | None
+    body: Any
+    content_type: str
+    accept: str
 
 
 class KubeApi:
@@ -361,53 +370,21 @@ class KubeApi:
         answer = await self._answer("GET", f"{_path(Kind.POD, namespace, pod)}/log", query=query, accept=ANY)
         return answer.decode(errors="replace")
 
-    async def _request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Any = None,
-        content_type: str = JSON,
-        accept: str = JSON,
-    ) -> dict[str, Any]:
-        data = await self._answer(method, path, query=query, body=body, content_type=content_type, accept=accept)
-        answer: dict[str, Any] = json.loads(data)
+    async def _request(self, method: str, path: str, **sent: Unpack[_Sent]) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(await self._answer(method, path, **sent))
         return answer
 
-    async def _answer(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Any = None,
-        content_type: str = JSON,
-        accept: str = JSON,
-    ) -> bytes:
-        status, data = await self._exchange(
-            method, path, query=query, body=body, content_type=content_type, accept=accept
-        )
+    async def _answer(self, method: str, path: str, **sent: Unpack[_Sent]) -> bytes:
+        status, data = await self._exchange(method, path, **sent)
         if status >= _FAILURE:
             raise _failure(status, f"{method} {path}", data)
         return data
 
-    async def _exchange(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None,
-        body: Any = None,
-        content_type: str = JSON,
-        accept: str = JSON,
-    ) -> tuple[int, bytes]:
+    async def _exchange(self, method: str, path: str, **sent: Unpack[_Sent]) -> tuple[int, bytes]:
         """The status of an answer, and what came with it."""
         try:
             async with self._turn:
-                response = await self._send(
-                    method, path, query=query, body=body, content_type=content_type, accept=accept
-                )
+                response = await self._send(method, path, **sent)
                 return response.status, await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             unanswered = Disconnected if method == "GET" else OutcomeUnknown
@@ -418,7 +395,7 @@ class KubeApi:
         method: str,
         path: str,
         *,
-        query: Mapping[str, str] | None,
+        query: Mapping[str, str] | None = None,
         body: Any = None,
         content_type: str = JSON,
         accept: str = JSON,

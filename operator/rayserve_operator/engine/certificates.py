@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from rayserve_operator.engine.ports import Clock, Kube, Manifest, Pair, Stock, Workshop
+from rayserve_operator.engine.rounds import Rounds
 from rayserve_operator.model.errors import OperatorError, Superseded
 from rayserve_operator.planning.actions import Kind
 from rayserve_operator.planning.certificates import Issue, Show, Trust, next_step
@@ -42,35 +42,29 @@ class Keeper:
     _shown: Pair | None = None
     _trusted: Pair | None = None
     """What was found to be trusted at the last look."""
-    _looking: asyncio.Task[None] | None = None
-    _next_look: asyncio.TimerHandle | None = None
+    _looks: Rounds = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._looks = Rounds(self._look_again, "certificate of the webhook")
 
     def open(self) -> None:
         """Look now, and from then on in the background."""
-        self._start()
+        self._looks.begin()
 
     async def close(self) -> None:
         """Look no more."""
-        if self._next_look is not None:
-            self._next_look.cancel()
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+        await self._looks.close()
 
-    def _start(self) -> None:
-        self._looking = asyncio.get_running_loop().create_task(self._look_again(), name="certificate of the webhook")
-
-    async def _look_again(self) -> None:
-        pause = SOON
+    async def _look_again(self) -> timedelta:
         try:
-            pause = await self._look()
+            return await self._look()
         except Superseded:
-            pause = timedelta()  # Another replica was quicker.
+            return timedelta()  # Another replica was quicker.
         except OperatorError as error:
             logger.warning("The webhook's certificate in Secret %s/%s: %s", self.namespace, self.secret, error)
         except Exception:
             logger.exception("The webhook's certificate: unexpected failure")
-        self._next_look = asyncio.get_running_loop().call_later(pause.total_seconds(), self._start)
+        return SOON
 
     async def _look(self) -> timedelta:
         """Take one step. Returns the time until the next one."""

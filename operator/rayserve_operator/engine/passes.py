@@ -39,6 +39,7 @@ from rayserve_operator.planning.observed import (
     ObservedRayCluster,
     ObservedService,
     PodView,
+    RevisionView,
     ServeReport,
     ServiceView,
     Silence,
@@ -222,9 +223,7 @@ class Passes:
         revisions = self.store.revisions_of(record.meta.uid)
         if not revisions:
             raise invalid
-        stored = await self.kube.get(Kind.REVISION, record.meta.namespace, revisions[-1].meta.name)
-        goal = Goal.last_valid(record.meta, stored["data"]["spec"], record.spec)
-        aim = Aim(goal, tuple(invalid.problems))
+        aim = Aim(await self._goal_of(record, revisions[-1]), tuple(invalid.problems))
         self._aims[record.meta.uid] = (record.meta.generation, aim)
         return aim
 
@@ -248,14 +247,18 @@ class Passes:
             return aim
         known, goal = self._returning.get(record.meta.uid, (None, aim.goal))
         if known != (record.meta.generation, good.meta.name):
-            stored = await self.kube.get(Kind.REVISION, record.meta.namespace, good.meta.name)
             try:
-                goal = Goal.last_valid(record.meta, stored["data"]["spec"], record.spec)
+                goal = await self._goal_of(record, good)
             except InvalidSpec:
                 # Written by a more lenient version: then nothing is known to work.
                 return aim
             self._returning[record.meta.uid] = ((record.meta.generation, good.meta.name), goal)
         return replace(aim, goal=replace(goal, instead_of=failure))
+
+    async def _goal_of(self, record: ServiceRecord, revision: RevisionView) -> Goal:
+        """The goal that a revision was of, with all else as the RayService says now. Raises InvalidSpec."""
+        stored = await self.kube.get(Kind.REVISION, record.meta.namespace, revision.meta.name)
+        return Goal.last_valid(record.meta, stored["data"]["spec"], record.spec)
 
     async def _gather(self, record: ServiceRecord, goal: Goal) -> ObservedService:
         namespace = record.meta.namespace

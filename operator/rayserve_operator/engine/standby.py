@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from rayserve_operator.engine.ports import Clock, Kube
+from rayserve_operator.engine.rounds import Rounds
 from rayserve_operator.model.errors import OperatorError, Refused
 from rayserve_operator.model.lease import Record
 from rayserve_operator.planning.leases import KUBERAY_LEASE, Sighting, sighted
@@ -30,8 +30,10 @@ class Standby:
     leader: str | None = None
     """Which KubeRay leads, in words; None while none does."""
     _sightings: tuple[Sighting, ...] | None = None
-    _looking: asyncio.Task[None] | None = None
-    _next_look: asyncio.TimerHandle | None = None
+    _looks: Rounds = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._looks = Rounds(self._look_again, f"Lease {KUBERAY_LEASE}")
 
     async def open(self) -> None:
         """Look once, and from then on in the background.
@@ -44,30 +46,19 @@ class Standby:
         except Refused as refusal:
             logger.warning("Cannot see whether KubeRay runs, so it is taken not to: %s", refusal)
             return
-        self._look_later()
+        self._looks.begin(LOOKED_AT_EVERY)
 
     async def close(self) -> None:
         """Look no more."""
-        if self._next_look is not None:
-            self._next_look.cancel()
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+        await self._looks.close()
 
-    def _look_later(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._next_look = loop.call_later(LOOKED_AT_EVERY.total_seconds(), self._start_looking)
-
-    def _start_looking(self) -> None:
-        self._looking = asyncio.get_running_loop().create_task(self._look_again())
-
-    async def _look_again(self) -> None:
+    async def _look_again(self) -> timedelta:
         try:
             await self._look()
         except OperatorError as error:
             # Nobody knows who leads, so nothing changes; while the API server is away nothing can be done in any case.
             logger.info("Could not see whether KubeRay runs: %s", error)
-        self._look_later()
+        return LOOKED_AT_EVERY
 
     async def _look(self) -> None:
         leases = await self.kube.leases(KUBERAY_LEASE)

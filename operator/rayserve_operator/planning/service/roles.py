@@ -88,10 +88,10 @@ def last_good(observed: ObservedService) -> RevisionView | None:
 
 def comes_back(observed: ObservedService, goal: Goal) -> Failure | None:
     """Why the last good revision is aimed at instead of this goal; None where it is not."""
-    good, failure = last_good(observed), given_up(observed, goal)
+    good = last_good(observed)
     if good is None or good.meta.name == goal.revision or assign_roles(observed, goal).active is not None:
         return None
-    return failure
+    return given_up(observed, goal)
 
 
 def is_detached(observed: ObservedService) -> bool:
