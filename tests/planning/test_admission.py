@@ -5,17 +5,18 @@ from __future__ import annotations
 import copy
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import pytest
 import yaml
 
-from rayserve_operator.advice.findings import Door, Level
+from rayserve_operator.advice.findings import Door, Finding, Level
 from rayserve_operator.advice.inspection import MOST_PAIRS, MOST_SOUGHT, inspect
 from rayserve_operator.advice.rules import BY_CODE
-from rayserve_operator.model.problems import MOST
-from rayserve_operator.planning.admission import LONGEST_WARNING, MOST_WARNINGS, NotAReview, review
+from rayserve_operator.model.problems import MOST, Problem
+from rayserve_operator.planning.admission import LONGEST_WARNING, MOST_WARNINGS, NotAReview, Review, review
 from rayserve_operator.planning.custody import Custody
 from rayserve_operator.planning.dry_run.drafts import Draft
 from rayserve_operator.planning.dry_run.verdicts import Answer
@@ -113,9 +114,36 @@ def test_an_update_is_refused_for_what_it_brings() -> None:
     assert verdict(GOOD, before)["allowed"]
 
 
+def test_what_is_refused_is_not_told_a_second_time() -> None:
+    assert "warnings" not in verdict(with_groups(bad_group("a")))
+
+
 def test_what_was_wrong_may_move_in_its_list() -> None:
     before = with_groups(bad_group("a"))
     assert verdict(with_groups({"groupName": "new", "minReplicas": 0}, bad_group("a")), before)["allowed"]
+
+
+def error(**changes: str) -> Finding:
+    return Finding(replace(Problem("spec.items[1].size", "is wrong", "mend it", "RS101"), **changes), Level.ERROR)
+
+
+def answered(findings: Iterable[Finding], before: Iterable[Finding] = (), manifest: Any = GOOD) -> dict[str, Any]:
+    found: dict[str, Any] = Review("u-1", manifest, tuple(findings), tuple(before)).answer([])["response"]
+    return found
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"code": "RS102"}, {"problem": "is worse"}, {"path": "spec.items[1].length"}, {"path": "spec.parts[1].size"}],
+)
+def test_something_else_is_new(changes: dict[str, str]) -> None:
+    assert not answered([error(**changes)], [error()])["allowed"]
+
+
+def test_the_same_is_new_as_often_as_it_is_more() -> None:
+    moved = [error(path=f"spec.items[{index}].size") for index in (7, 8, 9)]
+    assert answered(moved[:2], [error()] * 2)["allowed"]
+    assert causes(answered(moved, [error()] * 2)) == [("RS101", "spec.items[9].size")]
 
 
 def test_all_errors_are_told_at_once() -> None:
@@ -123,20 +151,56 @@ def test_all_errors_are_told_at_once() -> None:
     assert {code for code, _ in causes(verdict(manifest))} == {"RS008", "RS101"}
 
 
-def test_of_very_many_errors_the_first_are_told() -> None:
-    manifest = with_groups(*(bad_group(f"g{index}") for index in range(3 * MOST)))
-    found = verdict(manifest)
-    assert len(causes(found)) <= MOST + 1
-    assert "more problems" in found["status"]["message"]
+@pytest.mark.parametrize(
+    ("more", "last"), [(0, f"spec.items[{MOST - 1}].size is wrong; mend it"), (3, "and 3 more; correct these first")]
+)
+def test_of_very_many_errors_the_first_are_told(more: int, last: str) -> None:
+    found = answered(error(path=f"spec.items[{index}].size") for index in range(MOST + more))
+    assert len(causes(found)) == MOST
+    lines = found["status"]["message"].splitlines()
+    assert lines[0] == "RS101 spec.items[0].size is wrong; mend it"
+    assert lines[-1].removeprefix("RS101 ") == last
 
 
-def test_warnings_are_as_long_as_the_api_server_takes_them() -> None:
-    manifest = copy.deepcopy(GOOD)
-    codes = ",".join(f"{'RS' * 200}{index}" for index in range(500))
-    manifest["metadata"]["annotations"] = {"rayserve.ray.io/silence": codes}
-    warnings = verdict(manifest)["warnings"]
-    assert max(map(len, warnings)) <= LONGEST_WARNING
-    assert sum(map(len, warnings)) <= MOST_WARNINGS + LONGEST_WARNING
+def test_a_refusal_is_the_status_of_an_invalid_object() -> None:
+    status = answered([error()])["status"]
+    assert status.pop("message") == "RS101 spec.items[1].size is wrong; mend it"
+    assert status == {
+        "status": "Failure",
+        "code": 422,
+        "reason": "Invalid",
+        "details": {
+            "group": "ray.io",
+            "kind": "RayService",
+            "name": GOOD["metadata"]["name"],
+            "causes": [{"reason": "RS101", "field": "spec.items[1].size", "message": "is wrong; mend it (RS101)"}],
+        },
+    }
+
+
+@pytest.mark.parametrize("metadata", [None, {}, {"name": None}])
+def test_what_has_no_name_is_refused_without_one(metadata: Any) -> None:
+    refused = answered([error()], manifest={"kind": "RayService", "metadata": metadata})
+    assert refused["status"]["details"]["name"] == ""
+
+
+def advice(length: int) -> Finding:
+    told = len("RS101 spec ; mend it")
+    return Finding(Problem("spec", "x" * (length - told), "mend it", "RS101"), Level.ADVICE)
+
+
+def test_a_warning_that_is_too_long_ends_early() -> None:
+    [whole, cut] = answered([advice(LONGEST_WARNING), advice(LONGEST_WARNING + 1)])["warnings"]
+    assert whole.endswith("x; mend it")
+    assert cut.endswith("mend …")
+
+
+def test_warnings_are_as_many_as_the_api_server_takes() -> None:
+    fitting = [advice(250)] * (MOST_WARNINGS // 250)
+    assert answered(fitting)["warnings"] == [f"RS101 {one.problem}" for one in fitting]
+    *told, more = answered([*fitting, advice(20)])["warnings"]
+    assert told == [f"RS101 {one.problem}" for one in fitting]
+    assert more == "and more, which rayserve lint tells"
 
 
 def test_unknown_fields_are_left_to_the_api_servers_own_validation() -> None:
@@ -242,8 +306,9 @@ def test_pods_that_an_update_leaves_alone_are_not_tried() -> None:
     ]
 
 
-def test_a_spec_that_cannot_be_followed_is_refused_without_a_try() -> None:
-    assert review(asked(with_groups(bad_group("a"))), ALL, RenderOptions()).to_be_tried == ()
+@pytest.mark.parametrize("before", [None, GOOD], ids=["created", "updated"])
+def test_a_spec_that_cannot_be_followed_is_refused_without_a_try(before: Any) -> None:
+    assert review(asked(with_groups(bad_group("a")), before), ALL, RenderOptions()).to_be_tried == ()
 
 
 def test_what_could_not_be_tried_is_silenced_by_its_code() -> None:
@@ -283,7 +348,7 @@ def test_what_is_kuberays_now_is_let_through() -> None:
     [None, [], {}, {"request": {}}, {"request": {"uid": 5}}, {**asked(GOOD), "apiVersion": "admission.k8s.io/v1beta1"}],
 )
 def test_what_is_no_review_is_not_answered(nonsense: Any) -> None:
-    with pytest.raises(NotAReview):
+    with pytest.raises(NotAReview, match=r"no AdmissionReview of admission\.k8s\.io/v1"):
         review(nonsense, ALL, RenderOptions())
 
 

@@ -54,6 +54,8 @@ def test_an_older_authority_stays_trusted_while_it_is_valid() -> None:
     elsewhere = replace(HELD, names=frozenset({"other"}))
     assert next_step(elsewhere, [], NAME, NOW) == Issue((NEW,))
     assert next_step(replace(elsewhere, authorities=(GONE, OLD)), [], NAME, NOW) == Issue((OLD,))
+    assert next_step(elsewhere, [], NAME, OLD.expires) == Issue((NEW,))
+    assert next_step(replace(elsewhere, authorities=(OLD,)), [], NAME, OLD.expires) == Issue()
 
 
 def test_one_that_nobody_vouches_for_is_made_anew() -> None:

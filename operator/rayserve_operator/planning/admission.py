@@ -29,7 +29,7 @@ MOST_WARNINGS = 3500
 """Characters of all warnings; the API server takes 4096 of all webhooks together."""
 _MORE = "and more, which rayserve lint tells"
 
-Identity: TypeAlias = tuple[str, str, str]
+Identity: TypeAlias = tuple[str, ...]
 
 
 class NotAReview(ValueError):
@@ -133,7 +133,7 @@ def _new(findings: Iterable[Finding], before: Iterable[Finding]) -> list[Finding
 
 def _identity(finding: Finding) -> Identity:
     problem = finding.problem
-    return problem.code, re.sub(r"\[\d+\]", "[]", problem.path), problem.problem
+    return problem.code, problem.problem, *re.split(r"\[\d+\]", problem.path)
 
 
 def _refusal(manifest: Manifest, errors: Sequence[Finding]) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def _refusal(manifest: Manifest, errors: Sequence[Finding]) -> dict[str, Any]:
     told = [finding.problem for finding in errors[:MOST]]
     words = [f"{problem.code} {problem}" for problem in told]
     if len(errors) > MOST:
-        words.append(f"{len(errors) - MOST} more problems; correct these first")
+        words.append(f"and {len(errors) - MOST} more; correct these first")
     causes = [{"reason": one.code, "field": short(one.path), "message": f"{one.words} ({one.code})"} for one in told]
     name = short(str(below(manifest, "metadata").get("name") or ""))
     details = {"group": GROUP, "kind": manifest["kind"], "name": name, "causes": causes}

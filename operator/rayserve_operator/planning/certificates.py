@@ -89,13 +89,13 @@ def next_step(held: Held | None, trusted: Sequence[str] | None, name: str, now: 
         name: the DNS name by which the API server asks.
         now: the time.
     """
-    fits = held is not None and name in held.names
+    fitting = held if held is not None and name in held.names else None
     if trusted is None:
-        return Show() if fits else Await()
-    if held is None or not fits or not held.authorities or now >= held.renewed_at:
-        older = held.authorities if held is not None else ()
+        return Await() if fitting is None else Show()
+    if fitting is None or not fitting.authorities or now >= fitting.renewed_at:
+        older = () if held is None else held.authorities
         return Issue(tuple(one for one in older if one.expires > now)[:KEPT])
-    return Trust(held.bundle) if any(one != held.bundle for one in trusted) else Show()
+    return Trust(fitting.bundle) if any(one != fitting.bundle for one in trusted) else Show()
 
 
 def bundle(authorities: Sequence[Authority]) -> str:
