@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rayserve_operator.model.raycluster import RayClusterStatus
-from rayserve_operator.planning.actions import Announcement, Kind, Patch
+from rayserve_operator.planning.actions import Announcement, Apply, Kind, Patch
 from rayserve_operator.planning.cluster import farewell
 from rayserve_operator.planning.observed import BelongingView, PodView
 from rayserve_operator.render import labels
@@ -92,6 +92,12 @@ def test_only_the_cluster_as_it_was_and_its_own_finalizer_are_touched() -> None:
 
 def test_the_clean_up_is_told() -> None:
     assert announced(going()) == [Announcement("CreatedRedisCleanupJob", "Removing what demo-a left in Redis")]
+
+
+def test_a_foreign_job_of_that_name_is_left_alone() -> None:
+    [[made]] = steps_of(going())
+    assert isinstance(made, Apply)
+    assert made.is_first
 
 
 def test_a_cluster_that_no_longer_keeps_anything_in_redis_goes_at_once() -> None:
