@@ -1,4 +1,4 @@
-"""Mutation testing of the planners: `python -m tests.mutants [PART OF A MODULE'S PATH]`.
+"""Mutation testing of the planners: `python -m tests.mutants [PART OF A MODULE'S PATH …]`.
 
 It fails when a mutant survives that `explained.toml` does not explain, and when one is explained that does not survive.
 """
@@ -10,7 +10,10 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from itertools import groupby
+from multiprocessing import get_context
+from pathlib import Path
 
 from .explanations import EXPLAINED, PLANNING, ROOT, Explanation, explanations, module_of, quoted
 from .mutations import Mutant, mutants_of
@@ -24,7 +27,7 @@ HINTS = ROOT / "build/mutants.json"
 
 def main(arguments: Sequence[str]) -> int:
     """Try all mutants of the chosen modules, and say what survives."""
-    chosen = [path for path in sorted(PLANNING.rglob("*.py")) if all(part in str(path) for part in arguments)]
+    chosen = [path for path in sorted(PLANNING.rglob("*.py")) if any(part in str(path) for part in arguments or ("",))]
     import_what_is_below(*BELOW)
     known = survey(TESTS, PLANNING)
     if known.failed:
@@ -32,45 +35,51 @@ def main(arguments: Sequence[str]) -> int:
     remembered = json.loads(HINTS.read_text()) if HINTS.exists() else {}
     begun, totals = time.monotonic(), Counter[str]()
     is_good = True
-    for path in chosen:
-        mutants = list(mutants_of(path))
-        found = _try_module(module_of(path), mutants, known, remembered)
-        explained = [e for e in explanations() if e.module == module_of(path)]
-        survivors = [mutant for mutant, killer in found.items() if killer is None]
-        open_questions = [mutant for mutant in survivors if not any(e.is_about(mutant) for e in explained)]
-        stale = [e for e in explained if not any(e.is_about(mutant) for mutant in survivors)]
-        counts = Counter(
-            mutants=len(mutants),
-            killed=len(mutants) - len(survivors),
-            hung=sum(killer == DIED for killer in found.values()),
-            explained=len(survivors) - len(open_questions),
-            survived=len(open_questions),
-        )
-        totals += counts
-        print(f"\r{module_of(path)}: {_counted(counts)}")
-        _tell(open_questions, stale)
-        is_good = is_good and not open_questions and not stale
-        HINTS.parent.mkdir(exist_ok=True)
-        HINTS.write_text(json.dumps(remembered, indent=0))
+    with ProcessPoolExecutor(mp_context=get_context("fork")) as pool:
+        trials = {pool.submit(_killers_in, path, known, remembered): path for path in chosen}
+        for number, trial in enumerate(as_completed(trials), 1):
+            mutants = list(mutants_of(trials[trial]))
+            found = dict(zip(mutants, trial.result(), strict=True))
+            remembered |= {_name(mutant): killer for mutant, killer in found.items() if killer is not None}
+            counts = _judge(trials[trial], found, f"{number} of {len(chosen)}: ")
+            totals += counts
+            is_good = is_good and not counts["survived"] and not counts["stale"]
+    HINTS.parent.mkdir(exist_ok=True)
+    HINTS.write_text(json.dumps(remembered, indent=0))
     seconds = time.monotonic() - begun
     print(f"\nall: {_counted(totals)}; {seconds:.0f} s, {totals['mutants'] / seconds:.1f} mutants a second")
     return 0 if is_good else 1
 
 
-def _try_module(
-    module: str, mutants: Sequence[Mutant], known: Survey, remembered: dict[str, str]
-) -> Mapping[Mutant, str | None]:
-    """The killer of each mutant, which is also remembered."""
-    names = {mutant: "\n".join((module, mutant.scope or "", mutant.before, mutant.after)) for mutant in mutants}
-    hints = {mutant: remembered[name] for mutant, name in names.items() if name in remembered}
-    found: dict[Mutant, str | None] = {}
-    for mutant, killer in killers(mutants, TESTS, known, hints):
-        found[mutant] = killer
-        if killer is not None:
-            remembered[names[mutant]] = killer
-        if sys.stdout.isatty():
-            print(f"\r{module}: {len(found)} of {len(mutants)}", end="", flush=True)
-    return found
+def _killers_in(path: Path, known: Survey, remembered: Mapping[str, str]) -> list[str | None]:
+    """The killer of each mutant of a module."""
+    mutants = list(mutants_of(path))
+    hints = {mutant: remembered[_name(mutant)] for mutant in mutants if _name(mutant) in remembered}
+    found = dict(killers(mutants, TESTS, known, hints))
+    return [found[mutant] for mutant in mutants]
+
+
+def _name(mutant: Mutant) -> str:
+    return "\n".join((module_of(mutant.path), mutant.scope or "", mutant.before, mutant.after))
+
+
+def _judge(path: Path, found: Mapping[Mutant, str | None], place: str) -> Counter[str]:
+    """Tell what survives in a module, and count."""
+    explained = [e for e in explanations() if e.module == module_of(path)]
+    survivors = [mutant for mutant, killer in found.items() if killer is None]
+    open_questions = [mutant for mutant in survivors if not any(e.is_about(mutant) for e in explained)]
+    stale = [e for e in explained if not any(e.is_about(mutant) for mutant in survivors)]
+    counts = Counter(
+        mutants=len(found),
+        killed=len(found) - len(survivors),
+        hung=sum(killer == DIED for killer in found.values()),
+        explained=len(survivors) - len(open_questions),
+        survived=len(open_questions),
+        stale=len(stale),
+    )
+    print(f"{place}{module_of(path)}: {_counted(counts)}", flush=True)
+    _tell(open_questions, stale)
+    return counts
 
 
 def _counted(counts: Counter[str]) -> str:
