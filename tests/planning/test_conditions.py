@@ -68,6 +68,15 @@ def test_a_status_is_dated_only_when_something_changed() -> None:
     assert changed.last_update_time == timestamp(NOW)
 
 
+def test_a_condition_that_is_as_before_keeps_its_time_whatever_it_was_on_the_way() -> None:
+    before = RayServiceStatus(last_update_time="then", conditions=told(READY, VALID))
+    again = [c.model_copy(update={"last_transition_time": "later"}) for c in before.conditions]
+    assert dated(RayServiceStatus(last_update_time="later", conditions=again), before, LATER) == before
+    turned = [again[0].model_copy(update={"status": "False"}), again[1]]
+    found = dated(RayServiceStatus(conditions=turned), before, LATER)
+    assert [c.last_transition_time for c in found.conditions] == ["later", timestamp(NOW)]
+
+
 def test_what_another_writer_says_of_something_else_is_kept() -> None:
     foreign = Condition(
         type="example.com/Audited", status="True", reason="Seen", message="", last_transition_time="then"
@@ -76,3 +85,4 @@ def test_what_another_writer_says_of_something_else_is_kept() -> None:
     after = carried([foreign, past], [Fact(ServiceCondition.READY, True, "Serves", "3 pods")], 2, LATER)
     assert [condition.type for condition in after] == ["Ready", "example.com/Audited"]
     assert after[1] == foreign
+    assert [c.type for c in replaced([foreign], VALID, 2, LATER)] == ["example.com/Audited", "SpecValid"]

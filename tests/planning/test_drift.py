@@ -104,11 +104,19 @@ def service(*ports: Any, **spec: Any) -> ServiceView:
     [
         ([WEB, METRICS], False),
         ([METRICS, UDP, {**WEB, "protocol": "TCP", "nodePort": 30080}], False),
+        ([WEB, UDP, METRICS], False),
         ([METRICS], True),
         ([METRICS, UDP], True),
         ([METRICS, {**WEB, "name": "other"}], True),
     ],
-    ids=["as applied", "with another's, otherwise ordered", "one missing", "of another protocol", "another name"],
+    ids=[
+        "as applied",
+        "with another's, otherwise ordered",
+        "with another's behind it",
+        "one missing",
+        "of another protocol",
+        "another name",
+    ],
 )
 def test_ports_are_told_apart_by_number_and_protocol(ports: list[Any], expected: bool) -> None:
     wanted = {"metadata": {"name": "x"}, "spec": {"ports": [WEB, METRICS]}}
@@ -121,6 +129,8 @@ def test_a_service_keeps_its_address_and_all_else_is_wanted_as_before() -> None:
     assert fitted(service(WEB, clusterIP="10.0.0.1"), headless) == kept
     assert fitted(service(WEB, clusterIP="None"), headless) == headless
     assert fitted(service(WEB, clusterIP="None"), kept) == kept
+    chosen = {**headless, "spec": {"clusterIP": "10.0.0.2", "ports": [WEB]}}
+    assert fitted(service(WEB, clusterIP="10.0.0.1"), chosen) == chosen
 
 
 def managed(*entries: dict[str, Any]) -> ServiceView:

@@ -91,5 +91,5 @@ def _is_namesake(one: Any, other: Any) -> bool:
 def _child(value: Any, key: str | int) -> Any:
     if isinstance(value, Mapping):
         return value.get(key)
-    is_there = isinstance(value, list) and isinstance(key, int) and key < len(value)
-    return value[key] if is_there else None
+    # Numbers are only asked of lists, see `located`.
+    return value[key] if isinstance(key, int) and key < len(value) else None
