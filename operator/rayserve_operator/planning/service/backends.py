@@ -27,8 +27,8 @@ class Own:
     stable: str
     """Name of the stable Service."""
     stable_ports: Sequence[Json]
-    members: frozenset[str]
-    """Names of the clusters' own Services."""
+    members: Mapping[str, Sequence[Json]]
+    """The clusters' own Services by name, with their ports; of what is gone none are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,6 @@ class Part:
 
     service: str
     """Name of its own serve Service."""
-    ports: Sequence[Json]
-    """Of this Service."""
     percent: int
 
 
@@ -82,8 +80,8 @@ class Rule:
         if not self.is_divided:
             return self.refs
         first, total, name = self.mine[0], self.weight, self.own.stable
-        was_scaled = self._is_alone and total >= WHOLE and total % WHOLE == 0
-        port = first.get("port") if first["name"] == name else self._stable_port(first.get("port"))
+        was_scaled = self._is_alone and total % WHOLE == 0
+        port = first.get("port") if first["name"] == name else self._stable_port(first)
         return self._with([{**first, "name": name, "port": port, "weight": total // WHOLE if was_scaled else total}])
 
     @property
@@ -107,13 +105,16 @@ class Rule:
         first, target = self.mine[0], self.mine[0].get("port")
         if first["name"] == self.own.stable:
             target = next((_target(port) for port in self.own.stable_ports if port["port"] == target), target)
-        known = (port["port"] for port in part.ports if target in (port["port"], port.get("name")))
-        return {**first, "name": part.service, "port": next(known, part.ports[0]["port"]), "weight": weight}
+        ports = self.own.members[part.service]
+        known = (port["port"] for port in ports if target in (port["port"], port.get("name")))
+        return {**first, "name": part.service, "port": next(known, ports[0]["port"]), "weight": weight}
 
-    def _stable_port(self, target: Any) -> Any:
-        ports = self.own.stable_ports
+    def _stable_port(self, ref: Json) -> Any:
+        """The port of the stable Service that leads where this backendRef to a cluster's own Service does."""
+        target, ports = ref.get("port"), self.own.stable_ports
+        names = {port.get("name") for port in self.own.members[ref["name"]] if port["port"] == target}
         default = ports[0]["port"] if ports else target
-        return next((port["port"] for port in ports if _target(port) == target), default)
+        return next((port["port"] for port in ports if _target(port) in {target, *names}), default)
 
     def _with(self, new: Sequence[Json]) -> Sequence[Json]:
         """The backendRefs with those of the RayService replaced, at the place of the first of them."""

@@ -283,9 +283,7 @@ def _shared(course: Course, rule: Rule) -> Sequence[Mapping[str, Any]]:
         return rule.united()
     if not _can_be_led_to(course):
         return rule.refs
-    old, new = (
-        Part(_service_of(cluster), ports.serve_ports(cluster.cluster), percent) for cluster, percent in _parts(course)
-    )
+    old, new = (Part(_service_of(cluster), percent) for cluster, percent in _parts(course))
     return rule.divided(old, new)
 
 
@@ -361,9 +359,10 @@ def _own(observed: ObservedService) -> Own:
     """By what backends are known as those of the RayService, also where the cluster and its Service are gone."""
     meta, service = observed.service.meta, observed.serve_service
     gone = (name for name in backends_of(observed) - observed.routing.services if _may_have_been(meta.name, name))
-    living = map(_service_of, observed.clusters)
+    living = {_service_of(cluster): ports.serve_ports(cluster.cluster) for cluster in observed.clusters}
     stable_ports = () if service is None else service.spec.get("ports") or ()
-    return Own(meta.namespace, names.serve_service_name(observed.service), stable_ports, frozenset({*gone, *living}))
+    members = {**dict.fromkeys(gone, ()), **living}
+    return Own(meta.namespace, names.serve_service_name(observed.service), stable_ports, members)
 
 
 def _may_have_been(service: str, name: str) -> bool:
