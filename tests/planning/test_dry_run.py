@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -61,7 +63,14 @@ def drafted(manifest: Any) -> tuple[Draft, ...]:
     return drafts.of_manifest(manifest, OPTIONS)
 
 
-HEAD_POD, _, WORKER_POD = drafted(service())
+@cache
+def head_pod() -> Draft:
+    return drafted(service())[0]
+
+
+@cache
+def worker_pod() -> Draft:
+    return drafted(service())[2]
 
 
 def refused(draft: Draft, *causes: tuple[str, str, str]) -> list[tuple[str, str]]:
@@ -90,7 +99,7 @@ def test_an_account_is_named_only_where_the_operator_does_not_make_it() -> None:
     config = copy.deepcopy(CONFIG)
     config["headGroupSpec"]["template"]["spec"]["serviceAccountName"] = "mine"
     assert drafted(service(config))[0].manifest["spec"]["serviceAccountName"] == "mine"
-    assert "serviceAccountName" not in HEAD_POD.manifest["spec"]
+    assert "serviceAccountName" not in head_pod().manifest["spec"]
 
 
 def test_a_cluster_of_a_service_inherits_what_it_will_have() -> None:
@@ -118,7 +127,7 @@ def test_a_template_that_has_no_form_of_a_pod_is_tried_as_it_stands() -> None:
     assert head.manifest["spec"] == config["headGroupSpec"]["template"]["spec"]
     assert head.manifest["metadata"] == {
         "namespace": "default",
-        "generateName": HEAD_POD.manifest["metadata"]["generateName"],
+        "generateName": head_pod().manifest["metadata"]["generateName"],
     }
     why = "json: cannot unmarshal string into Go struct field PodSpec.spec.volumes of type []v1.Volume"
     [problem] = judge(head, Answer(400, {"message": f'Pod in version "v1" cannot be handled as a Pod: {why}'}))
@@ -129,41 +138,43 @@ def test_a_template_that_has_no_form_of_a_pod_is_tried_as_it_stands() -> None:
 @pytest.mark.parametrize(
     ("draft", "field", "path"),
     [
-        (WORKER_POD, "spec.containers[0].image", f"{WORKER}.template.spec.containers[0].image"),
-        (WORKER_POD, "spec.containers[1].ports[0].name", f"{WORKER}.template.spec.containers[1].ports[0].name"),
-        (WORKER_POD, "spec.initContainers[1].image", f"{WORKER}.template.spec.initContainers[0].image"),
-        (WORKER_POD, "spec.initContainers[0].image", None),
-        (WORKER_POD, "spec.initContainers[2].image", None),
-        (WORKER_POD, "spec.nodeSelector[cloud.example/pool]",
+        (worker_pod, "spec.containers[0].image", f"{WORKER}.template.spec.containers[0].image"),
+        (worker_pod, "spec.containers[1].ports[0].name", f"{WORKER}.template.spec.containers[1].ports[0].name"),
+        (worker_pod, "spec.initContainers[1].image", f"{WORKER}.template.spec.initContainers[0].image"),
+        (worker_pod, "spec.initContainers[0].image", None),
+        (worker_pod, "spec.initContainers[2].image", None),
+        (worker_pod, "spec.nodeSelector[cloud.example/pool]",
          f"{WORKER}.template.spec.nodeSelector.cloud.example/pool"),
-        (WORKER_POD, "spec.volumes[0].emptyDir.sizeLimit", f"{WORKER}.template.spec.volumes[0].emptyDir.sizeLimit"),
-        (WORKER_POD, "spec.volumes[1].name", None),
-        (WORKER_POD, "spec.containers[0].volumeMounts[0].name",
+        (worker_pod, "spec.volumes[0].emptyDir.sizeLimit", f"{WORKER}.template.spec.volumes[0].emptyDir.sizeLimit"),
+        (worker_pod, "spec.volumes[1].name", None),
+        (worker_pod, "spec.containers[0].volumeMounts[0].name",
          f"{WORKER}.template.spec.containers[0].volumeMounts[0].name"),
-        (WORKER_POD, "spec.containers[0].resources.requests[example.com/card]",
+        (worker_pod, "spec.containers[0].resources.requests[example.com/card]",
          f"{WORKER}.template.spec.containers[0].resources.requests.example.com/card"),
-        (WORKER_POD, "spec.containers[0].resources.limits[example.com/card]", None),
-        (WORKER_POD, "spec.terminationGracePeriodSeconds", f"{WORKER}.template.spec.terminationGracePeriodSeconds"),
-        (WORKER_POD, "spec.restartPolicy", None),
-        (WORKER_POD, "spec.containers[0].command[0]", None),
-        (WORKER_POD, "spec.priority", f"{WORKER}.template.spec.priority"),
-        (WORKER_POD, "metadata.annotations[team]", f"{WORKER}.template.metadata.annotations.team"),
-        (WORKER_POD, "metadata.labels", f"{WORKER}.labels"),
-        (WORKER_POD, "metadata.generateName", None),
-        (HEAD_POD, "metadata.labels", None),
-        (HEAD_POD, "spec.containers[1].resources.limits[cpus]",
+        (worker_pod, "spec.containers[0].resources.limits[example.com/card]", None),
+        (worker_pod, "spec.terminationGracePeriodSeconds", f"{WORKER}.template.spec.terminationGracePeriodSeconds"),
+        (worker_pod, "spec.restartPolicy", None),
+        (worker_pod, "spec.containers[0].command[0]", None),
+        (worker_pod, "spec.priority", f"{WORKER}.template.spec.priority"),
+        (worker_pod, "metadata.annotations[team]", f"{WORKER}.template.metadata.annotations.team"),
+        (worker_pod, "metadata.labels", f"{WORKER}.labels"),
+        (worker_pod, "metadata.generateName", None),
+        (head_pod, "metadata.labels", None),
+        (head_pod, "spec.containers[1].resources.limits[cpus]",
          "spec.rayClusterConfig.autoscalerOptions.resources.limits.cpus"),
-        (HEAD_POD, "spec.containers[1].command", None),
+        (head_pod, "spec.containers[1].command", None),
     ],
 )  # fmt: skip
-def test_a_field_of_a_pod_leads_back_to_what_the_user_wrote(draft: Draft, field: str, path: str | None) -> None:
-    assert origin(draft, field) == path
+def test_a_field_of_a_pod_leads_back_to_what_the_user_wrote(
+    draft: Callable[[], Draft], field: str, path: str | None
+) -> None:
+    assert origin(draft(), field) == path
 
 
 def test_all_causes_are_told_and_the_same_one_once() -> None:
     wrong = ("spec.containers[0].image", "FieldValueInvalid", "Invalid value")
     other = ("spec.containers[1].name", "FieldValueDuplicate", "Duplicate value")
-    assert refused(WORKER_POD, wrong, wrong, other) == [
+    assert refused(worker_pod(), wrong, wrong, other) == [
         (REFUSED, f"{WORKER}.template.spec.containers[0].image"),
         (REFUSED, f"{WORKER}.template.spec.containers[1].name"),
     ]
@@ -171,7 +182,7 @@ def test_all_causes_are_told_and_the_same_one_once() -> None:
 
 def test_what_the_operator_adds_is_called_so() -> None:
     told = {"field": "spec.initContainers[2].name", "reason": "FieldValueDuplicate", "message": "Duplicate value"}
-    [problem] = judge(WORKER_POD, Answer(422, {"details": {"causes": [told]}}))
+    [problem] = judge(worker_pod(), Answer(422, {"details": {"causes": [told]}}))
     assert (problem.code, problem.path) == (REFUSED, f"{WORKER}.template")
     assert "spec.initContainers[2].name, which the operator adds, is refused" in problem.problem
 
@@ -180,7 +191,7 @@ def test_several_unknown_fields_are_told_each() -> None:
     fields = ("spec.containers[0].imagePullPolice", "spec.nodeSelectors")
     why = ", ".join(f'unknown field "{field}"' for field in fields)
     message = f'Pod in version "v1" cannot be handled as a Pod: strict decoding error: {why}'
-    first, second = judge(WORKER_POD, Answer(400, {"message": message}))
+    first, second = judge(worker_pod(), Answer(400, {"message": message}))
     assert (first.path, second.path) == tuple(f"{WORKER}.template.{field}" for field in fields)
     assert "kubectl explain pod.spec.containers`" in first.mend
     assert "kubectl explain pod.spec`" in second.mend
@@ -197,20 +208,20 @@ def test_several_unknown_fields_are_told_each() -> None:
 )
 def test_a_value_of_a_wrong_type_is_found(kind: str, field: str, type_: str, path: str, mend: str) -> None:
     why = f"json: cannot unmarshal {kind} into Go struct field {field} of type {type_}"
-    [problem] = judge(WORKER_POD, Answer(400, {"message": f'Pod in version "v1" cannot be handled as a Pod: {why}'}))
+    [problem] = judge(worker_pod(), Answer(400, {"message": f'Pod in version "v1" cannot be handled as a Pod: {why}'}))
     assert (problem.code, problem.path) == (REFUSED, f"{WORKER}.template.{path}")
     assert problem.mend.startswith(mend)
 
 
 def test_a_pod_that_cannot_be_read_for_another_reason_is_refused_in_kubernetes_words() -> None:
     why = "quantities must match the regular expression"
-    [problem] = judge(WORKER_POD, Answer(400, {"message": f'Pod in version "v1" cannot be handled as a Pod: {why}'}))
+    [problem] = judge(worker_pod(), Answer(400, {"message": f'Pod in version "v1" cannot be handled as a Pod: {why}'}))
     assert (problem.code, problem.path) == (REFUSED, f"{WORKER}.template")
     assert why in problem.problem
 
 
 def test_a_pod_that_is_taken_is_not_spoken_of() -> None:
-    assert judge(HEAD_POD, Answer(201)) == ()
+    assert judge(head_pod(), Answer(201)) == ()
 
 
 POLICY = "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no latest"
@@ -243,7 +254,7 @@ POLICY = "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no late
     ],
 )
 def test_what_is_not_the_manifests_own_fault_is_a_warning_that_names_it(answer: Answer, words: str) -> None:
-    [problem] = judge(HEAD_POD, answer)
+    [problem] = judge(head_pod(), answer)
     assert (problem.code, problem.path) == (UNTRIED, f"{HEAD}.template")
     assert words in problem.problem
     assert problem.mend
@@ -252,7 +263,7 @@ def test_what_is_not_the_manifests_own_fault_is_a_warning_that_names_it(answer: 
 def test_a_webhooks_own_validation_is_a_policy() -> None:
     causes = [{"field": "spec.containers[0].image", "reason": "FieldValueInvalid", "message": "no tag"}]
     message = 'admission webhook "w" denied the request: images'
-    [problem] = judge(HEAD_POD, Answer(422, {"message": message, "details": {"causes": causes}}))
+    [problem] = judge(head_pod(), Answer(422, {"message": message, "details": {"causes": causes}}))
     assert problem.code == UNTRIED
 
 
