@@ -6,12 +6,17 @@ own bounds allow. A floor raises min_replicas beside initial_replicas, because S
 while no traffic comes, and also while clients still cling to connections of the old cluster. Both are mere numbers,
 for which Serve restarts no replica. Once the old cluster has gone, the config is sent as the user wrote it, but for
 initial_replicas: to Serve, that number in a changed config is an order to have that many replicas now.
+
+Where both clusters together may not have twice the capacity, each is asked for a part of its own: Serve's
+target_capacity, in percent of what the config says, of which it makes replicas, minima, maxima and floors alike.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeAlias
 
 from rayserve_operator.model.raycluster import RayClusterSpec, WorkerGroupSpec
@@ -19,10 +24,63 @@ from rayserve_operator.model.scale import hosts, within_bounds
 from rayserve_operator.model.serve import ApplicationState, ServeConfig, ServeStatus, most_replicas
 from rayserve_operator.planning.observed import ObservedCluster
 from rayserve_operator.planning.service import notes
+from rayserve_operator.planning.service.share import WHOLE
 from rayserve_operator.render import labels
 
 Floors: TypeAlias = Mapping[str, Mapping[str, int]]
 """Replicas by application and deployment. 0 only leaves initial_replicas out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """The part of its capacity that a cluster is asked for."""
+
+    percent: int
+    """Of what its Serve config says."""
+    since: datetime
+
+    @property
+    def written(self) -> str:
+        """As an annotation holds it."""
+        return notes.written({"percent": self.percent, "since": self.since.isoformat()})
+
+
+def portion_of(observed: ObservedCluster) -> Portion | None:
+    """The part that the cluster is asked for; None where that is all of it, or the note was spoilt."""
+    noted = notes.record_of(observed.cluster.meta, labels.CAPACITY)
+    try:
+        portion = Portion(int(noted["percent"]), datetime.fromisoformat(noted["since"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+    return portion if 0 < portion.percent <= WHOLE and portion.since.tzinfo else None
+
+
+def percent_of(observed: ObservedCluster) -> int:
+    """The same, in percent."""
+    portion = portion_of(observed)
+    return WHOLE if portion is None else portion.percent
+
+
+def in_part(config: ServeConfig, percent: int) -> ServeConfig:
+    """The config that asks for a part of what it says.
+
+    All of it is the config itself: a target_capacity of 100 that stays behind would keep Serve from scaling to zero
+    (ray#62682).
+    """
+    if percent >= WHOLE:
+        return config
+    whole = _percent(config.document.get("target_capacity"))
+    return ServeConfig({**config.document, "target_capacity": whole * percent / WHOLE})
+
+
+def growing(report: ServeStatus) -> list[str]:
+    """Deployments that do not have their replicas yet, in words."""
+    return [
+        f"deployment {name} of {app} has {found.running} replicas and gets more"
+        for app, state in report.applications.items()
+        for name, found in state.deployments.items()
+        if found.status == "UPSCALING"
+    ]
 
 
 def floors_of(observed: ObservedCluster) -> Floors:
@@ -180,8 +238,9 @@ def _in_full(replicas: int, target_capacity: Any) -> int:
 
 
 def _in_part(replicas: int, target_capacity: Any) -> int:
-    """The replicas that Serve makes of a number in a config, at this percentage of them."""
-    return math.floor(replicas * _percent(target_capacity) / 100 + 0.5)
+    """The replicas that Serve makes of a number in a config, at this percentage of them: one at least of any."""
+    percent = _percent(target_capacity)
+    return max(math.floor(replicas * percent / 100 + 0.5), 1 if replicas and percent else 0)
 
 
 def _percent(target_capacity: Any) -> float:

@@ -9,7 +9,17 @@ from rayserve_operator.planning.actions import Annotate, Announcement, AnyAction
 from rayserve_operator.planning.changes import compare
 from rayserve_operator.planning.cluster import autoscaling
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService
-from rayserve_operator.planning.service import analysis, capacity, gate, giving_up, notes, routes, shifting, submission
+from rayserve_operator.planning.service import (
+    analysis,
+    capacity,
+    gate,
+    giving_up,
+    notes,
+    routes,
+    shifting,
+    submission,
+    surge,
+)
 from rayserve_operator.planning.service.capacity import Floors
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.goal import Aim
@@ -28,9 +38,10 @@ from rayserve_operator.render import clusters, labels, names, revisions
 
 _OF_A_DRAIN = (labels.RETIRED_AT, labels.QUIET_AT, labels.WARM_SINCE)
 """Notes that are untrue of a cluster that is taken up again."""
-_OF_A_SHIFT = (labels.SHARE, labels.PROMOTE, labels.PAUSE, labels.MEASURED, labels.SMOKE_SINCE)
+_OF_A_SHIFT = (labels.SHARE, labels.PROMOTE, labels.PAUSE, labels.MEASURED, labels.SMOKE_SINCE, labels.CAPACITY)
 """Notes that are untrue of a cluster that has all the traffic."""
-_OF_A_GOAL = (labels.SERVE_TRIES, labels.WARM_SINCE, *(key for key in _OF_A_SHIFT if key != labels.PAUSE))
+_STAYING = frozenset({labels.PAUSE, labels.CAPACITY})
+_OF_A_GOAL = (labels.SERVE_TRIES, labels.WARM_SINCE, *(key for key in _OF_A_SHIFT if key not in _STAYING))
 """Notes that are untrue of a cluster that is given another goal; what a user has paused stays so."""
 
 
@@ -124,12 +135,13 @@ def keep_notes(course: Course) -> Iterator[Annotate]:
     if active is not None and active is not candidate:
         noted = _notes_of_return(active) | _notes_of_floors(_floors_of_active(course, active))
         noted |= _notes_of_overtaken(course, active) | routes.notes_of(course, active)
+        noted |= surge.notes_of_old(course, active)
         yield from _annotate(active, noted)
 
 
-def moves_floors(noted: Iterable[Annotate]) -> bool:
+def moves_capacity(noted: Iterable[Annotate]) -> bool:
     """Whether any of these changes what is to be sent to Ray."""
-    return any(labels.FLOORS in (note.annotations or {}) for note in noted)
+    return any({labels.FLOORS, labels.CAPACITY} & (note.annotations or {}).keys() for note in noted)
 
 
 def _notes_of_candidate(course: Course, candidate: ObservedCluster) -> dict[str, str | None]:
@@ -145,6 +157,7 @@ def _notes_of_candidate(course: Course, candidate: ObservedCluster) -> dict[str,
         matters = course.may_be_given_up and giving_up.lacks_an_image(candidate)
         wanted[labels.NO_IMAGE_SINCE] = since if matters else None
         wanted |= _notes_of_floors(_floors_of_pending(course, candidate))
+        wanted |= surge.notes_of_new(course, candidate)
         if course.is_given_the_goal(candidate):
             wanted |= analysis.notes_of(course, candidate)
         wanted |= _notes_of_share(course, candidate)
@@ -220,7 +233,7 @@ def _floors_of_pending(course: Course, pending: ObservedCluster) -> Floors:
         if course.goal.spec.needs_parity or not isinstance(pending.serve, ServeStatus):
             return noted
         return capacity.floors_reached(course.goal.serve, pending.serve, noted)
-    if active is None or not isinstance(active.serve, ServeStatus):
+    if active is None or not isinstance(active.serve, ServeStatus) or capacity.portion_of(active) is not None:
         return noted
     return capacity.floors_needed(course.goal.serve, active.serve, noted)
 

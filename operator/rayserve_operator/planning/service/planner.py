@@ -27,6 +27,7 @@ from rayserve_operator.planning.service import (
     routes,
     routing,
     submission,
+    surge,
 )
 from rayserve_operator.planning.service import status as service_status
 from rayserve_operator.planning.service.course import Course
@@ -94,6 +95,11 @@ def _work(course: Course, *, spec_is_valid: bool) -> Iterator[Iterable[Step]]:
 
 def _pursue(course: Course, *, spec_is_valid: bool) -> Iterator[Iterable[Step]]:
     """What is done for the goal, or with what is left of one that is given up."""
+    retreat = course.roles.retreat
+    if retreat is not None:
+        noted = tuple(surge.retreat(course, retreat))
+        yield from _after(noted, () if noted else (submission.steps(course),))
+        return
     failure = giving_up.failure(course)
     if failure is not None:
         yield giving_up.steps(course, failure)
@@ -102,10 +108,10 @@ def _pursue(course: Course, *, spec_is_valid: bool) -> Iterator[Iterable[Step]]:
         yield keeping.make_cluster(course)
     elif spec_is_valid and course.goal.instead_of is None:
         yield (tuple(keeping.change_in_place(course, course.roles.candidate)),)
-    noted = (*keeping.keep_notes(course), *history.mark(course))
+    kept = (*keeping.keep_notes(course), *history.mark(course))
     # Ray is sent its config last, because one that does not answer ends the pass.
-    submitted = () if keeping.moves_floors(noted) else submission.steps(course)
-    yield from _after(noted, (routing.switch(course), routing.detach(course), submitted))
+    submitted = () if keeping.moves_capacity(kept) else submission.steps(course)
+    yield from _after(kept, (routing.switch(course), routing.detach(course), submitted))
 
 
 def _after(step: Step, others: Iterable[Iterable[Step]]) -> Iterator[Iterable[Step]]:

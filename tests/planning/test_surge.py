@@ -1,0 +1,390 @@
+"""How capacity moves from the old cluster to the new one where both together may not have twice as much."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rayserve_operator.model.serve import ServeConfig
+from rayserve_operator.planning.actions import Annotate, Apply, Kind, Plan, SubmitServe
+from rayserve_operator.planning.observed import ObservedCluster, ObservedService, Silence
+from rayserve_operator.planning.service import capacity, share
+from rayserve_operator.planning.service.goal import Aim
+from rayserve_operator.planning.service.planner import plan_service
+from rayserve_operator.render import labels
+
+from ..builders import (
+    APP,
+    NAME,
+    NOTHING_DEPLOYED,
+    NOW,
+    OTHER_APP,
+    actions_of,
+    ago,
+    aim_at,
+    answer,
+    cluster_config,
+    in_words,
+    pod,
+    revision,
+    service_spec,
+    side,
+    world,
+)
+
+INTERVAL = 60
+
+
+def aim(image: str = "ray:2", app: str = APP, strategy: Any = None, **options: Any) -> Aim:
+    """A goal in steps of 20% and 50%, with a surge of 30%, but for what is given."""
+    given = {"steps": [20, 50], "intervalSeconds": INTERVAL, "maxSurgePercent": 30} | options
+    in_steps = {"type": "NewClusterWithIncrementalUpgrade", "clusterUpgradeOptions": given}
+    config = cluster_config(image=image, enableInTreeAutoscaling=True)
+    return aim_at(service_spec(config, app, upgradeStrategy=in_steps | (strategy or {})))
+
+
+OLD, NEW, OTHER = aim("ray:1"), aim(), aim("ray:3")
+State = tuple[int | None, int, int]
+"""The share that is noted, and the parts of the capacity that the old and the new cluster are asked for."""
+
+
+def at(app: str, percent: int) -> str:
+    """The config as it is sent for a part of the capacity."""
+    config = aim(app=app).goal.serve
+    return json.dumps(dict(capacity.in_part(config, percent).document))
+
+
+def noted(percent: int, since: float = 0) -> str:
+    return json.dumps({"percent": percent, "since": ago(since)})
+
+
+@dataclass
+class Rollout:
+    """Both clusters of a rollout, and what the plans of one pass after the other make of them."""
+
+    goal: Aim
+    now: Any = NOW
+    failed: str | None = None
+    notes: dict[str, dict[str, str]] = field(default_factory=lambda: {"demo-a": {}, "demo-b": {}})
+    deployed: dict[str, ServeConfig] = field(default_factory=lambda: {"demo-a": OLD.goal.serve})
+    taking: frozenset[str] = frozenset()
+    is_shared: bool = False
+    has_switched: bool = False
+    moved: int = 0
+    """The share that the traffic has followed."""
+
+    def cluster(self, name: str) -> ObservedCluster:
+        is_old = name == "demo-a"
+        made = side(name, OLD if is_old else NEW, **({"routed": 600} if is_old else {"created": 300}))
+        meta = replace(made.cluster.meta, annotations={**made.cluster.meta.annotations, **self.notes[name]})
+        pods = tuple(pod(f"{name}-{index}", name, traffic=f"{name}-{index}" in self.taking) for index in range(4))
+        serve = NOTHING_DEPLOYED
+        if name in self.deployed:
+            text = json.dumps(dict(self.deployed[name].document))
+            serve = answer(text, proxies=[f"ip-{found.meta.name}" for found in pods])
+        cluster = replace(made.cluster, meta=meta)
+        return replace(made, cluster=cluster, pods=(*made.pods[:1], *pods), serve=serve)
+
+    def observe(self) -> ObservedService:
+        old, new = self.cluster("demo-a"), self.cluster("demo-b")
+        revisions = (revision(OLD), revision(self.goal, 2, failed=self.failed))
+        return world(self.goal, old, new, active=old, revisions=revisions, shared=self.is_shared)
+
+    def step(self) -> Plan[Any]:
+        """A pass, after which everything is as it was decided."""
+        plan = plan_service(self.observe(), self.goal, self.now)
+        for action in actions_of(plan):
+            self._take(action)
+        wanted = share.pods_of(NAME, *map(self.cluster, self.notes), self.state[0] or 0)
+        self.moved = (self.state[0] or 0) if self.taking == wanted or not self.is_shared else self.moved
+        return plan
+
+    def _take(self, action: Any) -> None:
+        match action:
+            case Annotate(kind=Kind.RAY_CLUSTER):
+                changed = self.notes[action.name] | dict(action.annotations or {})
+                self.notes[action.name] = {key: value for key, value in changed.items() if value is not None}
+            case Annotate(kind=Kind.POD):
+                takes = (action.labels or {})[labels.TRAFFIC] is not None
+                self.taking = self.taking | {action.name} if takes else self.taking - {action.name}
+            case SubmitServe():
+                self.deployed[action.cluster] = action.config
+            case Apply(kind=Kind.SERVICE) if action.manifest["metadata"]["name"] == "demo-serve-svc":
+                selector = action.manifest["spec"]["selector"]
+                self.is_shared = labels.TRAFFIC in selector
+                self.has_switched = selector.get(labels.CLUSTER) == "demo-b"
+            case _:
+                pass
+
+    @property
+    def state(self) -> State:
+        old, new = map(self.cluster, self.notes)
+        taken = share.share_of(new)
+        return (None if taken is None else taken.percent), capacity.percent_of(old), capacity.percent_of(new)
+
+    def asked(self, name: str) -> float:
+        """What Ray was last sent, in percent."""
+        config = self.deployed.get(name)
+        return 0 if config is None else config.document.get("target_capacity", 100)
+
+    def states(self, passes: int = 200) -> list[State]:
+        """All states that it comes through until nothing more happens."""
+        seen: list[State] = []
+        for _ in range(passes):
+            self.step()
+            seen += [self.state] if seen[-1:] != [self.state] else []
+            self.now += timedelta(seconds=INTERVAL / 4)
+            if self.has_switched:
+                break
+        return seen
+
+
+def test_the_capacity_moves_ahead_of_the_traffic_and_leaves_behind_it() -> None:
+    rollout = Rollout(NEW)
+    assert rollout.states() == [
+        (None, 100, 20),
+        (0, 100, 20),
+        (20, 100, 20),
+        (20, 100, 30),
+        (20, 80, 30),
+        (20, 80, 50),
+        (50, 80, 50),
+        (50, 50, 50),
+        (50, 50, 80),
+        (80, 50, 80),
+        (80, 30, 80),
+        (80, 30, 100),
+    ]
+    assert rollout.has_switched
+    assert rollout.deployed["demo-b"] == NEW.goal.serve
+
+
+def begun(state: State, goal: Aim = NEW, **fields: Any) -> Rollout:
+    """A rollout that has come so far."""
+    rollout = Rollout(goal, **fields)
+    percent, old, new = state
+    rollout.notes["demo-a"] = {} if old == 100 else {labels.CAPACITY: noted(old)}
+    taken = {} if percent is None else {labels.SHARE: noted(percent), labels.ROUTED_AT: ago(60)}
+    rollout.notes["demo-b"] = {labels.CAPACITY: noted(new), **taken}
+    rollout.deployed = {
+        "demo-a": capacity.in_part(OLD.goal.serve, old), "demo-b": capacity.in_part(NEW.goal.serve, new)
+    }  # fmt: skip
+    rollout.taking = share.pods_of(NAME, *map(rollout.cluster, rollout.notes), percent or 0)
+    rollout.is_shared = percent is not None
+    return rollout
+
+
+def test_the_old_one_has_its_capacity_before_the_traffic_returns() -> None:
+    back = begun((80, 50, 80), failed="AnalysisFailed")
+    assert back.states() == [
+        (50, 50, 80),
+        (50, 80, 50),
+        (20, 80, 50),
+        (20, 100, 20),
+        (None, 100, 20),
+    ]
+    assert (back.is_shared, back.taking) == (False, frozenset())
+    assert back.deployed["demo-a"] == OLD.goal.serve
+    assert labels.CAPACITY not in back.notes["demo-a"]
+
+
+def test_where_nothing_was_taken_from_the_old_one_the_traffic_returns_at_once() -> None:
+    back = begun((20, 100, 30), failed="AnalysisFailed")
+    assert "point demo-serve-svc at demo-a" in in_words(back.step())
+
+
+@pytest.mark.parametrize("goal", [OLD, OTHER, aim(app=OTHER_APP), aim(strategy={"type": "None"}),
+                                  aim("ray:3", strategy={"type": "Recreate"})])  # fmt: skip
+def test_whoever_changes_his_mind_goes_back_first(goal: Aim) -> None:
+    back = begun((50, 80, 50), goal)
+    plan = back.step()
+    assert in_words(plan)[-1] == "note share on demo-b"
+    assert back.state == (20, 80, 50)
+    assert {c.type: c.reason for c in plan.status.conditions}["Reconciling"] == "GivingTrafficBack"
+
+
+def told(rollout: Rollout) -> dict[str, tuple[str, str]]:
+    return {c.type: (c.reason, c.message) for c in rollout.step().status.conditions}
+
+
+def test_what_a_cluster_waits_for_with_its_share_is_told() -> None:
+    back = begun((50, 50, 80), OLD)
+    found = told(back)
+    assert (
+        found["Reconciling"][1] == "demo-b takes 50% of the traffic (4 of 8 pods) until demo-a has the capacity for it"
+    )
+    assert found["UpgradeInProgress"][1] == "demo-b gives its traffic back to demo-a"
+    on = begun((20, 80, 30))
+    on.now += timedelta(seconds=INTERVAL)
+    assert told(on)["Reconciling"] == (
+        "MovingCapacity",
+        "demo-b takes 20% of the traffic (1 of 5 pods) and is to have the capacity for 50%",
+    )
+
+
+def test_the_parts_are_told() -> None:
+    status = begun((20, 80, 30)).step().status
+    assert status.active_service_status.target_capacity == 80
+    assert status.pending_service_status.target_capacity == 30
+
+
+def growing(rollout: Rollout, name: str) -> ObservedService:
+    """What is observed while a deployment of a cluster gets more replicas."""
+    observed = rollout.observe()
+    text = json.dumps(dict(rollout.deployed[name].document))
+    proxies = [f"ip-{name}-{index}" for index in range(4)]
+    serve = answer(text, proxies=proxies, D={"status": "UPSCALING", "replicas": [{"state": "RUNNING"}]})
+    found = [replace(one, serve=serve) if one.name == name else one for one in observed.clusters]
+    return replace(observed, clusters=tuple(found))
+
+
+def test_a_share_waits_for_the_replicas() -> None:
+    on = begun((20, 80, 50))
+    late = NOW + timedelta(seconds=INTERVAL)
+    result = plan_service(growing(on, "demo-b"), NEW, late)
+    assert in_words(result) == ["note warm-since on demo-b"]
+    reconciling = {c.type: (c.reason, c.message) for c in result.status.conditions}["Reconciling"]
+    words = "cluster demo-b: deployment D of app has 1 replicas and gets more"
+    assert reconciling == ("MatchingCapacity", words)
+
+
+def test_traffic_returns_when_the_old_one_has_its_replicas_or_has_had_its_time() -> None:
+    back = begun((50, 80, 50), failed="AnalysisFailed")
+    warm_up = timedelta(seconds=300)
+    moment = timedelta(seconds=0.1)
+    assert in_words(plan_service(growing(back, "demo-a"), NEW, NOW + warm_up - moment)) == []
+    assert in_words(plan_service(growing(back, "demo-a"), NEW, NOW + warm_up)) == ["note share on demo-b"]
+    silent = back.observe()
+    found = tuple(
+        replace(one, serve=Silence("frozen", NOW)) if one.name == "demo-a" else one for one in silent.clusters
+    )
+    assert in_words(plan_service(replace(silent, clusters=found), NEW, NOW)) == []
+
+
+def test_the_time_to_come_back_counts_from_when_more_was_asked_for() -> None:
+    back = begun((50, 80, 50), failed="AnalysisFailed")
+    back.notes["demo-b"][labels.SHARE] = noted(50, 3000)
+    assert in_words(plan_service(growing(back, "demo-a"), NEW, NOW)) == []
+    back.notes["demo-a"][labels.CAPACITY] = noted(80, 3000)
+    assert in_words(plan_service(growing(back, "demo-a"), NEW, NOW)) == ["note share on demo-b"]
+    back.notes["demo-b"][labels.SHARE] = noted(50, 10)
+    assert in_words(plan_service(growing(back, "demo-a"), NEW, NOW)) == []
+
+
+def test_a_share_goes_back_only_from_where_it_is() -> None:
+    back = begun((50, 80, 50), failed="AnalysisFailed")
+    back.taking -= {"demo-a-0"}
+    assert in_words(back.step()) == ["note traffic on demo-a-0"]
+    assert back.state == (50, 80, 50)
+
+
+def test_a_cluster_none_of_whose_pods_serves_has_nothing_to_give_back() -> None:
+    back = begun((50, 80, 50), failed="AnalysisFailed")
+    observed = back.observe()
+    found = tuple(replace(one, pods=()) if one.name == "demo-b" else one for one in observed.clusters)
+    words = in_words(plan_service(replace(observed, clusters=found), NEW, NOW))
+    assert "note not capacity on demo-a" in words
+
+
+def test_more_is_asked_for_only_when_the_old_one_was_told_to_have_less() -> None:
+    on = begun((20, 80, 30))
+    on.deployed["demo-a"] = OLD.goal.serve
+    result = on.step()
+    assert [action.cluster for action in actions_of(result) if isinstance(action, SubmitServe)] == ["demo-a"]
+    assert on.state == (20, 80, 30)
+    on.step()
+    assert on.state == (20, 80, 50)
+
+
+def test_a_new_cluster_beside_one_of_which_nobody_knows_is_asked_for_no_more_than_the_surge() -> None:
+    on = begun((None, 80, 20), OTHER)
+    on.notes["demo-b"] = {}
+    on.deployed["demo-a"] = OLD.goal.serve
+    on.goal = NEW
+    on.step()
+    assert on.state == (None, 100, 20)
+    by_large_steps = begun((None, 80, 20), aim(steps=[50]))
+    by_large_steps.notes["demo-b"] = {}
+    by_large_steps.deployed["demo-a"] = OLD.goal.serve
+    by_large_steps.step()
+    assert by_large_steps.state == (None, 100, 30)
+
+
+@pytest.mark.parametrize("hold", [{"autoPromotion": False, "pauseAtPercent": 20}, {"autoPromotion": True}])
+def test_nothing_is_taken_from_the_old_one_before_it_is_time(hold: dict[str, Any]) -> None:
+    on = begun((20, 100, 30), aim(strategy=hold))
+    on.now += timedelta(seconds=INTERVAL - 1 if hold["autoPromotion"] else 2 * INTERVAL)
+    on.step()
+    assert on.state == (20, 100, 30)
+
+
+def test_a_full_promotion_goes_on_as_soon_as_the_capacity_is_there() -> None:
+    on = begun((None, 100, 20))
+    on.notes["demo-b"][labels.PROMOTE] = "full"
+    on.is_shared = False
+    seen = []
+    for _ in range(40):
+        on.step()
+        seen += [on.state[0]] if seen[-1:] != [on.state[0]] else []
+        on.now += timedelta(seconds=2)
+        if on.has_switched:
+            break
+    assert seen == [None, 0, 30, 60, 90]
+    assert on.has_switched
+
+
+def test_with_another_surge_it_goes_on_from_where_it_is() -> None:
+    narrow = begun((50, 80, 50), aim(maxSurgePercent=10))
+    assert narrow.states()[:4] == [(50, 60, 50)][:0] or narrow.state[0] is not None
+    whole = begun((50, 80, 50), aim(maxSurgePercent=100))
+    whole.step()
+    assert whole.state == (50, 100, 100)
+    assert labels.CAPACITY not in whole.notes["demo-b"]
+
+
+@pytest.mark.parametrize(
+    ("options", "autoscaling", "surge"),
+    [({}, True, 30), ({}, False, 100), ({"maxSurgePercent": None}, True, 100), ({"maxSurgePercent": 0}, True, 1)],
+)
+def test_the_surge_of_a_spec(options: dict[str, Any], autoscaling: bool, surge: int) -> None:
+    spec = aim(**options).goal.spec
+    config = spec.ray_cluster_config.model_copy(update={"enable_in_tree_autoscaling": autoscaling})
+    assert spec.model_copy(update={"ray_cluster_config": config}).surge == surge
+
+
+def test_only_steps_have_a_surge() -> None:
+    assert aim(strategy={"type": "NewCluster"}).goal.spec.surge == 100
+
+
+@given(
+    steps=st.lists(st.integers(1, 99), max_size=4, unique=True),
+    surge=st.integers(0, 100),
+    abort=st.one_of(st.none(), st.integers(0, 60)),
+)
+def test_at_any_time_the_parts_are_within_the_surge_and_enough_for_the_traffic(
+    steps: list[int], surge: int, abort: int | None
+) -> None:
+    goal = aim(steps=steps or [100], maxSurgePercent=surge)
+    rollout, most = Rollout(goal), 100 + max(surge, 1)
+    for number in range(1500):
+        rollout.failed = "AnalysisFailed" if abort is not None and number >= abort else None
+        result = rollout.step()
+        percent, old, new = rollout.state
+        assert old + new <= most
+        assert rollout.asked("demo-a") + rollout.asked("demo-b") <= most
+        if rollout.has_switched:
+            break
+        assert rollout.asked("demo-a") >= 100 - rollout.moved
+        assert max(rollout.moved, percent or 0) <= rollout.asked("demo-b") or rollout.failed
+        rollout.now += timedelta(seconds=INTERVAL / 2)
+        if rollout.failed and percent is None and not actions_of(result):
+            break
+    left = rollout.deployed["demo-b" if rollout.has_switched else "demo-a"]
+    assert "target_capacity" not in left.document
+    assert rollout.has_switched is (rollout.failed is None)
