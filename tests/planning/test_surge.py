@@ -8,11 +8,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rayserve_operator.model.serve import ServeConfig
-from rayserve_operator.planning.actions import Annotate, Apply, Kind, Plan, SubmitServe
+from rayserve_operator.model.serve import ServeConfig, ServeStatus
+from rayserve_operator.planning.actions import Annotate, Apply, Kind, Patch, Plan, SubmitServe
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService, Silence
 from rayserve_operator.planning.service import capacity, share
 from rayserve_operator.planning.service.goal import Aim
@@ -30,6 +30,7 @@ from ..builders import (
     aim_at,
     answer,
     cluster_config,
+    group,
     in_words,
     pod,
     revision,
@@ -54,10 +55,19 @@ State = tuple[int | None, int, int]
 """The share that is noted, and the parts of the capacity that the old and the new cluster are asked for."""
 
 
-def at(app: str, percent: int) -> str:
-    """The config as it is sent for a part of the capacity."""
-    config = aim(app=app).goal.serve
-    return json.dumps(dict(capacity.in_part(config, percent).document))
+SIDES = {"demo-a": side("demo-a", OLD, routed=600), "demo-b": side("demo-b", NEW, created=300)}
+PODS = {
+    (found.meta.name, takes): pod(found.meta.name, name, traffic=takes)
+    for name, made in SIDES.items()
+    for found in made.pods[1:]
+    for takes in (False, True)
+}
+
+
+def report(name: str, config: ServeConfig, **deployments: Any) -> ServeStatus:
+    """What the Ray of a cluster says that runs this config."""
+    proxies = [f"ip-{found.meta.name}" for found in SIDES[name].pods[1:]]
+    return answer(json.dumps(dict(config.document)), proxies=proxies, **deployments)
 
 
 def noted(percent: int, since: float = 0) -> str:
@@ -80,16 +90,12 @@ class Rollout:
     """The share that the traffic has followed."""
 
     def cluster(self, name: str) -> ObservedCluster:
-        is_old = name == "demo-a"
-        made = side(name, OLD if is_old else NEW, **({"routed": 600} if is_old else {"created": 300}))
+        made = SIDES[name]
         meta = replace(made.cluster.meta, annotations={**made.cluster.meta.annotations, **self.notes[name]})
-        pods = tuple(pod(f"{name}-{index}", name, traffic=f"{name}-{index}" in self.taking) for index in range(4))
-        serve = NOTHING_DEPLOYED
-        if name in self.deployed:
-            text = json.dumps(dict(self.deployed[name].document))
-            serve = answer(text, proxies=[f"ip-{found.meta.name}" for found in pods])
-        cluster = replace(made.cluster, meta=meta)
-        return replace(made, cluster=cluster, pods=(*made.pods[:1], *pods), serve=serve)
+        pods = tuple(PODS[found.meta.name, found.meta.name in self.taking] for found in made.pods[1:])
+        config = self.deployed.get(name)
+        serve = NOTHING_DEPLOYED if config is None else report(name, config)
+        return replace(made, cluster=replace(made.cluster, meta=meta), pods=(made.pods[0], *pods), serve=serve)
 
     def observe(self) -> ObservedService:
         old, new = self.cluster("demo-a"), self.cluster("demo-b")
@@ -133,7 +139,7 @@ class Rollout:
         config = self.deployed.get(name)
         return 0 if config is None else config.document.get("target_capacity", 100)
 
-    def states(self, passes: int = 200) -> list[State]:
+    def states(self, passes: int = 60) -> list[State]:
         """All states that it comes through until nothing more happens."""
         seen: list[State] = []
         for _ in range(passes):
@@ -199,14 +205,26 @@ def test_where_nothing_was_taken_from_the_old_one_the_traffic_returns_at_once() 
     assert "point demo-serve-svc at demo-a" in in_words(back.step())
 
 
-@pytest.mark.parametrize("goal", [OLD, OTHER, aim(app=OTHER_APP), aim(strategy={"type": "None"}),
-                                  aim("ray:3", strategy={"type": "Recreate"})])  # fmt: skip
+RECREATED = aim_at(
+    service_spec(cluster_config(image="ray:3", enableInTreeAutoscaling=True), upgradeStrategy={"type": "Recreate"})
+)
+
+
+@pytest.mark.parametrize("goal", [OLD, OTHER, aim(app=OTHER_APP)])
 def test_whoever_changes_his_mind_goes_back_first(goal: Aim) -> None:
     back = begun((50, 80, 50), goal)
     plan = back.step()
     assert in_words(plan)[-1] == "note share on demo-b"
     assert back.state == (20, 80, 50)
     assert {c.type: c.reason for c in plan.status.conditions}["Reconciling"] == "GivingTrafficBack"
+
+
+def test_whoever_has_no_room_for_two_any_more_has_all_the_traffic_back_first() -> None:
+    back = begun((50, 80, 50), RECREATED)
+    assert in_words(back.step()) == ["note capacity on demo-a"]
+    assert in_words(back.step()) == ["submit app:x to demo-a"]
+    assert in_words(back.step()) == ["note not share on demo-b"]
+    assert "point demo-serve-svc at no_cluster" in in_words(back.step())
 
 
 def told(rollout: Rollout) -> dict[str, tuple[str, str]]:
@@ -237,9 +255,7 @@ def test_the_parts_are_told() -> None:
 def growing(rollout: Rollout, name: str) -> ObservedService:
     """What is observed while a deployment of a cluster gets more replicas."""
     observed = rollout.observe()
-    text = json.dumps(dict(rollout.deployed[name].document))
-    proxies = [f"ip-{name}-{index}" for index in range(4)]
-    serve = answer(text, proxies=proxies, D={"status": "UPSCALING", "replicas": [{"state": "RUNNING"}]})
+    serve = report(name, rollout.deployed[name], D={"status": "UPSCALING", "replicas": [{"state": "RUNNING"}]})
     found = [replace(one, serve=serve) if one.name == name else one for one in observed.clusters]
     return replace(observed, clusters=tuple(found))
 
@@ -250,7 +266,7 @@ def test_a_share_waits_for_the_replicas() -> None:
     result = plan_service(growing(on, "demo-b"), NEW, late)
     assert in_words(result) == ["note warm-since on demo-b"]
     reconciling = {c.type: (c.reason, c.message) for c in result.status.conditions}["Reconciling"]
-    words = "cluster demo-b: deployment D of app has 1 replicas and gets more"
+    words = "cluster demo-b: deployment D of app gets more replicas"
     assert reconciling == ("MatchingCapacity", words)
 
 
@@ -329,7 +345,7 @@ def test_a_full_promotion_goes_on_as_soon_as_the_capacity_is_there() -> None:
     on.notes["demo-b"][labels.PROMOTE] = "full"
     on.is_shared = False
     seen = []
-    for _ in range(40):
+    for _ in range(60):
         on.step()
         seen += [on.state[0]] if seen[-1:] != [on.state[0]] else []
         on.now += timedelta(seconds=2)
@@ -341,7 +357,7 @@ def test_a_full_promotion_goes_on_as_soon_as_the_capacity_is_there() -> None:
 
 def test_with_another_surge_it_goes_on_from_where_it_is() -> None:
     narrow = begun((50, 80, 50), aim(maxSurgePercent=10))
-    assert narrow.states()[:4] == [(50, 60, 50)][:0] or narrow.state[0] is not None
+    assert narrow.states(9) == [(50, 80, 50), (50, 50, 50), (50, 50, 60), (60, 50, 60)]
     whole = begun((50, 80, 50), aim(maxSurgePercent=100))
     whole.step()
     assert whole.state == (50, 100, 100)
@@ -358,21 +374,100 @@ def test_the_surge_of_a_spec(options: dict[str, Any], autoscaling: bool, surge: 
     assert spec.model_copy(update={"ray_cluster_config": config}).surge == surge
 
 
+def with_minima(image: str, minimum: int = 3) -> Aim:
+    config = cluster_config(
+        group("cpu", image, minReplicas=minimum, maxReplicas=9), image=image, enableInTreeAutoscaling=True
+    )
+    options = {"steps": [20, 50], "intervalSeconds": INTERVAL, "maxSurgePercent": 30}
+    strategy = {"type": "NewClusterWithIncrementalUpgrade", "clusterUpgradeOptions": options}
+    return aim_at(service_spec(config, upgradeStrategy=strategy))
+
+
+def plan_with_minima(
+    goal: Aim, old: dict[str, Any], new: dict[str, Any] | None, least: tuple[int, int] = (3, 1)
+) -> Plan[Any]:
+    """What happens where the old and the new cluster have these notes and minima of their worker group."""
+    earlier = with_minima("ray:1")
+    found = []
+    for name, aimed, notes, minimum in (("demo-a", earlier, old, least[0]), ("demo-b", goal, new, least[1])):
+        if notes is not None:
+            made = side(name, aimed, notes=notes, **({"routed": 600} if name == "demo-a" else {}))
+            spec = capacity.held_down(made.cluster.spec, {"cpu": minimum}, 100)
+            found.append(replace(made, cluster=replace(made.cluster, spec=spec)))
+    revisions = (revision(earlier), revision(goal, 2))
+    return plan_service(world(goal, *found, active=found[0], revisions=revisions), goal, NOW)
+
+
+def test_a_new_cluster_is_made_in_part() -> None:
+    [made] = actions_of(plan_with_minima(with_minima("ray:2"), {}, None))
+    [workers] = made.manifest["spec"]["workerGroupSpecs"]
+    assert (workers["replicas"], workers["minReplicas"], workers["maxReplicas"]) == (1, 1, 9)
+    assert made.manifest["metadata"]["annotations"][labels.CAPACITY] == noted(20)
+
+
+def test_the_minima_of_the_new_one_follow_its_part() -> None:
+    def patched(percent: int, least: int) -> list[Any]:
+        notes = {labels.CAPACITY: noted(percent)}
+        found = actions_of(plan_with_minima(with_minima("ray:2"), {}, notes, (3, least)))
+        return [operation["value"] for action in found if isinstance(action, Patch) for operation in action.operations]
+
+    assert patched(20, 1) == []
+    assert patched(50, 1) == ["cpu", 2]
+    assert patched(100, 2) == ["cpu", 3]
+
+
+def held(percent: int) -> dict[str, str]:
+    return {labels.CAPACITY: json.dumps({"percent": percent, "since": ago(0), "minima": {"cpu": 3}}, sort_keys=True)}
+
+
+def test_the_minima_of_the_old_one_go_down_with_its_part_and_come_back() -> None:
+    goal, new = with_minima("ray:2"), {labels.CAPACITY: noted(50), labels.SHARE: noted(20)}
+    lowered = plan_with_minima(goal, held(60), new, (3, 2))
+    [patch] = [action for action in actions_of(lowered) if isinstance(action, Patch)]
+    assert (patch.name, patch.operations[-1]["value"]) == ("demo-a", 2)
+    assert patch.announce is not None
+    assert patch.announce.message == (
+        "Changed workerGroupSpecs[cpu].minReplicas of demo-a, which is to have 60% of its capacity"
+    )
+    alone = plan_with_minima(with_minima("ray:2"), held(60), None, (2, 1))
+    noted_now = {a.name: a.annotations for a in actions_of(alone) if isinstance(a, Annotate)}
+    assert noted_now["demo-a"] == held(100)
+    whole = in_words(plan_with_minima(with_minima("ray:2"), held(100), None, (3, 1)))
+    assert "note not capacity on demo-a" in whole
+
+
+def test_where_the_goal_says_the_minima_nobody_else_does() -> None:
+    back = in_words(plan_with_minima(with_minima("ray:1", 2), held(100), None, (3, 1)))
+    assert "note not capacity on demo-a" in back
+
+
+def test_a_rollout_notes_the_minima_that_it_holds_down() -> None:
+    goal = with_minima("ray:2")
+    notes = {labels.CAPACITY: noted(30), labels.SHARE: noted(20, INTERVAL), labels.ROUTED_AT: ago(60)}
+    old, new = side("demo-a", with_minima("ray:1"), 4, routed=600), side("demo-b", goal, 1, notes=notes)
+    new = replace(new, serve=report("demo-b", capacity.in_part(goal.goal.serve, 30)))
+    revisions = (revision(with_minima("ray:1")), revision(goal, 2))
+    result = plan_service(world(goal, old, new, active=old, revisions=revisions, shared=True), goal, NOW)
+    found = {a.name: a.annotations for a in actions_of(result) if isinstance(a, Annotate)}
+    assert found["demo-a"] == held(80)
+
+
 def test_only_steps_have_a_surge() -> None:
     assert aim(strategy={"type": "NewCluster"}).goal.spec.surge == 100
 
 
+@settings(max_examples=20, deadline=None)
 @given(
     steps=st.lists(st.integers(1, 99), max_size=4, unique=True),
-    surge=st.integers(0, 100),
-    abort=st.one_of(st.none(), st.integers(0, 60)),
+    surge=st.integers(5, 100),
+    abort=st.one_of(st.none(), st.integers(1, 60)),
 )
 def test_at_any_time_the_parts_are_within_the_surge_and_enough_for_the_traffic(
     steps: list[int], surge: int, abort: int | None
 ) -> None:
     goal = aim(steps=steps or [100], maxSurgePercent=surge)
-    rollout, most = Rollout(goal), 100 + max(surge, 1)
-    for number in range(1500):
+    rollout, most = Rollout(goal), 100 + surge
+    for number in range(300):
         rollout.failed = "AnalysisFailed" if abort is not None and number >= abort else None
         result = rollout.step()
         percent, old, new = rollout.state

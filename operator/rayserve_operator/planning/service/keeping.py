@@ -38,10 +38,9 @@ from rayserve_operator.render import clusters, labels, names, revisions
 
 _OF_A_DRAIN = (labels.RETIRED_AT, labels.QUIET_AT, labels.WARM_SINCE)
 """Notes that are untrue of a cluster that is taken up again."""
-_OF_A_SHIFT = (labels.SHARE, labels.PROMOTE, labels.PAUSE, labels.MEASURED, labels.SMOKE_SINCE, labels.CAPACITY)
+_OF_A_SHIFT = (labels.SHARE, labels.PROMOTE, labels.PAUSE, labels.MEASURED, labels.SMOKE_SINCE)
 """Notes that are untrue of a cluster that has all the traffic."""
-_STAYING = frozenset({labels.PAUSE, labels.CAPACITY})
-_OF_A_GOAL = (labels.SERVE_TRIES, labels.WARM_SINCE, *(key for key in _OF_A_SHIFT if key not in _STAYING))
+_OF_A_GOAL = (labels.SERVE_TRIES, labels.WARM_SINCE, *(key for key in _OF_A_SHIFT if key != labels.PAUSE))
 """Notes that are untrue of a cluster that is given another goal; what a user has paused stays so."""
 
 
@@ -100,12 +99,14 @@ def make_cluster(course: Course) -> Iterator[Step]:
     if course.revision is not None and attempt != begun:
         noted = {labels.ATTEMPT: str(attempt), labels.STARTED_AT: course.now.isoformat()}
         yield (Annotate(kind=Kind.REVISION, name=goal.revision, uid=course.revision.meta.uid, annotations=noted),)
-    spec = capacity.sized(goal.spec.ray_cluster_config, course.roles.active)
+    spec = surge.first_spec(course)
+    manifest = clusters.ray_cluster(service, name, spec, goal.revision, goal.serve.cluster_part)
+    manifest["metadata"]["annotations"] |= surge.first_notes(course)
     told = f"{_why_new(course)}{autoscaling.told(spec)}{_told_of_capacity(course)}"
     yield (
         Create(
             kind=Kind.RAY_CLUSTER,
-            manifest=clusters.ray_cluster(service, name, spec, goal.revision, goal.serve.cluster_part),
+            manifest=manifest,
             announce=Announcement("CreatedRayCluster", f"Created RayCluster {name}: {told}"),
         ),
     )
@@ -116,7 +117,7 @@ def change_in_place(course: Course, candidate: ObservedCluster) -> Iterator[AnyA
 
     Not for a spec that was stored: a revision holds the scaling of its first day, and what the cluster has is newer.
     """
-    diff = compare(candidate.cluster.spec, course.goal.spec.ray_cluster_config)
+    diff = compare(candidate.cluster.spec, surge.spec_of(course, candidate))
     if diff.operations and (not diff.rebuild or _holds_the_rest(course, candidate)):
         changed = f"Changed {', '.join(diff.edited)} of {candidate.name} in place"
         yield Patch(
@@ -162,7 +163,7 @@ def _notes_of_candidate(course: Course, candidate: ObservedCluster) -> dict[str,
             wanted |= analysis.notes_of(course, candidate)
         wanted |= _notes_of_share(course, candidate)
     else:
-        wanted |= dict.fromkeys(_OF_A_SHIFT)
+        wanted |= dict.fromkeys(_OF_A_SHIFT) | surge.notes_of_alone(course, candidate)
         if course.is_fit and course.failure is None:
             wanted |= {labels.SERVED: course.goal.revision, labels.SERVE_TRIES: None}
         wanted |= _notes_of_floors(_floors_of_active(course, candidate))

@@ -90,6 +90,7 @@ def _work(course: Course, *, spec_is_valid: bool) -> Iterator[Iterable[Step]]:
     yield (tuple(routing.clear(course)),)
     yield draining.steps(course)
     yield (tuple(history.trim(course)),)
+    yield (tuple(surge.hold_minima(course)),)
     yield from _after(tuple(keeping.keep_revision(course)), _pursue(course, spec_is_valid=spec_is_valid))
 
 

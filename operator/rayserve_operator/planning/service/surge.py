@@ -20,13 +20,58 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from rayserve_operator.planning.actions import Annotate
+from rayserve_operator.model.raycluster import RayClusterSpec
+from rayserve_operator.planning.actions import Annotate, Announcement, AnyAction, Kind, Patch
+from rayserve_operator.planning.changes import compare
 from rayserve_operator.planning.observed import ObservedCluster
 from rayserve_operator.planning.service import capacity, gate, notes, shifting
 from rayserve_operator.planning.service.capacity import Portion
 from rayserve_operator.planning.service.course import Course
+from rayserve_operator.planning.service.roles import needs_new_cluster
 from rayserve_operator.planning.service.share import WHOLE, Share, Sharing, share_of, taken_by
+from rayserve_operator.planning.words import few
 from rayserve_operator.render import labels
+
+
+def first_spec(course: Course) -> RayClusterSpec:
+    """The spec with which a cluster is made that is to take over."""
+    return capacity.sized(course.goal.spec.ray_cluster_config, course.roles.active, _first_part(course))
+
+
+def first_notes(course: Course) -> dict[str, str]:
+    """What is noted on it from the beginning."""
+    part = _first_part(course)
+    return {} if part == WHOLE else {labels.CAPACITY: Portion(part, course.now).written}
+
+
+def spec_of(course: Course, candidate: ObservedCluster) -> RayClusterSpec:
+    """What of the goal's spec the candidate is to have now."""
+    spec = course.goal.spec.ray_cluster_config
+    return capacity.held_down(spec, capacity.minima_of(spec), capacity.percent_of(candidate))
+
+
+def hold_minima(course: Course) -> Iterator[AnyAction]:
+    """Bring the minima of the old cluster's worker groups to the part of its capacity that it is asked for."""
+    active = course.roles.active
+    portion = None if active is None else capacity.portion_of(active)
+    if active is None or portion is None:
+        return
+    spec = active.cluster.spec
+    diff = compare(spec, capacity.held_down(spec, portion.minima, portion.percent))
+    if diff.operations:
+        words = f"Changed {few(diff.edited)} of {active.name}, which is to have {portion.percent}% of its capacity"
+        told = Announcement("UpdatedRayCluster", words)
+        yield Patch(kind=Kind.RAY_CLUSTER, name=active.name, operations=diff.operations, announce=told)
+
+
+def notes_of_alone(course: Course, active: ObservedCluster) -> dict[str, str | None]:
+    """What is noted on a cluster that has all the traffic: its minima come back first, unless the goal says them."""
+    portion, spec, goal = capacity.portion_of(active), active.cluster.spec, course.goal
+    follows_goal = course.roles.candidate is active and (goal.spec.holds_cluster or not needs_new_cluster(active, goal))
+    if portion is None or follows_goal:
+        return {labels.CAPACITY: None}
+    is_whole = not compare(spec, capacity.held_down(spec, portion.minima, WHOLE)).operations
+    return {labels.CAPACITY: None} if is_whole else _noted(course, active, WHOLE)
 
 
 def notes_of_new(course: Course, pending: ObservedCluster) -> dict[str, str | None]:
@@ -34,12 +79,12 @@ def notes_of_new(course: Course, pending: ObservedCluster) -> dict[str, str | No
     active, surge = course.roles.active, course.goal.spec.surge
     if active is None or surge == WHOLE:
         return {labels.CAPACITY: None}
-    old, noted = capacity.percent_of(active), capacity.portion_of(pending)
-    if old < WHOLE and not _follows(course, active):
-        # Nobody knows what the old one has, so that only the surge is sure.
-        percent = min(shifting.next_step(course, pending), surge) if noted is None else noted.percent
-    else:
-        percent = max(taken_by(pending), min(shifting.next_step(course, pending), WHOLE + surge - old))
+    noted, follows = capacity.portion_of(pending), _follows(course, active)
+    old = capacity.percent_of(active) if follows else WHOLE
+    percent = max(taken_by(pending), min(shifting.next_step(course, pending), WHOLE + surge - old))
+    if noted is not None and not follows:
+        # One look that tells nothing takes no capacity away.
+        percent = max(percent, noted.percent)
     changed = {} if noted is not None and noted.percent == percent else {labels.WARM_SINCE: None}
     return {**_noted(course, pending, percent), **changed}
 
@@ -48,12 +93,11 @@ def notes_of_old(course: Course, active: ObservedCluster) -> dict[str, str | Non
     """What is noted on the cluster that is to be taken over from."""
     pending, surge = course.roles.pending, course.goal.spec.surge
     if pending is None or surge == WHOLE or share_of(pending) is None:
-        return {labels.CAPACITY: None}
-    old = capacity.percent_of(active)
+        return notes_of_alone(course, active)
     if not (course.is_given_the_goal(pending) and course.is_fit and shifting.held(course) is None):
         return {}
-    percent = min(old, WHOLE + surge - shifting.next_step(course, pending))
-    return {} if percent == old else _noted(course, active, percent)
+    percent = WHOLE + surge - shifting.next_step(course, pending)
+    return _noted(course, active, percent) if percent < capacity.percent_of(active) else {}
 
 
 def retreat(course: Course, sharing: Sharing) -> Iterator[Annotate]:
@@ -76,6 +120,12 @@ def retreat(course: Course, sharing: Sharing) -> Iterator[Annotate]:
         yield notes.on_cluster(beside, {labels.SHARE: Share(left, course.now).written if left else None})
 
 
+def _first_part(course: Course) -> int:
+    spec = course.goal.spec
+    is_alone = course.roles.active is None or spec.surge == WHOLE
+    return WHOLE if is_alone else min(spec.shares[0], spec.surge)
+
+
 def _follows(course: Course, cluster: ObservedCluster) -> bool:
     """Whether Ray has taken in what the cluster is asked for."""
     config = course.config_of(cluster)
@@ -84,5 +134,9 @@ def _follows(course: Course, cluster: ObservedCluster) -> bool:
 
 def _noted(course: Course, cluster: ObservedCluster, percent: int) -> dict[str, str | None]:
     portion = capacity.portion_of(cluster)
-    stays = portion is not None and portion.percent == percent
-    return {} if stays else {labels.CAPACITY: Portion(percent, course.now).written}
+    if portion is None:
+        # The minima of one that is to take over stand in the goal.
+        minima = capacity.minima_of(cluster.cluster.spec) if cluster is course.roles.active else {}
+        return {labels.CAPACITY: Portion(percent, course.now, minima).written}
+    changed = Portion(percent, course.now, portion.minima)
+    return {} if portion.percent == percent else {labels.CAPACITY: changed.written}
