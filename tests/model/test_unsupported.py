@@ -23,10 +23,7 @@ HEAD = {"template": TEMPLATE}
                 "type": "NewClusterWithIncrementalUpgrade",
                 "clusterUpgradeOptions": {"gatewayClassName": "x", "maxSurgePercent": 20},
             },
-            (
-                "spec.upgradeStrategy.clusterUpgradeOptions.maxSurgePercent (without enableInTreeAutoscaling the new"
-                " cluster comes in full size)",
-            ),
+            ("spec.upgradeStrategy.clusterUpgradeOptions.maxSurgePercent (it needs enableInTreeAutoscaling)",),
         ),
     ],
 )

@@ -1,5 +1,6 @@
 """What is told of a RayService."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -22,6 +23,7 @@ from ..builders import (
     NOTHING_DEPLOYED,
     NOW,
     OTHER_APP,
+    ago,
     aim_at,
     answer,
     cluster,
@@ -168,8 +170,7 @@ def test_what_has_no_effect_is_told() -> None:
     strategy = {"type": "NewClusterWithIncrementalUpgrade", "clusterUpgradeOptions": options}
     goal = aim_at(service_spec(upgradeStrategy=strategy))
     notes = {labels.INITIALIZING_TIMEOUT: "soon"}
-    field = "spec.upgradeStrategy.clusterUpgradeOptions.maxSurgePercent (without enableInTreeAutoscaling the new cluster comes"
-    field += " in full size)"
+    field = "spec.upgradeStrategy.clusterUpgradeOptions.maxSurgePercent (it needs enableInTreeAutoscaling)"
     annotation = "annotation ray.io/initializing-timeout (give seconds, or a duration as 30m)"
     start = "accepted, but these have no effect yet: "
     assert facts(goal, notes=notes)["SpecValid"] == ("True", "UnsupportedFields", f"{start}{field}, {annotation}")

@@ -21,4 +21,4 @@ def unsupported_in_service(spec: RayServiceSpec) -> tuple[str, ...]:
 def _of_fixed_size(options: ClusterUpgradeOptions) -> Iterator[str]:
     path = "spec.upgradeStrategy.clusterUpgradeOptions"
     if options.max_surge_percent not in (None, 100):
-        yield f"{path}.maxSurgePercent (without enableInTreeAutoscaling the new cluster comes in full size)"
+        yield f"{path}.maxSurgePercent (it needs enableInTreeAutoscaling)"
