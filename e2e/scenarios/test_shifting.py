@@ -188,7 +188,7 @@ def test_a_bad_cluster_gives_the_traffic_back(
 
 
 def _within_surge(manifest: Manifest) -> Manifest:
-    """The RayService with four workers that Ray scales, one for each replica, and less than twice of them."""
+    """The RayService with a worker for each replica that Ray scales, and a surge."""
     options = {**IN_STEPS["clusterUpgradeOptions"], "maxSurgePercent": SURGE}
     changed = manifests.with_deployment(manifest, "Echo", ray_actor_options={"num_cpus": 1})
     changed = _of_four(changed, **{**IN_STEPS, "clusterUpgradeOptions": options})
@@ -262,7 +262,7 @@ def test_capacity_moves_ahead_of_the_traffic(surging: RayService, tables: Tables
 def test_traffic_returns_to_a_cluster_that_has_its_capacity_again(
     surging: RayService, tables: Tables
 ) -> None:
-    """An edit back in the middle: the old cluster has all its replicas before it has all the traffic."""
+    """An edit back in the middle: the old cluster has its replicas before the traffic."""
     old = surging.active_cluster
     with under_load(tables, f"back from 50% within a surge of {SURGE}%", Mix(surging.url)) as run:
         surging.patch(_within_surge(rolled(SAMPLE)))
