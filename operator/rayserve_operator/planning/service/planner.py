@@ -98,8 +98,8 @@ def _pursue(course: Course, *, spec_is_valid: bool) -> Iterator[Iterable[Step]]:
     """What is done for the goal, or with what is left of one that is given up."""
     retreat = course.roles.retreat
     if retreat is not None:
-        noted = tuple(surge.retreat(course, retreat))
-        yield from _after(noted, () if noted else (submission.steps(course),))
+        back = tuple(surge.retreat(course, retreat))
+        yield from _after(back, () if back else (submission.steps(course),))
         return
     failure = giving_up.failure(course)
     if failure is not None:
@@ -109,10 +109,10 @@ def _pursue(course: Course, *, spec_is_valid: bool) -> Iterator[Iterable[Step]]:
         yield keeping.make_cluster(course)
     elif spec_is_valid and course.goal.instead_of is None:
         yield (tuple(keeping.change_in_place(course, course.roles.candidate)),)
-    kept = (*keeping.keep_notes(course), *history.mark(course))
+    noted = (*keeping.keep_notes(course), *history.mark(course))
     # Ray is sent its config last, because one that does not answer ends the pass.
-    submitted = () if keeping.moves_capacity(kept) else submission.steps(course)
-    yield from _after(kept, (routing.switch(course), routing.detach(course), submitted))
+    submitted = () if keeping.moves_capacity(noted) else submission.steps(course)
+    yield from _after(noted, (routing.switch(course), routing.detach(course), submitted))
 
 
 def _after(step: Step, others: Iterable[Iterable[Step]]) -> Iterator[Iterable[Step]]:

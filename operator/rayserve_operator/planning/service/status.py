@@ -353,12 +353,12 @@ def _cluster_status(
         before = ClusterServiceStatus(ray_cluster_name=observed.name)
     # The counts of the cluster change with every pod; the copy here leaves out what only says when.
     status = observed.cluster.status.model_copy(update={"last_update_time": None, "state_transition_times": {}})
-    share = traffic.get(observed.name)
+    share, portion = traffic.get(observed.name), capacity.portion_of(observed)
     found: dict[str, Any] = {
         "ray_cluster_status": status,
         "traffic_routed_percent": None if share is None else share.percent,
         "last_traffic_migrated_time": None if share is None else timestamp(share.since),
-        "target_capacity": None if (portion := capacity.portion_of(observed)) is None else portion.percent,
+        "target_capacity": None if portion is None else portion.percent,
     }
     if isinstance(observed.serve, ServeStatus):
         found["application_statuses"] = {
