@@ -17,6 +17,7 @@ from rayserve_operator.planning.observed import ObservedCluster, ObservedService
 from rayserve_operator.planning.service import capacity, share
 from rayserve_operator.planning.service.goal import Aim
 from rayserve_operator.planning.service.planner import plan_service
+from rayserve_operator.planning.service.roles import assign_roles
 from rayserve_operator.render import labels
 
 from ..builders import (
@@ -225,6 +226,32 @@ def test_whoever_has_no_room_for_two_any_more_has_all_the_traffic_back_first() -
     assert in_words(back.step()) == ["submit app:x to demo-a"]
     assert in_words(back.step()) == ["note not share on demo-b"]
     assert "point demo-serve-svc at no_cluster" in in_words(back.step())
+
+
+def retreating(rollout: Rollout) -> str | None:
+    """The cluster that gives its traffic back."""
+    retreat = assign_roles(rollout.observe(), rollout.goal.goal).retreat
+    return None if retreat is None else retreat.pending.name
+
+
+def test_who_gives_traffic_back() -> None:
+    assert retreating(begun((50, 80, 50), OLD)) == "demo-b"
+    assert retreating(begun((1, 80, 50), OLD)) == "demo-b"
+    assert retreating(begun((50, 80, 50), failed="AnalysisFailed")) == "demo-b"
+    assert retreating(begun((50, 80, 50))) is None
+    assert retreating(begun((50, 100, 50), OLD)) is None
+    assert retreating(begun((0, 80, 50), OLD)) is None
+    ended = begun((50, 80, 50), OLD)
+    ended.notes["demo-b"][labels.ENDED_AT] = ago(1)
+    ended.notes["demo-a"][labels.SHARE] = noted(50)
+    assert retreating(ended) is None
+
+
+def test_while_traffic_is_given_back_nobody_else_is_to_take_over() -> None:
+    back = begun((50, 80, 50), OLD)
+    roles = assign_roles(back.observe(), OLD.goal)
+    assert (roles.candidate, roles.pending, roles.leaving) == (None, None, ())
+    assert [found.name for found in roles.watched] == ["demo-a", "demo-b"]
 
 
 def told(rollout: Rollout) -> dict[str, tuple[str, str]]:

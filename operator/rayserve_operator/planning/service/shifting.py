@@ -47,7 +47,7 @@ class Wait:
 def wait(course: Course) -> Wait | None:
     """What a new cluster that is fit waits for; None where it may take more."""
     pending, found = course.roles.pending, held(course)
-    if pending is None or course.is_first_start or found is not None:
+    if pending is None or found is not None:
         return found
     wanted = next_step(course, pending)
     if capacity.percent_of(pending) >= wanted:
