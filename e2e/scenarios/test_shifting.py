@@ -11,6 +11,7 @@ import pytest
 
 from scenarios.harness import manifests
 from scenarios.harness.asking import GREET
+from scenarios.harness.busy import AUTOSCALER
 from scenarios.harness.kube import Kube, Manifest
 from scenarios.harness.mix import NEW, Mix
 from scenarios.harness.rayservice import ROLLOUT, RayService, all_ready
@@ -27,6 +28,8 @@ IN_STEPS = {
     "type": "NewClusterWithIncrementalUpgrade",
     "clusterUpgradeOptions": {"steps": list(STEPS), "intervalSeconds": INTERVAL},
 }
+SURGE = 30
+"""Percent by which both clusters together may be above the capacity of one."""
 LIMITS = {"maxErrorPercent": 5, "maxLatencyPercent": 300, "minRequests": 10}
 SAMPLED = 8.0
 """Seconds of answers by which a share is told."""
@@ -182,6 +185,99 @@ def test_a_bad_cluster_gives_the_traffic_back(
     assert (condition["reason"], words in condition["message"]) == ("AnalysisFailed", True)
     assert four.active_cluster == old
     _settle(four, _of_four(SAMPLE, **IN_STEPS))
+
+
+def _within_surge(manifest: Manifest) -> Manifest:
+    """The RayService with a worker for each replica that Ray scales, and a surge."""
+    options = {**IN_STEPS["clusterUpgradeOptions"], "maxSurgePercent": SURGE}
+    changed = manifests.with_deployment(manifest, "Echo", ray_actor_options={"num_cpus": 1})
+    changed = _of_four(changed, **{**IN_STEPS, "clusterUpgradeOptions": options})
+    changed = manifests.with_workers(changed, minReplicas=SERVING)
+    cluster = changed["spec"]["rayClusterConfig"]
+    return manifests.with_spec(
+        changed, rayClusterConfig={**cluster, "autoscalerOptions": AUTOSCALER}
+    )
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a new cluster takes of the traffic, and both have of one capacity, in percent."""
+
+    taken: int
+    old: int
+    new: int
+
+    @classmethod
+    def of(cls, service: RayService) -> "Parts":
+        """As the status tells."""
+        pending = _pending(service)
+        active = service.status["activeServiceStatus"]
+        whole, taken, new = (
+            100,
+            pending.get("trafficRoutedPercent", 0),
+            pending.get("targetCapacity", 0),
+        )
+        assert isinstance(taken, int)
+        assert isinstance(new, int)
+        return cls(taken, active.get("targetCapacity", whole), new)
+
+
+@pytest.fixture
+def surging(four: RayService) -> Iterator[RayService]:
+    """The service whose two clusters have less than twice the capacity together."""
+    _settle(four, _within_surge(SAMPLE))
+    yield four
+    _settle(four, _of_four(SAMPLE, **IN_STEPS))
+
+
+def test_capacity_moves_ahead_of_the_traffic(surging: RayService, tables: Tables) -> None:
+    """Never more than the surge, never less than the traffic, and nothing of it stays behind."""
+    old, seen = surging.active_cluster, list[Parts]()
+
+    def has_switched() -> bool:
+        parts = Parts.of(surging)
+        seen.extend([parts] if seen[-1:] != [parts] else [])
+        return surging.active_cluster != old
+
+    with under_load(tables, f"in steps within a surge of {SURGE}%", Mix(surging.url)) as run:
+        watch = Stopwatch()
+        surging.patch(_within_surge(rolled(SAMPLE)))
+        until(has_switched, "all the traffic", 2 * ROLLOUT, every=OFTEN)
+        run.steps["edit → all"].append(watch.seconds)
+        run.remarks.extend(
+            f"{one.taken}% of the traffic at {one.old}% and {one.new}% of the capacity"
+            for one in seen
+        )
+        surging.wait_alone(ROLLOUT)
+        surging.wait_ready()
+    shifting = [one for one in seen if one.taken]
+    assert len({one.taken for one in shifting}) >= len(STEPS)
+    assert all(one.old + one.new <= 100 + SURGE for one in shifting)
+    assert all(one.taken <= one.new for one in shifting)
+    assert min(one.old for one in shifting) == SURGE
+    assert surging.serve_report().get("target_capacity") is None
+    assert [group["minReplicas"] for group in surging.worker_groups()] == [SERVING]
+
+
+def test_traffic_returns_to_a_cluster_that_has_its_capacity_again(
+    surging: RayService, tables: Tables
+) -> None:
+    """An edit back in the middle: the old cluster has its replicas before the traffic."""
+    old = surging.active_cluster
+    with under_load(tables, f"back from 50% within a surge of {SURGE}%", Mix(surging.url)) as run:
+        surging.patch(_within_surge(rolled(SAMPLE)))
+        until(lambda: Parts.of(surging).old < 100, "capacity is given up", 2 * ROLLOUT, every=OFTEN)
+        _wait_share(surging, 50)
+        watch = Stopwatch()
+        surging.patch(_within_surge(SAMPLE))
+        until(_waits(surging, "GivingTrafficBack"), "it gives the traffic back", 30, every=OFTEN)
+        until(lambda: _share(surging) == 0, "all is back", ROLLOUT, every=OFTEN)
+        assert len(surging.replicas("Echo", old)) == SERVING
+        run.steps["edit back → all the traffic back"].append(watch.seconds)
+        surging.wait_alone(ROLLOUT)
+    assert surging.clusters == [old]
+    assert surging.serve_report().get("target_capacity") is None
+    assert [group["minReplicas"] for group in surging.worker_groups()] == [SERVING]
 
 
 @pytest.fixture

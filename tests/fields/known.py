@@ -22,9 +22,3 @@ DEAD: Mapping[str, str] = {
     "deploymentUnhealthySecondThreshold": "nothing, as in KubeRay",
 }
 """What is accepted, because manifests have it, and changes nothing."""
-
-LEFT_EMPTY: Mapping[str, str] = {
-    f"{cluster}.targetCapacity": "of KubeRay's incremental upgrades; here a new cluster comes in full size"
-    for cluster in ("activeServiceStatus", "pendingServiceStatus")
-}
-"""Fields of KubeRay's status that no plan fills in. What another writer puts there stays."""

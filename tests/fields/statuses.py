@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -12,9 +13,10 @@ from rayserve_operator.model.rayservice import RayServiceStatus
 from rayserve_operator.model.serve import ServeStatus
 from rayserve_operator.planning.cluster.planner import plan_cluster
 from rayserve_operator.planning.service.planner import plan_service
+from rayserve_operator.render import labels
 from rayserve_operator.render.options import RenderOptions
 
-from ..builders import NOW, OTHER_APP, aim_at, cluster, revision, service_spec, world
+from ..builders import NOW, OTHER_APP, ago, aim_at, cluster, revision, service_spec, world
 from .effects import cluster_moments, service_moments
 from .fields import Field, fields
 from .values import base
@@ -44,7 +46,11 @@ def _of_cluster() -> list[dict[str, Any]]:
 @cache
 def _of_service() -> list[dict[str, Any]]:
     first, second = aim_at(service_spec()), aim_at(service_spec(app=f"{OTHER_APP}\nhttp_options: {{port: 8001}}"))
-    found = [cluster("demo-a", first, routed=600, serve=_words()), cluster("demo-b", second, serve=_words())]
+    half = {labels.CAPACITY: json.dumps({"percent": 50, "since": ago(60)})}
+    found = [
+        cluster("demo-a", first, routed=600, serve=_words(), notes=half),
+        cluster("demo-b", second, serve=_words(), notes=half),
+    ]
     status = RayClusterStatus(state="ready")
     found = [replace(one, cluster=replace(one.cluster, status=status)) for one in found]
     observed = world(second, *found, active=found[0], revisions=(revision(first), revision(second, 2)))

@@ -11,7 +11,7 @@ from tests.generated import keep
 
 from .effects import EVERYTHING, Verdict, of_cluster_field, of_service_field
 from .fields import Field, fields
-from .known import DEAD, LEFT_EMPTY, READ_BY_RAY
+from .known import DEAD, READ_BY_RAY
 from .statuses import CLUSTER_STATUS, SERVICE_STATUS
 
 CLUSTER_SPEC = fields(RayClusterSpec)
@@ -81,10 +81,7 @@ def _cluster_spec() -> Iterator[str]:
 
 
 def _status(listed: Sequence[Field]) -> Iterator[str]:
-    def row(field: Field) -> Iterable[str]:
-        return (f"left empty, as it is {LEFT_EMPTY[field.path]}" if field.path in LEFT_EMPTY else "by the operator",)
-
-    yield from _sections(listed, ("filled in",), row)
+    yield from _sections(listed, (), lambda _: ())
 
 
 def _sections(listed: Sequence[Field], more: Sequence[str], row: Callable[[Field], Iterable[str]]) -> Iterator[str]:

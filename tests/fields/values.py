@@ -105,6 +105,7 @@ _GIVEN: Mapping[str, Mapping[str, Any]] = {
         "upgradeStrategy.type": "NewClusterWithIncrementalUpgrade",
         "upgradeStrategy.clusterUpgradeOptions": {"stepSizePercent": 10, "intervalSeconds": 60},
     },
+    "upgradeStrategy.clusterUpgradeOptions.maxSurgePercent": {"rayClusterConfig.enableInTreeAutoscaling": True},
     "upgradeStrategy.pauseAtPercent": {"upgradeStrategy.autoPromotion": False},
     "upgradeStrategy.analysis.minRequests": {"upgradeStrategy.analysis": {"maxErrorPercent": 5}},
 }

@@ -238,6 +238,53 @@ def test_deployments_that_their_code_scales_are_named() -> None:
     assert capacity.beyond_reach(parse_serve_config(SCALED), report(SCALED, 3)) == ()
 
 
+def test_a_part_of_a_config_counts_from_what_the_user_asks_for() -> None:
+    def asked(text: str, percent: int) -> Any:
+        return capacity.in_part(parse_serve_config(text), percent).document.get("target_capacity")
+
+    assert [asked(SCALED, percent) for percent in (1, 99, 100)] == [1, 99, None]
+    assert [asked(at_half(SCALED, 0)[0], percent) for percent in (10, 99, 100)] == [5, 49.5, 50]
+
+
+def test_of_any_replicas_one_is_left_in_the_smallest_part() -> None:
+    assert "0 of the 1 replicas" in capacity.shortfall(at_percent(SCALED, 0, 1)[1], {"app": {"D": 3}})[0]
+    assert capacity.shortfall(at_percent(SCALED, 0, 1)[1], {"app": {"D": 0}}) == []
+    assert capacity.shortfall(at_percent(SCALED, 0, 0)[1], {"app": {"D": 3}}) == []
+
+
+PORTION = {"percent": 40, "since": ago(9)}
+
+
+@pytest.mark.parametrize(
+    ("note", "percent"),
+    [
+        (PORTION, 40),
+        (PORTION | {"percent": 1}, 1),
+        (PORTION | {"percent": 100, "minima": {"cpu": 2}}, 100),
+        (PORTION | {"percent": 0}, None),
+        (PORTION | {"percent": 101}, None),
+        (PORTION | {"percent": "all"}, None),
+        (PORTION | {"minima": 3}, None),
+        (PORTION | {"minima": {"cpu": "few"}}, None),
+        (PORTION | {"since": "2030-01-01T00:00:00"}, None),
+        ({"percent": 40}, None),
+        ({}, None),
+    ],
+)
+def test_the_part_of_a_cluster_is_what_is_noted_unless_that_was_spoilt(note: Any, percent: int | None) -> None:
+    noted = cluster(notes={labels.CAPACITY: json.dumps(note, sort_keys=True)})
+    portion = capacity.portion_of(noted)
+    assert (None if portion is None else portion.percent) == percent
+    assert capacity.percent_of(noted) == (100 if percent is None else percent)
+    assert portion is None or json.loads(portion.written) == note
+
+
+def test_deployments_that_get_more_replicas_are_named() -> None:
+    growing = report(SCALED, 1, of_deployment="UPSCALING")
+    assert capacity.growing(growing) == ["deployment D of app gets more replicas"]
+    assert capacity.growing(report(SCALED, 1)) == []
+
+
 # In a rollout. -----------------------------------------------------------------------------------------------------
 
 

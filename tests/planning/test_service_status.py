@@ -1,5 +1,6 @@
 """What is told of a RayService."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -22,6 +23,7 @@ from ..builders import (
     NOTHING_DEPLOYED,
     NOW,
     OTHER_APP,
+    ago,
     aim_at,
     answer,
     cluster,
@@ -168,7 +170,7 @@ def test_what_has_no_effect_is_told() -> None:
     strategy = {"type": "NewClusterWithIncrementalUpgrade", "clusterUpgradeOptions": options}
     goal = aim_at(service_spec(upgradeStrategy=strategy))
     notes = {labels.INITIALIZING_TIMEOUT: "soon"}
-    field = "spec.upgradeStrategy.clusterUpgradeOptions.maxSurgePercent (the new cluster comes in full size)"
+    field = "spec.upgradeStrategy.clusterUpgradeOptions.maxSurgePercent (it needs enableInTreeAutoscaling)"
     annotation = "annotation ray.io/initializing-timeout (give seconds, or a duration as 30m)"
     start = "accepted, but these have no effect yet: "
     assert facts(goal, notes=notes)["SpecValid"] == ("True", "UnsupportedFields", f"{start}{field}, {annotation}")
@@ -328,9 +330,10 @@ def test_what_was_told_of_a_new_cluster_is_kept_while_its_ray_is_silent() -> Non
     assert found.application_statuses == EARLIER.application_statuses
 
 
-def test_what_another_writer_says_of_the_same_cluster_is_kept() -> None:
-    found = copied(SERVING, EARLIER)
-    assert found.target_capacity == 100
+def test_a_capacity_that_another_writer_told_of_is_not_told_for_ever() -> None:
+    assert copied(SERVING, EARLIER).target_capacity is None
+    part = {labels.CAPACITY: json.dumps({"percent": 40, "since": ago(9)})}
+    assert copied(cluster(routed=600, notes=part), EARLIER).target_capacity == 40
     of_another = EARLIER.model_copy(update={"ray_cluster_name": "demo-z"})
     found = copied(cluster(routed=600, serve=Silence("frozen", NOW)), of_another)
     assert found == ClusterServiceStatus(ray_cluster_name="demo-a", ray_cluster_status=RayClusterStatus())

@@ -307,7 +307,8 @@ class Client:
         workers = [w for w in world.pods(owner_of(pod), labels.WORKER) if world.body(w).joined == uid_of(pod)]
         statuses = {found["status"]["podIP"]: world.proxy(found) for found in (pod, *workers) if world.is_up(found)}
         proxies = {ip: {"node_ip": ip, "status": status} for ip, status in statuses.items() if status}
-        return ServeStatus.parse({"controller_info": {"a": 1}, "applications": serve.answer(), "proxies": proxies})
+        told = {"applications": serve.answer(), "target_capacity": serve.capacity, "proxies": proxies}
+        return ServeStatus.parse({"controller_info": {"a": 1}, **told})
 
     # On the way. ---------------------------------------------------------------------------------------------
 

@@ -223,6 +223,9 @@ class ServiceStory(Story):
         runs = world.runs(name)
         assert runs is not None, told
         assert as_written(runs) == as_written(wish.config.applications), told
+        serve = world.serve(name)
+        assert serve is not None, told
+        assert serve.capacity is None, "a target_capacity stays behind"
         assert world.takes_traffic(name), told
         service = world.find(Kind.SERVICE, SERVE_SERVICE)
         assert service is not None, told

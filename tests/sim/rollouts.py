@@ -39,6 +39,7 @@ STEPS: Json = {
     "type": "NewClusterWithIncrementalUpgrade",
     "clusterUpgradeOptions": {"steps": [20, 50], "intervalSeconds": 5},
 }
+SURGE = STEPS | {"clusterUpgradeOptions": STEPS["clusterUpgradeOptions"] | {"maxSurgePercent": 30}}
 BY_ROUTE = STEPS | {"clusterUpgradeOptions": STEPS["clusterUpgradeOptions"] | {"gatewayClassName": "any"}}
 WATCHED = STEPS | {"analysis": {"smokeRequests": [{"path": "/smoke"}], "maxErrorPercent": 5, "maxLatencyPercent": 200}}
 TWO = (("cpu", 2, 1, 3),)
@@ -78,6 +79,11 @@ def edit(wanted: Json, after: float = 0.0) -> tuple[float, Json]:
     return after, wanted
 
 
+def _surging(image: str, code: str = "x") -> Json:
+    """A spec by which both clusters together have 130% of the capacity at most."""
+    return spec(image=image, code=code, replicas=4, groups=(("cpu", 2, 2, 3),), autoscaling=True, strategy=SURGE)
+
+
 ROLLOUTS = {
     "first start": Rollout((edit(spec()),), before=(), clusters=1),
     "first start at the third try": Rollout((edit(spec(code="flaky2")),), before=(), clusters=1),
@@ -99,6 +105,14 @@ ROLLOUTS = {
         ),
         (spec(groups=TWO, strategy=STEPS),),
         clusters=3,
+    ),
+    "in steps, within a surge": Rollout(
+        (edit(_surging("b", "y")),),
+        (_surging("a"),),
+    ),
+    "in steps, within a surge, and reverted": Rollout(
+        (edit(_surging("b")), edit(_surging("a"), 30.0)),
+        (_surging("a"),),
     ),
     "in steps, by a route": Rollout(
         (edit(spec(image="b", code="y", groups=TWO, strategy=BY_ROUTE)),), (spec(groups=TWO, strategy=BY_ROUTE),)

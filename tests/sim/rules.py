@@ -14,6 +14,7 @@ from rayserve_operator.model.serve import ServeConfig
 from rayserve_operator.model.serve_parsing import parse_serve_config
 from rayserve_operator.planning.actions import Kind
 from rayserve_operator.planning.changes import cluster_part, compare
+from rayserve_operator.planning.service.share import WHOLE
 from rayserve_operator.render import labels
 
 from .client import Network, Submission, Write
@@ -509,8 +510,23 @@ class Rules:
             may_again = sent.is_late or sent.serve.started is None or self._slack > PROMPT
             self._must(not is_again or may_again, f"{name} was sent a config that was given up")
         runs = sent.serve.runs
-        is_new = runs is None or runs != {app: dict(found) for app, found in sent.config.applications.items()}
+        capacity = sent.config.document.get("target_capacity")
+        is_new = runs != {app: dict(found) for app, found in sent.config.applications.items()}
+        is_new |= sent.serve.capacity != capacity
+        self._within_surge(name, WHOLE if capacity is None else capacity)
         self._must(is_new or sent.is_late or "odd" in str(runs), f"{name} was sent what it has")
+
+    def _within_surge(self, sent: str, percent: float) -> None:
+        """Two clusters that share the traffic are not asked for more together than the user allows."""
+        others = [
+            name_of(found)
+            for found in self.world.all(Kind.RAY_CLUSTER)
+            if name_of(found) == self._routed or labels.SHARE in found["metadata"]["annotations"]
+        ]
+        asked = [serve for name in others if name != sent and (serve := self.world.serve(name)) and serve.started]
+        total = percent + sum(WHOLE if serve.capacity is None else serve.capacity for serve in asked)
+        most = WHOLE + max(wish.spec.surge for wish in self._recent())
+        self._must(total <= most or self._slack > PROMPT, f"with {sent} there is {total}% of one capacity")
 
 
 def _is_on_floors(config: ServeConfig, wish: Wish) -> bool:

@@ -39,6 +39,8 @@ class Deployment:
     most: int
     target: int
     running: int = 0
+    capacity: float | None = None
+    """The part of it that is asked for, in percent."""
     is_updating: bool = True
     """Whether it has not come to what the config says yet."""
     grows_at: float = 0.0
@@ -82,6 +84,8 @@ class Serve:
         """Whether replicas answer, be it those of an earlier config."""
         self.puts = 0
         """How often it was sent a config."""
+        self.capacity: float | None = None
+        """The part of the config that it is asked for, in percent; None for all of it, without any bounds."""
         self._failures: Counter[str] = Counter()
 
     # What is asked of it. ------------------------------------------------------------------------------------
@@ -90,6 +94,7 @@ class Serve:
         """Take in a config. Raises Refused half way where Ray does."""
         self.started = now if self.started is None else self.started
         self.puts += 1
+        self.capacity = config.document.get("target_capacity")
         for name, document in config.applications.items():
             before = self.applications.get(name)
             if "refused" in document["import_path"]:
@@ -165,7 +170,7 @@ class Serve:
                 if now >= app.submitted + BUILT:
                     app.is_built = True
                     if not app.fails:
-                        app.deployments = _deployed(app)
+                        app.deployments = _deployed(app, self.capacity)
             for deployment in app.deployments.values():
                 is_moving |= _step(deployment, now, has_workers=has_workers, demand=demand, room=room)
         self.serves = has_workers and any(count for count in self.replicas().values())
@@ -178,26 +183,32 @@ class Serve:
         return "HEALTHY" if now >= since + PROXY else "STARTING"
 
 
-def _deployed(app: Application) -> dict[str, Deployment]:
+def _deployed(app: Application, capacity: float | None) -> dict[str, Deployment]:
     assert app.document is not None
     return {
-        document["name"]: _updated(app.deployments.get(document["name"]), document)
+        document["name"]: _updated(app.deployments.get(document["name"]), document, capacity)
         for document in app.document.get("deployments", ())
     }
 
 
-def _updated(before: Deployment | None, document: Json) -> Deployment:
+def _updated(before: Deployment | None, document: Json, capacity: float | None) -> Deployment:
     """The deployment by another config; by the same one, what Serve's autoscaling has come to stays."""
-    if before is not None and before.document == document:
+    if before is not None and (before.document, before.capacity) == (document, capacity):
         return before
     scaling = document.get("autoscaling_config")
     running = before.running if before is not None else 0
     if scaling is None:
-        count = document["num_replicas"]
-        return Deployment(document, count, count, count, running)
-    least, most = scaling["min_replicas"], scaling["max_replicas"]
-    target = scaling.get("initial_replicas") or (before.target if before is not None else least)
-    return Deployment(document, least, most, max(least, min(target, most)), running)
+        count = _part(document["num_replicas"], capacity)
+        return Deployment(document, count, count, count, running, capacity)
+    least, most = _part(scaling["min_replicas"], capacity), _part(scaling["max_replicas"], capacity)
+    initial = _part(scaling.get("initial_replicas") or 0, capacity)
+    target = initial or (before.target if before is not None else least)
+    return Deployment(document, least, most, max(least, min(target, most)), running, capacity)
+
+
+def _part(count: int, capacity: float | None) -> int:
+    """What Serve makes of a number of replicas; the half is rounded up, and of any one is left."""
+    return count if capacity is None else max(int(count * capacity / 100 + 0.5), 1 if count and capacity else 0)
 
 
 def _step(deployment: Deployment, now: float, *, has_workers: bool, demand: int | None, room: int | None) -> bool:

@@ -29,7 +29,7 @@ _AUTOSCALING = {
     "look_back_period_s": 5,
     "metrics_interval_s": 1,
 }
-_AUTOSCALER = {
+AUTOSCALER = {
     "idleTimeoutSeconds": IDLE,
     "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "512Mi"}},
 }
@@ -60,7 +60,7 @@ def scaled_service(name: str, group: Manifest, **deployment: Any) -> Manifest:
         rayClusterDeletionDelaySeconds=5,
         rayClusterConfig={
             **cluster,
-            "autoscalerOptions": _AUTOSCALER,
+            "autoscalerOptions": AUTOSCALER,
             "workerGroupSpecs": [{**cpu, **group}],
         },
     )

@@ -14,7 +14,7 @@ from rayserve_operator.model.raycluster import RayClusterSpec, RayClusterStatus,
 from rayserve_operator.model.resources import parse_quantity, pod_requests, total
 from rayserve_operator.model.scale import desired_pods
 from rayserve_operator.planning.observed import ObservedCluster, PodView
-from rayserve_operator.planning.service import capacity
+from rayserve_operator.planning.service import surge
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.render import clusters, labels, names, pods
 from rayserve_operator.render.options import RenderOptions
@@ -126,7 +126,7 @@ def additions_of(course: Course) -> Iterator[Addition]:
     candidate, service = course.roles.candidate, course.observed.service
     if candidate is None:
         name = names.ray_cluster_name(service.meta.name, service.meta.uid, course.goal.part_digest, 1)
-        spec = capacity.sized(course.goal.spec.ray_cluster_config, course.roles.active)
+        spec = surge.first_spec(course)
         manifest = clusters.ray_cluster(service, name, spec, course.goal.revision, course.goal.serve.cluster_part)
         made = RayCluster(Meta.parse(manifest), RayClusterSpec.model_validate(manifest["spec"]), RayClusterStatus())
         yield from _missing(made, ())

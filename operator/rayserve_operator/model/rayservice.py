@@ -45,7 +45,8 @@ class ClusterUpgradeOptions(Model):
     model_config = ConfigDict(json_schema_extra=rules(_STEPS_IN_SURGE, _ONE_WAY_IN))
 
     max_surge_percent: Annotated[int, Field(ge=0, le=100)] | None = 100
-    """Capacity that the new cluster may add at a time, in percent."""
+    """Percent by which the capacity of both clusters together may be above that of one, and traffic moves at a time; 0
+    counts as 1. Below 100 it needs enableInTreeAutoscaling."""
     step_size_percent: Annotated[int, Field(ge=0, le=100)] | None = None
     """Traffic that moves at a time, in percent."""
     steps: list[Annotated[int, Field(ge=1, le=100)]] = []
@@ -205,6 +206,17 @@ class RayServiceSpec(Model):
             size = options.step_size_percent or 100
             steps = options.steps or range(size, 100, size)
         return (*sorted({share for share in (*steps, self.pauses_at or 0) if 0 < share < 100}), 100)  # noqa: PLR2004
+
+    @property
+    def surge(self) -> int:
+        """Percent by which the capacity of both clusters together may be above that of one; at 100 each has all of it.
+
+        Where nobody scales the worker groups a new cluster comes with all its pods, and its replicas find them.
+        """
+        options = self._incremental
+        if options is None or not self.ray_cluster_config.autoscaling:
+            return 100
+        return max(_given(options.max_surge_percent, 100), 1)
 
     @property
     def route_options(self) -> ClusterUpgradeOptions | None:

@@ -13,12 +13,12 @@ WITHOUT_EFFECT = frozenset({"serviceUnhealthySecondThreshold", "deploymentUnheal
 def unsupported_in_service(spec: RayServiceSpec) -> tuple[str, ...]:
     """Fields of a RayService that are set and have no effect, or not all of it."""
     strategy = spec.upgrade_strategy
-    if strategy is None or strategy.type != "NewClusterWithIncrementalUpgrade":
+    if strategy is None or strategy.type != "NewClusterWithIncrementalUpgrade" or spec.ray_cluster_config.autoscaling:
         return ()
-    return tuple(_of_steps(strategy.cluster_upgrade_options or ClusterUpgradeOptions()))
+    return tuple(_of_fixed_size(strategy.cluster_upgrade_options or ClusterUpgradeOptions()))
 
 
-def _of_steps(options: ClusterUpgradeOptions) -> Iterator[str]:
+def _of_fixed_size(options: ClusterUpgradeOptions) -> Iterator[str]:
     path = "spec.upgradeStrategy.clusterUpgradeOptions"
     if options.max_surge_percent not in (None, 100):
-        yield f"{path}.maxSurgePercent (the new cluster comes in full size)"
+        yield f"{path}.maxSurgePercent (it needs enableInTreeAutoscaling)"

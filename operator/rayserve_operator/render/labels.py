@@ -91,6 +91,9 @@ ROUTE: Final = f"{PREFIX}route"
 FLOORS: Final = f"{PREFIX}replica-floors"
 """Replicas below which Serve may not go until the old cluster has gone, as JSON by application and deployment; 0
 where only the initial number of replicas is left out."""
+CAPACITY: Final = f"{PREFIX}capacity"
+"""The part of its capacity that Serve on the cluster is asked for while two clusters share a surge, as JSON: percent,
+since."""
 WARM_SINCE: Final = f"{PREFIX}warm-since"
 """When the cluster worked and only the capacity of the old one was missing, in RFC 3339."""
 MEASURED: Final = f"{PREFIX}measured"

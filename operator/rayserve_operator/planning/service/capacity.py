@@ -6,12 +6,18 @@ own bounds allow. A floor raises min_replicas beside initial_replicas, because S
 while no traffic comes, and also while clients still cling to connections of the old cluster. Both are mere numbers,
 for which Serve restarts no replica. Once the old cluster has gone, the config is sent as the user wrote it, but for
 initial_replicas: to Serve, that number in a changed config is an order to have that many replicas now.
+
+Where both clusters together may not have twice the capacity, each is asked for a part of its own: Serve's
+target_capacity, in percent of what the config says, of which it makes replicas, minima, maxima and floors alike. The
+minReplicas of the worker groups go down with it, so that Ray's autoscaler lets go of pods that nothing runs on.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, TypeAlias
 
 from rayserve_operator.model.raycluster import RayClusterSpec, WorkerGroupSpec
@@ -19,10 +25,67 @@ from rayserve_operator.model.scale import hosts, within_bounds
 from rayserve_operator.model.serve import ApplicationState, ServeConfig, ServeStatus, most_replicas
 from rayserve_operator.planning.observed import ObservedCluster
 from rayserve_operator.planning.service import notes
+from rayserve_operator.planning.service.share import WHOLE
 from rayserve_operator.render import labels
 
 Floors: TypeAlias = Mapping[str, Mapping[str, int]]
 """Replicas by application and deployment. 0 only leaves initial_replicas out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """The part of its capacity that a cluster is asked for."""
+
+    percent: int
+    """Of what its Serve config says."""
+    since: datetime
+    minima: Mapping[str, int] = field(default_factory=dict)
+    """minReplicas of its worker groups at all of it, where they are held down and no spec says them any more."""
+
+    @property
+    def written(self) -> str:
+        """As an annotation holds it."""
+        minima = {"minima": dict(self.minima)} if self.minima else {}
+        return notes.written({"percent": self.percent, "since": self.since.isoformat(), **minima})
+
+
+def portion_of(observed: ObservedCluster) -> Portion | None:
+    """The part that the cluster is asked for; None where that is all of it, or the note was spoilt."""
+    noted = notes.record_of(observed.cluster.meta, labels.CAPACITY)
+    try:
+        minima = {str(group): int(least) for group, least in noted.get("minima", {}).items()}
+        portion = Portion(int(noted["percent"]), datetime.fromisoformat(noted["since"]), minima)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+    return portion if 0 < portion.percent <= WHOLE and portion.since.tzinfo else None
+
+
+def percent_of(observed: ObservedCluster) -> int:
+    """The same, in percent."""
+    portion = portion_of(observed)
+    return WHOLE if portion is None else portion.percent
+
+
+def in_part(config: ServeConfig, percent: int) -> ServeConfig:
+    """The config that asks for a part of what it says.
+
+    All of it is the config itself: a target_capacity of 100 that stays behind would keep Serve from scaling to zero
+    (ray#62682).
+    """
+    if percent >= WHOLE:
+        return config
+    whole = _percent(config.document.get("target_capacity"))
+    return ServeConfig({**config.document, "target_capacity": whole * percent / WHOLE})
+
+
+def growing(report: ServeStatus) -> list[str]:
+    """Deployments that do not have their replicas yet, in words."""
+    return [
+        f"deployment {name} of {app} gets more replicas"
+        for app, state in report.applications.items()
+        for name, found in state.deployments.items()
+        if found.status == "UPSCALING"
+    ]
 
 
 def floors_of(observed: ObservedCluster) -> Floors:
@@ -117,18 +180,39 @@ def beyond_reach(config: ServeConfig, serving: ServeStatus) -> tuple[str, ...]:
     )
 
 
-def sized(spec: RayClusterSpec, serving: ObservedCluster | None) -> RayClusterSpec:
-    """The spec whose autoscaled worker groups start as large as those of the serving cluster are now."""
-    if serving is None or not spec.autoscaling:
-        return spec
-    live = {group.group_name: group for group in serving.cluster.spec.worker_group_specs}
-    groups = [_sized(g, serving) if g.group_name in live else g for g in spec.worker_group_specs]
+def minima_of(spec: RayClusterSpec) -> dict[str, int]:
+    """The minReplicas of the worker groups that have any."""
+    return {group.group_name: group.min_replicas for group in spec.worker_group_specs if group.min_replicas}
+
+
+def held_down(spec: RayClusterSpec, minima: Mapping[str, int], percent: int) -> RayClusterSpec:
+    """The spec whose worker groups have this part of their minReplicas, rounded up."""
+    groups = [
+        group.model_copy(update={"min_replicas": _part_of(minima[group.group_name], percent)})
+        if group.group_name in minima
+        else group
+        for group in spec.worker_group_specs
+    ]
     return spec.model_copy(update={"worker_group_specs": groups})
 
 
-def _sized(group: WorkerGroupSpec, serving: ObservedCluster) -> WorkerGroupSpec:
+def sized(spec: RayClusterSpec, serving: ObservedCluster | None, percent: int = WHOLE) -> RayClusterSpec:
+    """The spec whose autoscaled worker groups start as large as this part of the serving cluster's is now."""
+    if serving is None or not spec.autoscaling:
+        return spec
+    spec = held_down(spec, minima_of(spec), percent)
+    live = {group.group_name: group for group in serving.cluster.spec.worker_group_specs}
+    groups = [_sized(g, serving, percent) if g.group_name in live else g for g in spec.worker_group_specs]
+    return spec.model_copy(update={"worker_group_specs": groups})
+
+
+def _sized(group: WorkerGroupSpec, serving: ObservedCluster, percent: int) -> WorkerGroupSpec:
     pods = sum(pod.alive and not pod.is_head and pod.group == group.group_name for pod in serving.pods)
-    return group.model_copy(update={"replicas": within_bounds(pods // hosts(group), group)})
+    return group.model_copy(update={"replicas": within_bounds(_part_of(pods // hosts(group), percent), group)})
+
+
+def _part_of(count: int, percent: int) -> int:
+    return -(-count * percent // WHOLE)
 
 
 def _autoscaled(config: ServeConfig) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -180,8 +264,9 @@ def _in_full(replicas: int, target_capacity: Any) -> int:
 
 
 def _in_part(replicas: int, target_capacity: Any) -> int:
-    """The replicas that Serve makes of a number in a config, at this percentage of them."""
-    return math.floor(replicas * _percent(target_capacity) / 100 + 0.5)
+    """The replicas that Serve makes of a number in a config, at this percentage of them: one at least of any."""
+    percent = _percent(target_capacity)
+    return max(math.floor(replicas * percent / 100 + 0.5), 1 if replicas and percent else 0)
 
 
 def _percent(target_capacity: Any) -> float:

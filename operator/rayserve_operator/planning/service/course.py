@@ -14,7 +14,15 @@ from rayserve_operator.model.serve import ServeConfig
 from rayserve_operator.planning.observed import Failure, ObservedCluster, ObservedService, RevisionView
 from rayserve_operator.planning.service import capacity, gate, notes
 from rayserve_operator.planning.service.goal import Goal
-from rayserve_operator.planning.service.roles import Roles, assign_roles, given_up, is_begun, last_good, revision_of
+from rayserve_operator.planning.service.roles import (
+    Roles,
+    assign_roles,
+    given_up,
+    is_begun,
+    is_given,
+    last_good,
+    revision_of,
+)
 from rayserve_operator.planning.service.share import Sharing, share_of
 from rayserve_operator.render import fault_tolerance, labels
 from rayserve_operator.render.ports import ServeFacts
@@ -76,7 +84,7 @@ class Course:
     def makes_room(self) -> bool:
         """Whether the cluster that serves is to leave before there is another one that is as the goal wants it."""
         is_other = self.roles.active is not None and self.roles.candidate is not self.roles.active
-        return self.goal.spec.recreates and is_other and not self.is_fit
+        return self.goal.spec.recreates and is_other and self.roles.retreat is None and not self.is_fit
 
     @property
     def has_room(self) -> bool:
@@ -114,7 +122,7 @@ class Course:
         active, pending = self.roles.active, self.roles.pending
         share = None if pending is None else share_of(pending)
         if active is None or pending is None or share is None:
-            return None
+            return self.roles.retreat
         return Sharing(active, pending, share)
 
     @property
@@ -124,13 +132,15 @@ class Course:
 
     def is_given_the_goal(self, cluster: ObservedCluster) -> bool:
         """Whether it is noted on the cluster that it serves the goal. Until then its notes are of another one."""
-        return self.is_begun and cluster.cluster.meta.annotations.get(labels.REVISION) == self.goal.revision
+        return is_given(self.observed, self.goal, cluster)
 
     def config_of(self, cluster: ObservedCluster) -> ServeConfig | None:
         """The Serve config that the cluster is to run; None where none is known."""
         is_aimed_at = cluster is self.roles.candidate and self.failure is None
         config = self.goal.serve if is_aimed_at else cluster.assigned
-        return None if config is None else capacity.on_floors(config, capacity.floors_of(cluster))
+        if config is None:
+            return None
+        return capacity.in_part(capacity.on_floors(config, capacity.floors_of(cluster)), capacity.percent_of(cluster))
 
     @cached_property
     def holder_of_state(self) -> ObservedCluster | None:

@@ -90,6 +90,13 @@ def in_sync(observed: ObservedCluster, config: ServeConfig) -> bool:
     return not config.differences(deployed) or spelling(observed) == (config.digest, deployed.digest)
 
 
+def is_settled(observed: ObservedCluster, config: ServeConfig) -> bool:
+    """Whether the cluster runs this config with all the replicas that it asks for now."""
+    if isinstance(observed.serve, Silence) or not in_sync(observed, config):
+        return False
+    return not applications_waiting(observed.serve, config) and not capacity.growing(observed.serve)
+
+
 def spelling(observed: ObservedCluster) -> tuple[str, str] | None:
     """The pair of digests (sent, answered) that counts as applied though they differ."""
     recorded = observed.cluster.meta.annotations.get(labels.SERVE_SPELLING)
@@ -144,6 +151,8 @@ def _shortfall(observed: ObservedCluster, report: ServeStatus, newcomer: Newcome
     starting = [pod.meta.name for pod in observed.pods if pod.alive and pod.ip in report.starting_proxy_ips]
     if starting:
         short.append(f"the Serve proxy of {', '.join(starting)} starts")
+    if capacity.portion_of(observed) is not None:
+        short += capacity.growing(report)
     return short
 
 

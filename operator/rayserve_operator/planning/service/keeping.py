@@ -9,7 +9,17 @@ from rayserve_operator.planning.actions import Annotate, Announcement, AnyAction
 from rayserve_operator.planning.changes import compare
 from rayserve_operator.planning.cluster import autoscaling
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService
-from rayserve_operator.planning.service import analysis, capacity, gate, giving_up, notes, routes, shifting, submission
+from rayserve_operator.planning.service import (
+    analysis,
+    capacity,
+    gate,
+    giving_up,
+    notes,
+    routes,
+    shifting,
+    submission,
+    surge,
+)
 from rayserve_operator.planning.service.capacity import Floors
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.goal import Aim
@@ -89,12 +99,14 @@ def make_cluster(course: Course) -> Iterator[Step]:
     if course.revision is not None and attempt != begun:
         noted = {labels.ATTEMPT: str(attempt), labels.STARTED_AT: course.now.isoformat()}
         yield (Annotate(kind=Kind.REVISION, name=goal.revision, uid=course.revision.meta.uid, annotations=noted),)
-    spec = capacity.sized(goal.spec.ray_cluster_config, course.roles.active)
+    spec = surge.first_spec(course)
+    manifest = clusters.ray_cluster(service, name, spec, goal.revision, goal.serve.cluster_part)
+    manifest["metadata"]["annotations"] |= surge.first_notes(course)
     told = f"{_why_new(course)}{autoscaling.told(spec)}{_told_of_capacity(course)}"
     yield (
         Create(
             kind=Kind.RAY_CLUSTER,
-            manifest=clusters.ray_cluster(service, name, spec, goal.revision, goal.serve.cluster_part),
+            manifest=manifest,
             announce=Announcement("CreatedRayCluster", f"Created RayCluster {name}: {told}"),
         ),
     )
@@ -105,7 +117,7 @@ def change_in_place(course: Course, candidate: ObservedCluster) -> Iterator[AnyA
 
     Not for a spec that was stored: a revision holds the scaling of its first day, and what the cluster has is newer.
     """
-    diff = compare(candidate.cluster.spec, course.goal.spec.ray_cluster_config)
+    diff = compare(candidate.cluster.spec, surge.spec_of(course, candidate))
     if diff.operations and (not diff.rebuild or _holds_the_rest(course, candidate)):
         changed = f"Changed {', '.join(diff.edited)} of {candidate.name} in place"
         yield Patch(
@@ -124,12 +136,13 @@ def keep_notes(course: Course) -> Iterator[Annotate]:
     if active is not None and active is not candidate:
         noted = _notes_of_return(active) | _notes_of_floors(_floors_of_active(course, active))
         noted |= _notes_of_overtaken(course, active) | routes.notes_of(course, active)
+        noted |= surge.notes_of_old(course, active)
         yield from _annotate(active, noted)
 
 
-def moves_floors(noted: Iterable[Annotate]) -> bool:
+def moves_capacity(noted: Iterable[Annotate]) -> bool:
     """Whether any of these changes what is to be sent to Ray."""
-    return any(labels.FLOORS in (note.annotations or {}) for note in noted)
+    return any({labels.FLOORS, labels.CAPACITY} & (note.annotations or {}).keys() for note in noted)
 
 
 def _notes_of_candidate(course: Course, candidate: ObservedCluster) -> dict[str, str | None]:
@@ -145,11 +158,12 @@ def _notes_of_candidate(course: Course, candidate: ObservedCluster) -> dict[str,
         matters = course.may_be_given_up and giving_up.lacks_an_image(candidate)
         wanted[labels.NO_IMAGE_SINCE] = since if matters else None
         wanted |= _notes_of_floors(_floors_of_pending(course, candidate))
+        wanted |= surge.notes_of_new(course, candidate)
         if course.is_given_the_goal(candidate):
             wanted |= analysis.notes_of(course, candidate)
         wanted |= _notes_of_share(course, candidate)
     else:
-        wanted |= dict.fromkeys(_OF_A_SHIFT)
+        wanted |= dict.fromkeys(_OF_A_SHIFT) | surge.notes_of_alone(course, candidate)
         if course.is_fit and course.failure is None:
             wanted |= {labels.SERVED: course.goal.revision, labels.SERVE_TRIES: None}
         wanted |= _notes_of_floors(_floors_of_active(course, candidate))
@@ -220,7 +234,7 @@ def _floors_of_pending(course: Course, pending: ObservedCluster) -> Floors:
         if course.goal.spec.needs_parity or not isinstance(pending.serve, ServeStatus):
             return noted
         return capacity.floors_reached(course.goal.serve, pending.serve, noted)
-    if active is None or not isinstance(active.serve, ServeStatus):
+    if active is None or not isinstance(active.serve, ServeStatus) or capacity.portion_of(active) is not None:
         return noted
     return capacity.floors_needed(course.goal.serve, active.serve, noted)
 

@@ -47,13 +47,13 @@ def label_pods(course: Course) -> Iterator[AnyAction]:
 
 def endpoints(course: Course) -> tuple[int, int]:
     """The pods of the active and of the new cluster that take traffic by the stable Service."""
-    active, pending = course.roles.active, course.roles.pending
+    active, beside = course.roles.active, course.roles.beside
     if not selects_by_label(course):
         return (active.serving_pods if active else 0), 0
     service = course.observed.service.meta.name
     old, new = (
         sum(pod.serving and takes_traffic(pod, service) for pod in cluster.pods) if cluster else 0
-        for cluster in (active, pending)
+        for cluster in (active, beside)
     )
     return old, new
 

@@ -27,6 +27,7 @@ from rayserve_operator.planning.service import (
     routes,
     routing,
     submission,
+    surge,
 )
 from rayserve_operator.planning.service import status as service_status
 from rayserve_operator.planning.service.course import Course
@@ -89,11 +90,17 @@ def _work(course: Course, *, spec_is_valid: bool) -> Iterator[Iterable[Step]]:
     yield (tuple(routing.clear(course)),)
     yield draining.steps(course)
     yield (tuple(history.trim(course)),)
+    yield (tuple(surge.hold_minima(course)),)
     yield from _after(tuple(keeping.keep_revision(course)), _pursue(course, spec_is_valid=spec_is_valid))
 
 
 def _pursue(course: Course, *, spec_is_valid: bool) -> Iterator[Iterable[Step]]:
     """What is done for the goal, or with what is left of one that is given up."""
+    retreat = course.roles.retreat
+    if retreat is not None:
+        back = tuple(surge.retreat(course, retreat))
+        yield from _after(back, () if back else (submission.steps(course),))
+        return
     failure = giving_up.failure(course)
     if failure is not None:
         yield giving_up.steps(course, failure)
@@ -104,7 +111,7 @@ def _pursue(course: Course, *, spec_is_valid: bool) -> Iterator[Iterable[Step]]:
         yield (tuple(keeping.change_in_place(course, course.roles.candidate)),)
     noted = (*keeping.keep_notes(course), *history.mark(course))
     # Ray is sent its config last, because one that does not answer ends the pass.
-    submitted = () if keeping.moves_floors(noted) else submission.steps(course)
+    submitted = () if keeping.moves_capacity(noted) else submission.steps(course)
     yield from _after(noted, (routing.switch(course), routing.detach(course), submitted))
 
 

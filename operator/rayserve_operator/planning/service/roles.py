@@ -14,6 +14,7 @@ from rayserve_operator.model.serve import ServeStatus
 from rayserve_operator.planning.observed import Failure, ObservedCluster, ObservedService, RevisionView, ServiceView
 from rayserve_operator.planning.service import notes
 from rayserve_operator.planning.service.goal import Goal
+from rayserve_operator.planning.service.share import Sharing, share_of
 from rayserve_operator.render import labels, ports
 
 
@@ -27,6 +28,9 @@ class Roles:
     stamped: bool
     """Whether the serve Service itself says which cluster is active; if not, nothing may be deleted or created
     as long as any cluster was found."""
+    retreat: Sharing | None = None
+    """A cluster that is not to take over any more and gives its share of the traffic back, as the active one comes to
+    the capacity for it. There is no candidate until it has."""
 
     @property
     def everyone(self) -> tuple[ObservedCluster, ...]:
@@ -36,7 +40,12 @@ class Roles:
     @property
     def watched(self) -> tuple[ObservedCluster, ...]:
         """The clusters whose Serve applications are looked after."""
-        return tuple(c for c in (self.active, self.pending) if c is not None)
+        return tuple(c for c in (self.active, self.beside) if c is not None)
+
+    @property
+    def beside(self) -> ObservedCluster | None:
+        """The other of two clusters between which traffic may be shared."""
+        return self.pending if self.retreat is None else self.retreat.pending
 
     @property
     def pending(self) -> ObservedCluster | None:
@@ -51,8 +60,15 @@ def assign_roles(observed: ObservedService, goal: Goal) -> Roles:
     if active is None and not is_detached(observed):
         active = next(_fallbacks(observed), None)
     candidate = _candidate(observed, goal, active)
-    leaving = tuple(c for c in observed.living if c is not active and c is not candidate)
-    return Roles(active=active, candidate=candidate, leaving=leaving, stamped=stamped or active is None)
+    retreat = next(_retreats(observed, goal, active, candidate), None)
+    staying = (active, candidate) if retreat is None else (active, retreat.pending)
+    return Roles(
+        active=active,
+        candidate=candidate if retreat is None else None,
+        leaving=tuple(c for c in observed.living if not any(c is one for one in staying)),
+        stamped=stamped or active is None,
+        retreat=retreat,
+    )
 
 
 def revision_of(observed: ObservedService, goal: Goal) -> RevisionView | None:
@@ -73,6 +89,11 @@ def is_begun(observed: ObservedService, goal: Goal) -> bool:
         return False
     failure = revision.failure
     return failure is None or None in (failure.means, goal.means) or failure.means == goal.means
+
+
+def is_given(observed: ObservedService, goal: Goal, cluster: ObservedCluster) -> bool:
+    """Whether it is noted on the cluster that it serves the goal. Until then its notes are of another one."""
+    return is_begun(observed, goal) and cluster.cluster.meta.annotations.get(labels.REVISION) == goal.revision
 
 
 def given_up(observed: ObservedService, goal: Goal) -> Failure | None:
@@ -132,6 +153,24 @@ def _candidate(observed: ObservedService, goal: Goal, active: ObservedCluster | 
     if active in fitting:
         return active
     return max(fitting, key=lambda c: c.serving_pods, default=None)
+
+
+def _retreats(
+    observed: ObservedService, goal: Goal, active: ObservedCluster | None, candidate: ObservedCluster | None
+) -> Iterator[Sharing]:
+    """Where the active cluster is asked for a part of its capacity, and one that shares with it does not go on.
+
+    One of which no pod serves has lost its share already.
+    """
+    if active is None or labels.CAPACITY not in active.cluster.meta.annotations:
+        return
+    for cluster in observed.living:
+        share = share_of(cluster)
+        goes_on = cluster is candidate and is_given(observed, goal, cluster)
+        if cluster is active or goes_on or has_ended(cluster) or not cluster.serving_pods:
+            continue
+        if share is not None and share.percent > 0:
+            yield Sharing(active, cluster, share)
 
 
 def _fallbacks(observed: ObservedService) -> Iterator[ObservedCluster]:

@@ -69,7 +69,7 @@ def backends_of(observed: ObservedService) -> frozenset[str]:
 def needs_endpoints(observed: ObservedService, roles: Roles) -> tuple[ObservedCluster, ...]:
     """The clusters of which it matters whether their own Service leads to pods: before a route first leads to it."""
     options = _options(observed)
-    if options is None or (options.http_route and roles.pending is None):
+    if options is None or (options.http_route and roles.beside is None):
         return ()
     return tuple(cluster for cluster in roles.watched if not leads_to(observed, cluster))
 
@@ -115,8 +115,8 @@ def is_in_place(course: Course) -> bool:
 
 def endpoints(course: Course) -> tuple[int, int]:
     """The pods of the active and of the new cluster that take traffic by the route."""
-    active, pending, (_, taken) = course.roles.active, course.roles.pending, weights(course)
-    return active.serving_pods if active else 0, pending.serving_pods if pending and taken else 0
+    active, beside, (_, taken) = course.roles.active, course.roles.beside, weights(course)
+    return active.serving_pods if active else 0, beside.serving_pods if beside and taken else 0
 
 
 def weights(course: Course) -> tuple[int, int]:

@@ -59,6 +59,12 @@ def share_noted(meta: Meta) -> Share | None:
     return share if 0 <= share.percent < WHOLE and share.since.tzinfo else None
 
 
+def taken_by(cluster: ObservedCluster) -> int:
+    """The same, in percent."""
+    share = share_of(cluster)
+    return 0 if share is None else share.percent
+
+
 def pods_of(service: str, serving: ObservedCluster, coming: ObservedCluster, percent: int) -> frozenset[str]:
     """Names of the pods of both clusters that are to take the traffic of a RayService.
 

@@ -11,9 +11,9 @@ from datetime import timedelta
 from enum import StrEnum
 
 from rayserve_operator.planning.observed import ObservedCluster
-from rayserve_operator.planning.service import analysis, labelling, routes
+from rayserve_operator.planning.service import analysis, capacity, labelling, routes
 from rayserve_operator.planning.service.course import Course
-from rayserve_operator.planning.service.share import WHOLE, Share, share_of
+from rayserve_operator.planning.service.share import WHOLE, Share, Sharing, share_of, taken_by
 from rayserve_operator.render import labels
 
 
@@ -30,6 +30,10 @@ class Reason(StrEnum):
     """The HTTPRoute cannot share the traffic."""
     SHIFTING = "ShiftingTraffic"
     """It has its share, and takes the next one when it has had this one for long enough."""
+    CAPACITY = "MovingCapacity"
+    """The old cluster gives up the capacity that the new one needs for its next share."""
+    RETREATING = "GivingTrafficBack"
+    """It is not to take over any more, and has a share until the old cluster has the capacity for all the traffic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +46,33 @@ class Wait:
 
 def wait(course: Course) -> Wait | None:
     """What a new cluster that is fit waits for; None where it may take more."""
+    pending, found = course.roles.pending, held(course)
+    if pending is None or found is not None:
+        return found
+    wanted = next_step(course, pending)
+    if capacity.percent_of(pending) >= wanted:
+        return None
+    takes = f"{pending.name} takes {taken_by(pending)}% of the traffic ({_told(course)})"
+    return Wait(Reason.CAPACITY, f"{takes} and is to have the capacity for {wanted}%")
+
+
+def held(course: Course) -> Wait | None:
+    """What a new cluster that is fit waits for, whatever its capacity."""
     pending = course.roles.pending
     if pending is None or course.is_first_start:
         return None
     noted, share, service = pending.cluster.meta.annotations, share_of(pending), course.observed.service.meta.name
-    percent = 0 if share is None else share.percent
+    percent, is_full = taken_by(pending), _is_full(pending)
     takes = f"{pending.name} takes {percent}% of the traffic ({_told(course)})"
     smoke = analysis.smoke(course, pending)
     if smoke is not None:
         return Wait(Reason.ANALYSIS, f"{takes}: {smoke}")
     if noted.get(labels.PAUSE) == "true":
         return Wait(Reason.PAUSED, f"{takes} and is paused: `rayserve rollout resume {service}` lets it go on")
-    if noted.get(labels.PROMOTE) == "full":
+    if is_full and course.goal.spec.surge == WHOLE:
         return None
     barrier = course.goal.spec.pauses_at
-    if barrier is not None and percent >= barrier and noted.get(labels.PROMOTE) != "true":
+    if barrier is not None and percent >= barrier and noted.get(labels.PROMOTE) != "true" and not is_full:
         words = f"{takes} and waits to be promoted: `rayserve rollout promote {service}` lets it go on"
         return Wait(Reason.AWAITING_PROMOTION, words)
     if share is None:
@@ -64,19 +80,25 @@ def wait(course: Course) -> Wait | None:
     if not is_in_place(course):
         why = _why_not_in_place(course)
         return Wait(why.reason, f"{takes}; {why.message}")
-    until = share.since + timedelta(seconds=course.goal.spec.share_interval if percent else 0)
+    until = share.since + timedelta(seconds=course.goal.spec.share_interval if percent and not is_full else 0)
     return Wait(Reason.SHIFTING, f"{takes} until {until:%H:%M:%S}") if course.now < until else None
 
 
 def due(course: Course, pending: ObservedCluster) -> int:
     """The share that the new cluster is to take now, in percent: the one that it has, as long as it waits."""
-    share = share_of(pending)
-    percent = 0 if share is None else share.percent
     if not course.is_fit or wait(course) is not None:
-        return percent
-    if course.is_first_start or pending.cluster.meta.annotations.get(labels.PROMOTE) == "full":
-        return WHOLE
-    return next(step for step in course.goal.spec.shares if step > percent)
+        return taken_by(pending)
+    return WHOLE if course.is_first_start else next_step(course, pending)
+
+
+def next_step(course: Course, pending: ObservedCluster) -> int:
+    """The share after the one that the new cluster has, in percent.
+
+    It is further on by the surge at most, because the old one keeps the capacity for its traffic until that has moved.
+    """
+    spec, percent = course.goal.spec, taken_by(pending)
+    step = WHOLE if _is_full(pending) else next(step for step in spec.shares if step > percent)
+    return min(step, percent + spec.surge)
 
 
 def next_share(course: Course, pending: ObservedCluster) -> Share | None:
@@ -104,6 +126,17 @@ def real_shares(course: Course) -> dict[str, Share]:
         return {}
     percent, since = round(100 * new / (old + new)), sharing.share.since
     return {sharing.active.name: Share(100 - percent, since), sharing.pending.name: Share(percent, since)}
+
+
+def _is_full(pending: ObservedCluster) -> bool:
+    """Whether a user has asked for all the traffic at once."""
+    return pending.cluster.meta.annotations.get(labels.PROMOTE) == "full"
+
+
+def told_of_retreat(course: Course, retreat: Sharing) -> str:
+    """What a cluster that is not to take over any more waits for with its share, in words."""
+    takes = f"{retreat.pending.name} takes {retreat.share.percent}% of the traffic ({_told(course)})"
+    return f"{takes} until {retreat.active.name} has the capacity for it"
 
 
 def _parts(course: Course) -> tuple[int, int]:

@@ -29,7 +29,7 @@ from rayserve_operator.planning.condition_list import (
     timestamp,
 )
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService
-from rayserve_operator.planning.service import draining, gate, giving_up, routes, shifting
+from rayserve_operator.planning.service import capacity, draining, gate, giving_up, routes, shifting
 from rayserve_operator.planning.service.course import Course, first_start_timeout
 from rayserve_operator.planning.service.goal import Aim
 from rayserve_operator.planning.service.roles import is_conflict, is_detached, needs_new_cluster
@@ -74,7 +74,7 @@ def project(course: Course, aim: Aim, phase: Phase) -> RayServiceStatus:
     status = before.model_copy(
         update={
             "active_service_status": _cluster_status(roles.active, before.active_service_status, traffic),
-            "pending_service_status": _cluster_status(roles.pending, before.pending_service_status, traffic),
+            "pending_service_status": _cluster_status(roles.beside, before.pending_service_status, traffic),
             "num_serve_endpoints": endpoints,
             "service_status": "Running" if ready else "",
             "observed_generation": generation,
@@ -229,6 +229,9 @@ def _upgrade(course: Course) -> Fact:
         return Fact(ServiceCondition.UPGRADE_IN_PROGRESS, True, RECREATING, _DETACHED)
     if roles.active is None:
         return Fact(ServiceCondition.UPGRADE_IN_PROGRESS, None, "NoActiveCluster", "no cluster takes traffic yet")
+    if roles.retreat is not None:
+        words = f"{roles.retreat.pending.name} gives its traffic back to {roles.active.name}"
+        return Fact(ServiceCondition.UPGRADE_IN_PROGRESS, True, "BothActivePendingClustersExist", words)
     if roles.pending is None:
         return Fact(ServiceCondition.UPGRADE_IN_PROGRESS, False, "NoPendingCluster", f"{roles.active.name} is current")
     return Fact(
@@ -267,6 +270,10 @@ def _what_serves(course: Course) -> str:
 def _reconciling(course: Course, stalled: Fact | None) -> Fact:
     if stalled is not None:
         return Fact(ServiceCondition.RECONCILING, False, "Stalled", stalled.message)
+    retreat = course.roles.retreat
+    if retreat is not None:
+        words = shifting.told_of_retreat(course, retreat)
+        return Fact(ServiceCondition.RECONCILING, True, shifting.Reason.RETREATING, words)
     if course.verdict is None:
         return Fact(ServiceCondition.RECONCILING, True, gate.Stage.PROVISIONING, _why_none(course))
     waits = shifting.wait(course) if course.is_fit else None
@@ -346,11 +353,12 @@ def _cluster_status(
         before = ClusterServiceStatus(ray_cluster_name=observed.name)
     # The counts of the cluster change with every pod; the copy here leaves out what only says when.
     status = observed.cluster.status.model_copy(update={"last_update_time": None, "state_transition_times": {}})
-    share = traffic.get(observed.name)
+    share, portion = traffic.get(observed.name), capacity.portion_of(observed)
     found: dict[str, Any] = {
         "ray_cluster_status": status,
         "traffic_routed_percent": None if share is None else share.percent,
         "last_traffic_migrated_time": None if share is None else timestamp(share.since),
+        "target_capacity": None if portion is None else portion.percent,
     }
     if isinstance(observed.serve, ServeStatus):
         found["application_statuses"] = {
