@@ -77,7 +77,7 @@ def running(folder: Path, kube: Kube, operator_address: str) -> Iterator[Prometh
         "storage.tsdb.path": folder / "data",
         "web.listen-address": f"127.0.0.1:{_PORT}",
     }
-    command = [
+    command: list[str | Path] = [
         packages.program(PACKAGE, "prometheus"),
         *(f"--{name}={value}" for name, value in options.items()),
     ]

@@ -1,4 +1,4 @@
-"""Traefik as a process in the cluster's network: it makes Gateways work, and requests go through it."""
+"""Traefik as a process in the cluster's network, which requests to Gateways go through."""
 
 import subprocess
 from collections.abc import Iterator
