@@ -73,7 +73,7 @@ def address_of(kube: Kube, namespace: str, gateway: str) -> str:
 
 
 def _options() -> dict[str, str]:
-    options = {
+    return {
         "global.checknewversion": "false",
         "global.sendanonymoususage": "false",
         "log.level": "INFO",
@@ -81,12 +81,8 @@ def _options() -> dict[str, str]:
         "providers.providersthrottleduration": f"{TAKEN_UP:g}s",
         "providers.kubernetesgateway": "true",
         "providers.kubernetesgateway.statusaddress.ip": NODE_ADDRESS,
+        **{f"entrypoints.{name}.address": f":{port}" for name, port in PORTS.items()},
     }
-    for name, port in PORTS.items():
-        options[f"entrypoints.{name}.address"] = f":{port}"
-        # By default a request ends with an error a minute after its connection was opened.
-        options[f"entrypoints.{name}.transport.respondingtimeouts.readtimeout"] = "0"
-    return options
 
 
 def _is_ready(kube: Kube, process: "subprocess.Popen[bytes]", log: Path) -> bool:
