@@ -9,13 +9,14 @@ import pytest
 
 from localcluster import ClusterSpec, LocalClusterError, packages
 from localcluster.progress import Steps
-from scenarios.harness import diagnosis, gateways, prometheus, session
+from scenarios.harness import diagnosis, gateways, prometheus, session, traefik
 from scenarios.harness.audit import AuditLog
 from scenarios.harness.kube import Kube
 
 HERE = Path(__file__).parent
 WITHOUT_CLUSTER = HERE / "unit"
 SUITES = (HERE / "scenarios", HERE / "integration", WITHOUT_CLUSTER)
+OF_GATEWAYS = HERE / "scenarios" / "test_gateway_rollout.py"
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
@@ -33,6 +34,8 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         if suites == {SUITES[0]}:
             with Steps() as steps:
                 packages.unpack(steps, prometheus.PACKAGE)
+            if _is_asked_for(OF_GATEWAYS, config):
+                traefik.build()
         else:
             gateways.crd_files()
         return session.run_inside(
@@ -44,8 +47,17 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 
 def _suite(argument: str) -> Path | None:
-    path = Path(argument.partition("::")[0]).resolve()
-    return next((suite for suite in SUITES if path.is_relative_to(suite)), None)
+    return next((suite for suite in SUITES if _path(argument).is_relative_to(suite)), None)
+
+
+def _is_asked_for(module: Path, config: pytest.Config) -> bool:
+    """Whether tests that bear no marker may be among those that are run."""
+    paths = map(_path, config.args)
+    return not config.option.markexpr and any(map(module.is_relative_to, paths))
+
+
+def _path(argument: str) -> Path:
+    return Path(argument.partition("::")[0]).resolve()
 
 
 @pytest.hookimpl(wrapper=True)

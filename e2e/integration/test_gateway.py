@@ -41,18 +41,10 @@ def crd_files() -> list[Path]:
     return gateways.crd_files()
 
 
-def _install(crd_files: list[Path]) -> None:
-    files = [part for path in crd_files for part in ("-f", str(path))]
-    kubectl("apply", "--server-side", *files)
-    kubectl(
-        "wait", "--for=condition=Established", "--timeout=30s", *(f"crd/{n}" for n in gateways.CRDS)
-    )
-
-
 @pytest.fixture
 def gateway_api(crd_files: list[Path]) -> None:
     """The Gateway API, without any controller."""
-    _install(crd_files)
+    gateways.install(crd_files)
 
 
 @pytest.fixture
@@ -125,7 +117,7 @@ def test_it_serves_without_the_gateway_api_and_finds_it_later(
     """A condition says what to install; once it is there, no restart is needed."""
     service = _serving(kube, namespace, _sample(gatewayClassName="any"))
     until(lambda: _reason(service, "RouteReady") == "GatewayAPIMissing", "it is told", SOON)
-    _install(crd_files)
+    gateways.install(crd_files)
     until(lambda: service.holds("RouteReady"), "it is found", SOON)
     assert _weights(kube, namespace, MADE) == {_own(service.active_cluster): 100}
     gateway = kube.get("gateways", namespace, "minimal-gateway")
@@ -163,7 +155,7 @@ def test_a_route_of_the_users_is_divided_and_given_back(kube: Kube, namespace: s
         {"backendRefs": [{"name": "minimal-serve-svc", "port": 8000}]},
     ]
     route = {
-        "apiVersion": "gateway.networking.k8s.io/v1",
+        "apiVersion": gateways.API_VERSION,
         "kind": "HTTPRoute",
         "metadata": {"name": MINE, "namespace": namespace},
         "spec": {"parentRefs": [{"name": "front"}], "rules": rules},

@@ -7,16 +7,27 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 
 from localcluster import host
 from localcluster.cache import binaries_dir, digest, go_dir, locked
 from localcluster.errors import LocalClusterError
 from localcluster.progress import Steps, run_logged
-from localcluster.versions import COREDNS, ETCD, GO_AT_LEAST, GO_WHEEL, HELM, KUBERNETES, KWOK
+from localcluster.versions import (
+    COREDNS,
+    ETCD,
+    GO_AT_LEAST,
+    GO_WHEEL,
+    HELM,
+    KUBERNETES,
+    KWOK,
+    TRAEFIK,
+    TRAEFIK_FORKS,
+)
 
 KUBERNETES_PROGRAMS = (
     "kube-apiserver",
@@ -30,6 +41,13 @@ _SPACE_FOR_BUILDING = 12
 """Gigabytes that modules, Go's build cache, programs and images take together."""
 
 _BUILD = ("build", "-mod=mod", "-modcacherw", "-trimpath")
+_TRAEFIK_STANDS_IN: Mapping[str, str] = {
+    "github.com/go-acme/lego/v4": "./lego/v4",
+    "github.com/go-acme/lego/v5": "./lego",
+    "github.com/traefik/traefik/dynamic/ext": "./extensions",
+}
+"""What Traefik is built without, each with the folder that stands in for it."""
+
 _RECIPE = "3"
 """Part of every group's key: raise it when the way of building changes."""
 
@@ -136,11 +154,12 @@ class Group:
         return f"building {', '.join(self.programs)}"
 
 
-def _module_dir(group: str, go_mod: str, sources: dict[str, str]) -> Path:
+def _module_dir(group: str, go_mod: str) -> Path:
     folder = go_dir() / group
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in {"go.mod": go_mod, **sources}.items():
-        (folder / name).write_text(text)
+    for name, text in {"go.mod": go_mod, **_sources(group)}.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
     return folder
 
 
@@ -149,17 +168,24 @@ def module(go: Go, name: str, version: str) -> Path:
 
     Raises LocalClusterError where it cannot be fetched.
     """
-    folder = _module_dir("modules", "module localcluster/modules\n", {})
+    folder = _module_dir("modules", "module localcluster/modules\n")
     told = json.loads(go.output(["mod", "download", "-json", f"{name}@v{version}"], folder))
     return Path(told["Dir"])
 
 
-def _source(group: str) -> str:
-    return (files("localcluster") / "sources" / group / "main.go").read_text()
+def _sources(group: str) -> dict[str, str]:
+    """The files that this package has for a group, by their paths in its module."""
+    folder = Path(str(files("localcluster") / "sources" / group))
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_text() for path in found}
+
+
+def _inputs(group: str) -> tuple[str, ...]:
+    return tuple(_sources(group).values())
 
 
 def _build_kubernetes(go: Go, out: Path) -> None:
-    folder = _module_dir("kubernetes", "module localcluster/kubernetes\n", {})
+    folder = _module_dir("kubernetes", "module localcluster/kubernetes\n")
     module = f"k8s.io/kubernetes@v{KUBERNETES}"
     go_mod_of_module = Path(
         json.loads(go.output(["mod", "download", "-json", module], folder))["GoMod"]
@@ -198,13 +224,13 @@ def _build_coredns(go: Go, out: Path) -> None:
     go_mod = (
         f"module localcluster/coredns\ngo 1.25.0\nrequire github.com/coredns/coredns v{COREDNS}\n"
     )
-    folder = _module_dir("coredns", go_mod, {"main.go": _source("coredns")})
+    folder = _module_dir("coredns", go_mod)
     _build_main(go, "coredns", folder, out)
 
 
 def _build_pause(go: Go, out: Path) -> None:
     go_mod = "module localcluster/pause\ngo 1.25.0\n"
-    folder = _module_dir("pause", go_mod, {"main.go": _source("pause")})
+    folder = _module_dir("pause", go_mod)
     _build_main(go, "pause", folder, out)
 
 
@@ -221,14 +247,33 @@ def _build_kwok(go: Go, out: Path) -> None:
     _build_tool(go, out, "kwok", "sigs.k8s.io/kwok", KWOK, "-s -w")
 
 
-def _build_tool(go: Go, out: Path, name: str, module: str, version: str, ldflags: str) -> None:
-    """Build the program ``cmd/NAME`` of a published module, in a module of its own."""
+def _build_traefik(go: Go, out: Path) -> None:
+    module = "github.com/traefik/traefik/v3"
+    flags = f"-s -w -X {module}/pkg/version.Version={TRAEFIK}"
+    replaced = {**TRAEFIK_FORKS, **_TRAEFIK_STANDS_IN}
+    _build_tool(go, out, "traefik", module, TRAEFIK, flags, replaced)
+
+
+def _build_tool(
+    go: Go,
+    out: Path,
+    name: str,
+    module: str,
+    version: str,
+    ldflags: str,
+    replaced: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Build the program ``cmd/NAME`` of a published module, in a module of its own.
+
+    What a published module replaces counts nowhere but in itself, so it is ``replaced`` here too:
+    each module by another one with its version, or by a folder of the group's sources.
+    """
     go_mod = (
         f"module localcluster/{name}\ngo 1.25.0\n"
         f"tool {module}/cmd/{name}\n"
         f"require {module} v{version}\n"
-    )
-    folder = _module_dir(name, go_mod, {})
+    ) + "".join(f"replace {old} => {new}\n" for old, new in replaced.items())
+    folder = _module_dir(name, go_mod)
     go.run([*_BUILD, f"-ldflags={ldflags}", "-o", f"{out}/", "tool"], name, folder)
 
 
@@ -243,12 +288,19 @@ def groups() -> list[Group]:
             _build_kubernetes,
             "about 5 min the first time",
         ),
-        Group(
-            "coredns", COREDNS, ("coredns",), (_source("coredns"),), _build_coredns, "about 1 min"
-        ),
+        Group("coredns", COREDNS, ("coredns",), _inputs("coredns"), _build_coredns, "about 1 min"),
         Group("helm", HELM, ("helm",), (), _build_helm, "about 1 min"),
-        Group("pause", "1", ("pause",), (_source("pause"),), _build_pause),
+        Group("pause", "1", ("pause",), _inputs("pause"), _build_pause),
         Group("kwok", KWOK, ("kwok",), (), _build_kwok, "about 2 min", is_extra=True),
+        Group(
+            "traefik",
+            TRAEFIK,
+            ("traefik",),
+            (*_inputs("traefik"), *TRAEFIK_FORKS.values()),
+            _build_traefik,
+            "about 5 min",
+            is_extra=True,
+        ),
     ]
 
 

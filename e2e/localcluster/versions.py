@@ -8,6 +8,15 @@ COREDNS = "1.14.7"
 HELM = "3.22.0"
 KWOK = "0.8.0"
 GATEWAY_API = "1.6.1"
+TRAEFIK = "3.7.13"
+
+TRAEFIK_FORKS: Mapping[str, str] = {
+    "github.com/abbot/go-http-auth": (
+        "github.com/containous/go-http-auth v0.4.1-0.20200324110947-a37a7636d23e"
+    ),
+    "github.com/gorilla/mux": "github.com/containous/mux v0.0.0-20250523120546-41b6ec3aed59",
+}
+"""The forks that Traefik needs, each with the module in whose place it is built in."""
 
 GO_AT_LEAST = (1, 26)
 """The oldest Go release that builds all of the above."""

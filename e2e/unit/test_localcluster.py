@@ -17,6 +17,7 @@ from localcluster.layout import Layout
 from localcluster.progress import elapsed_text
 from localcluster.stores import split
 from localcluster.versions import KUBERNETES
+from scenarios.harness import traefik
 
 
 def test_staging_modules_become_published_ones() -> None:
@@ -133,7 +134,7 @@ def test_only_a_cluster_that_asks_for_kwok_gets_its_configuration(tmp_path: Path
 
 def test_what_few_clusters_need_is_built_for_them_alone() -> None:
     extra = {group.name for group in binaries.groups() if group.is_extra}
-    assert extra == set(ClusterSpec(kwok=True).extra_programs)
+    assert extra == {*ClusterSpec(kwok=True).extra_programs, traefik.PROGRAM}
     assert not ClusterSpec().extra_programs
 
 

@@ -19,6 +19,7 @@ import yaml
 
 from localcluster import packages
 from localcluster.images import PROJECT_ROOT
+from scenarios.harness.background import background
 from scenarios.harness.kube import Kube, Manifest
 from scenarios.harness.manifests import CHART
 from scenarios.harness.sampler import sampling
@@ -76,22 +77,14 @@ def running(folder: Path, kube: Kube, operator_address: str) -> Iterator[Prometh
         "storage.tsdb.path": folder / "data",
         "web.listen-address": f"127.0.0.1:{_PORT}",
     }
-    with (folder / "prometheus.log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                packages.program(PACKAGE, "prometheus"),
-                *(f"--{name}={value}" for name, value in options.items()),
-            ],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    try:
+    command: list[str | Path] = [
+        packages.program(PACKAGE, "prometheus"),
+        *(f"--{name}={value}" for name, value in options.items()),
+    ]
+    with background(command, folder / "prometheus.log") as process:
         until(lambda: _is_ready(process), "Prometheus is ready", 60)
         with sampling(lambda: _tell_pods(kube, pods), every=EVERY):
             yield Prometheus(folder)
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
 
 
 def _is_ready(process: "subprocess.Popen[bytes]") -> bool:
