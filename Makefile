@@ -8,6 +8,7 @@ NAME ?= dev
 K ?=
 ROUNDS ?= 20
 N ?= 100
+REVIEWS ?= 10000
 OUT ?=
 COMPARE ?=
 EXAMPLES ?= 3000
@@ -97,6 +98,9 @@ bench: export OPERATOR := $(OPERATOR)
 bench: $(VENV)/ready ## N=100 RayServices without nodes or Ray, in ratio to no operator (OUT=FILE, K=SCENARIO, OPERATOR="…")
 	$(BIN)/python -m benchmarks -n $(N) $(if $(OUT),--out "$(OUT)") $(if $(K),--only "$(K)") $(if $(COMPARE),--compare "$(COMPARE)")
 
+bench-admission: $(VENV)/ready ## What the webhook costs who applies and the operator, for docs/admission.md (REVIEWS=10000)
+	$(BIN)/python -m benchmarks.admission --reviews $(REVIEWS) --page docs/admission.md $(if $(OUT),--out "$(OUT)")
+
 soak: $(VENV)/ready ## Rollouts of every kind, ROUNDS=20 times, for docs/rollouts-soak.md (two hours; K=PART selects)
 	$(BIN)/python -m scenarios.soak $(ROUNDS) $(K)
 
@@ -142,4 +146,4 @@ help: ## This text
 	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*##/ {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo test check format format-check lint types layers unit parity mutants generate generate-check docs install-manifests \
-	integration e2e e2e-ci bench bench-startup soak pictures cluster-up cluster-down cluster-status cluster-shell clean help
+	integration e2e e2e-ci bench bench-admission bench-startup soak pictures cluster-up cluster-down cluster-status cluster-shell clean help
