@@ -15,6 +15,7 @@ from rayserve_operator.advice.findings import Door, Level
 from rayserve_operator.advice.inspection import MOST_PAIRS, MOST_SOUGHT, inspect
 from rayserve_operator.advice.rules import BY_CODE
 from rayserve_operator.model.problems import MOST
+from rayserve_operator.planning import admission
 from rayserve_operator.planning.admission import LONGEST_WARNING, MOST_WARNINGS, NotAReview, review
 from rayserve_operator.planning.custody import Custody
 from rayserve_operator.planning.dry_run.drafts import Draft
@@ -116,6 +117,19 @@ def test_an_update_is_refused_for_what_it_brings() -> None:
 def test_what_was_wrong_may_move_in_its_list() -> None:
     before = with_groups(bad_group("a"))
     assert verdict(with_groups({"groupName": "new", "minReplicas": 0}, bad_group("a")), before)["allowed"]
+
+
+def test_the_old_object_is_not_thought_about_where_nothing_needs_an_excuse(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+
+    def noted(manifest: Any, door: Door) -> Any:
+        seen.append(manifest)
+        return inspect(manifest, door)
+
+    monkeypatch.setattr(admission, "inspect", noted)
+    scaled = with_groups({"groupName": "cpu", "replicas": 2})
+    assert verdict(scaled, GOOD)["allowed"]
+    assert seen == [scaled]
 
 
 def test_all_errors_are_told_at_once() -> None:
