@@ -59,6 +59,7 @@ generate: $(VENV)/ready ## Generate the CRDs, the chart's copies of them and its
 	$(BIN)/python -m rayserve_operator.crdgen crds charts/rayserve-operator/files/crds
 	$(BIN)/python -m tests.fields.table docs/fields.md
 	$(BIN)/python -m tests.told.reference docs/conditions.md
+	$(BIN)/python -m tests.cli.pictures docs/pictures
 	$(BIN)/python -m tests.cli.reference docs/cli.md
 	$(BIN)/python -m tests.lint.page docs/rules.md
 	$(BIN)/python -m tests.observability.reference docs/metrics.md
@@ -69,6 +70,7 @@ generate-check: $(VENV)/ready
 	@$(BIN)/python -m tests.fields.table --check docs/fields.md
 	@$(BIN)/python -m tests.told.reference --check docs/conditions.md
 	@$(BIN)/python -m tests.cli.reference --check docs/cli.md
+	@$(BIN)/python -m tests.cli.pictures --check docs/pictures
 	@$(BIN)/python -m tests.lint.page --check docs/rules.md
 	@$(BIN)/python -m tests.observability.reference --check docs/metrics.md
 	@$(BIN)/python -m tests.chart.readme --check charts/rayserve-operator
@@ -105,9 +107,10 @@ soak: $(VENV)/ready ## Rollouts of every kind, ROUNDS=20 times, for docs/rollout
 	$(BIN)/python -m scenarios.soak $(ROUNDS) $(K)
 
 pictures: export PICTURES := $(CURDIR)/docs/pictures
-pictures: $(VENV)/ready ## The dashboards with data of a real run, for docs/observability.md
+pictures: $(VENV)/ready ## The dashboards and the live view of a rollout, from a real run, for docs/
 	$(BIN)/pip install --quiet --no-build-isolation --editable "./e2e[pictures]"
-	$(BIN)/pytest e2e/scenarios/test_observability.py
+	$(BIN)/pytest e2e/scenarios/test_observability.py e2e/scenarios/test_shifting.py::test_traffic_moves_in_steps
+	$(BIN)/python -m tests.cli.reference docs/cli.md
 
 ##@ A local cluster to play with
 
