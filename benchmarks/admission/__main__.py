@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
+import aiohttp
 import typer
 import urllib3
 from rich.console import Console
@@ -149,6 +150,8 @@ class Run:
                 await self.api.create("rayservices", manifests.with_spec(good, **kind.spec), dry_run=True)
         except ApiError as error:
             return error.message
+        except (aiohttp.ClientError, TimeoutError) as error:
+            return f"{type(error).__name__} {error}"
         return None
 
     def used(self) -> Consumption:

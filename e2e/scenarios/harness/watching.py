@@ -21,8 +21,8 @@ class LiveView:
     @property
     def now(self) -> str:
         """What can be seen; nothing at first."""
-        # The last one may be half written.
-        return next(iter(frames(self.sent.read_text())[-2:]), "")
+        # The last one may be half written, and end within a character.
+        return next(iter(frames(self.sent.read_text(errors="ignore"))[-2:]), "")
 
     def draw(self, path: Path) -> None:
         """Draw what can be seen now as an SVG."""
