@@ -8,6 +8,7 @@ NAME ?= dev
 K ?=
 ROUNDS ?= 20
 N ?= 100
+REVIEWS ?= 10000
 OUT ?=
 COMPARE ?=
 EXAMPLES ?= 3000
@@ -58,6 +59,7 @@ generate: $(VENV)/ready ## Generate the CRDs, the chart's copies of them and its
 	$(BIN)/python -m rayserve_operator.crdgen crds charts/rayserve-operator/files/crds
 	$(BIN)/python -m tests.fields.table docs/fields.md
 	$(BIN)/python -m tests.told.reference docs/conditions.md
+	$(BIN)/python -m tests.cli.pictures docs/pictures
 	$(BIN)/python -m tests.cli.reference docs/cli.md
 	$(BIN)/python -m tests.lint.page docs/rules.md
 	$(BIN)/python -m tests.observability.reference docs/metrics.md
@@ -68,6 +70,7 @@ generate-check: $(VENV)/ready
 	@$(BIN)/python -m tests.fields.table --check docs/fields.md
 	@$(BIN)/python -m tests.told.reference --check docs/conditions.md
 	@$(BIN)/python -m tests.cli.reference --check docs/cli.md
+	@$(BIN)/python -m tests.cli.pictures --check docs/pictures
 	@$(BIN)/python -m tests.lint.page --check docs/rules.md
 	@$(BIN)/python -m tests.observability.reference --check docs/metrics.md
 	@$(BIN)/python -m tests.chart.readme --check charts/rayserve-operator
@@ -97,13 +100,17 @@ bench: export OPERATOR := $(OPERATOR)
 bench: $(VENV)/ready ## N=100 RayServices without nodes or Ray, in ratio to no operator (OUT=FILE, K=SCENARIO, OPERATOR="…")
 	$(BIN)/python -m benchmarks -n $(N) $(if $(OUT),--out "$(OUT)") $(if $(K),--only "$(K)") $(if $(COMPARE),--compare "$(COMPARE)")
 
+bench-admission: $(VENV)/ready ## What the webhook costs who applies and the operator, for docs/admission.md (REVIEWS=10000)
+	$(BIN)/python -m benchmarks.admission --reviews $(REVIEWS) --page docs/admission.md $(if $(OUT),--out "$(OUT)")
+
 soak: $(VENV)/ready ## Rollouts of every kind, ROUNDS=20 times, for docs/rollouts-soak.md (two hours; K=PART selects)
 	$(BIN)/python -m scenarios.soak $(ROUNDS) $(K)
 
 pictures: export PICTURES := $(CURDIR)/docs/pictures
-pictures: $(VENV)/ready ## The dashboards with data of a real run, for docs/observability.md
+pictures: $(VENV)/ready ## The dashboards and the live view of a rollout, from a real run, for docs/
 	$(BIN)/pip install --quiet --no-build-isolation --editable "./e2e[pictures]"
-	$(BIN)/pytest e2e/scenarios/test_observability.py
+	$(BIN)/pytest e2e/scenarios/test_observability.py e2e/scenarios/test_shifting.py::test_traffic_moves_in_steps
+	$(BIN)/python -m tests.cli.reference docs/cli.md
 
 ##@ A local cluster to play with
 
@@ -142,4 +149,4 @@ help: ## This text
 	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*##/ {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo test check format format-check lint types layers unit parity mutants generate generate-check docs install-manifests \
-	integration e2e e2e-ci bench bench-startup soak pictures cluster-up cluster-down cluster-status cluster-shell clean help
+	integration e2e e2e-ci bench bench-admission bench-startup soak pictures cluster-up cluster-down cluster-status cluster-shell clean help

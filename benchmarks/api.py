@@ -21,6 +21,8 @@ LINE_LIMIT = 2**22
 """Bytes that one watch event may have."""
 
 MERGE = "application/merge-patch+json"
+_TRIED = "?dryRun=All&fieldValidation=Strict"
+"""What `kubectl --dry-run=server` asks for: nothing is kept, and no field may be unknown."""
 
 
 class Api:
@@ -45,16 +47,24 @@ class Api:
         async with session:
             yield cls(session)
 
-    async def create(self, plural: str, manifest: Manifest) -> Manifest:
-        """Create an object. Raises ApiError."""
-        return await self._request("POST", path_of(plural, manifest["metadata"]["namespace"]), manifest)
+    async def create(self, plural: str, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
+        """Create an object, or only try to. Raises ApiError."""
+        path = path_of(plural, manifest["metadata"]["namespace"])
+        return await self._request("POST", path + (_TRIED if dry_run else ""), manifest)
 
     async def merge(
-        self, plural: str, namespace: str, name: str, patch: Mapping[str, Any], subresource: str = ""
+        self,
+        plural: str,
+        namespace: str,
+        name: str,
+        patch: Mapping[str, Any],
+        subresource: str = "",
+        *,
+        dry_run: bool = False,
     ) -> Manifest:
-        """Change an object by a merge patch. Raises ApiError."""
+        """Change an object by a merge patch, or only try to. Raises ApiError."""
         path = path_of(plural, namespace, name) + (f"/{subresource}" if subresource else "")
-        return await self._request("PATCH", path, patch, MERGE)
+        return await self._request("PATCH", path + (_TRIED if dry_run else ""), patch, MERGE)
 
     async def delete(self, plural: str, namespace: str, name: str, *, grace: int | None = None) -> None:
         """Delete an object, its dependents in the background. One that is gone already counts as deleted."""

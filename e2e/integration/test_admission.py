@@ -5,10 +5,13 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
 from tests.lint.cases import CASES, GOOD, TRIED
+from tests.lint.generated import CONFIG, with_serve
 
 from scenarios.harness import manifests, reviews
 from scenarios.harness.kube import ApiError, Kube, Manifest
@@ -18,6 +21,8 @@ from scenarios.harness.waiting import until
 WEBHOOK = "validate.rayserve.ray.io"
 TOLD = {case.code for case in CASES if case.code == "RS012" or case.code >= "RS2"}
 """Rules that only warn."""
+GENERATED = 40
+"""Good manifests that are made up."""
 
 
 @pytest.fixture
@@ -114,6 +119,22 @@ def test_good_manifests_are_let_through(kube: Kube, reviewed: str) -> None:
     samples = [yaml.safe_load(path.read_text()) for path in manifests.SAMPLES.glob("*.yaml")]
     for manifest in (GOOD, *samples):
         assert reviews.refusal(kube, _named(manifest, reviewed)) is None
+
+
+# The namespace and its operator are meant to be the same for all of them.
+@settings(
+    max_examples=GENERATED,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(config=CONFIG)
+def test_generated_manifests_are_let_through(
+    kube: Kube, reviewed: str, config: dict[str, Any]
+) -> None:
+    """None that Ray takes is refused."""
+    assert reviews.refusal(kube, _named(with_serve(config), reviewed)) is None
 
 
 def test_what_is_unwise_is_told_to_who_applies(reviewed: str) -> None:

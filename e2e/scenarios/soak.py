@@ -20,7 +20,7 @@ from scenarios.harness import kube, session
 from scenarios.harness.kube import KubectlError
 from scenarios.harness.manifests import CRDS
 from scenarios.harness.rollout import ROUND
-from scenarios.harness.table import VARIABLE
+from scenarios.harness.table import VARIABLE, commit
 from scenarios.harness.waiting import Stopwatch
 
 MODULE = Path(__file__).parent / "test_rollout.py"
@@ -99,7 +99,7 @@ class Lane:
         is_good = process.returncode == 0
         steps.note(f"{'✓' if is_good else '✗'} {self.name} … {elapsed_text(watch.seconds)}")
         with self.tables.open("a") as tables:
-            tables.write(f"- at {_commit()}, in {elapsed_text(watch.seconds)}\n")
+            tables.write(f"- at {commit()}, in {elapsed_text(watch.seconds)}\n")
         return is_good
 
 
@@ -122,11 +122,6 @@ def soak(steps: Steps, rounds: int, parts: Sequence[str]) -> bool:
         kube.kubectl("apply", "--server-side", "--force-conflicts", f"--filename={CRDS}")
     with ThreadPoolExecutor(LANES) as pool:
         return all([*pool.map(run, chosen)])
-
-
-def _commit() -> str:
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    return subprocess.check_output(command, cwd=PROJECT_ROOT, text=True).strip()
 
 
 def main(arguments: Sequence[str]) -> None:

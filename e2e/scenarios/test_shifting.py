@@ -1,13 +1,17 @@
-"""A new cluster takes the traffic in steps or when its user says so; a bad one gives it back."""
+"""A new cluster takes the traffic in steps or when its user says so; a bad one gives it back.
 
+With `PICTURES=FOLDER` the live view of a rollout in steps is drawn there.
+"""
+
+import os
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.cli.terminal import RAYSERVE
 
 from scenarios.harness import manifests
 from scenarios.harness.asking import GREET
@@ -18,6 +22,7 @@ from scenarios.harness.rayservice import ROLLOUT, RayService, all_ready
 from scenarios.harness.rollout import Run, rolled, under_load
 from scenarios.harness.table import Tables
 from scenarios.harness.waiting import OFTEN, Stopwatch, until
+from scenarios.harness.watching import watched
 
 SERVING = 4
 """Pods on each side that take traffic."""
@@ -38,7 +43,6 @@ GIVEN_UP = 120.0
 SAMPLE = manifests.with_deployment(
     manifests.sample("minimal"), "Echo", num_replicas=SERVING, max_replicas_per_node=1
 )
-RAYSERVE = Path(sys.executable).with_name("rayserve")
 
 
 def _of_four(manifest: Manifest, **strategy: object) -> Manifest:
@@ -106,6 +110,15 @@ def _observed(run: Run, old: str) -> float:
     return 100 * (given.total() - given[old]) / given.total()
 
 
+def _look(service: RayService, wanted: int, folder: Path) -> None:
+    """The live view tells the shares of both clusters."""
+    with watched(service, folder) as view:
+        shares = f"{wanted}%", f"{100 - wanted}%"
+        until(lambda: all(share in view.now for share in shares), f"{shares} are shown", 30)
+        if pictures := os.environ.get("PICTURES"):
+            view.draw(Path(pictures) / "status-watch.svg")
+
+
 def _waits(service: RayService, reason: str) -> Callable[[], bool]:
     return lambda: service.conditions.get("Reconciling", {}).get("reason") == reason
 
@@ -116,14 +129,16 @@ def _settle(service: RayService, manifest: Manifest) -> None:
     service.wait_alone(ROLLOUT)
 
 
-def test_traffic_moves_in_steps(four: RayService, tables: Tables) -> None:
-    """20%, 50%, and then all; what is wanted, what is in pods, and what answers."""
+def test_traffic_moves_in_steps(four: RayService, tables: Tables, tmp_path: Path) -> None:
+    """20%, 50%, and then all: what is wanted, is in pods, answers, and is shown to people."""
     old = four.active_cluster
     with under_load(tables, "in steps of 20% and 50%", Mix(four.url).with_long()) as run:
         watch = Stopwatch()
         four.patch(_of_four(rolled(SAMPLE), **IN_STEPS))
         for wanted in STEPS:
             _wait_share(four, wanted)
+            if wanted == STEPS[0]:
+                _look(four, wanted, tmp_path)
             run.steps[f"edit → {wanted}%"].append(watch.seconds)
             shares = Shares(wanted, _share(four), _observed(run, old))
             run.remarks.append(str(shares))

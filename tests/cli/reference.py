@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from inspect import cleandoc
 from pathlib import Path
@@ -22,10 +22,20 @@ _INTRODUCTION = """\
 
     pip install 'rayserve-operator[cli]'
 
-`rayserve lint` needs no cluster; all else uses your kubeconfig. Linked as `kubectl-rayserve` into your `PATH`, it is
-`kubectl rayserve` too. What findings mean stands in [Rules](rules.md), what rollouts wait for in
-[In place or blue/green](updates.md#in-steps-by-hand-and-watched).
+`rayserve lint` and `rayserve plan --against` need no cluster; all else uses your kubeconfig. The installation brings a
+plugin for kubectl, too: `kubectl rayserve …` is the same. What findings mean stands in [Rules](rules.md), what rollouts
+wait for in [In place or blue/green](updates.md#in-steps-by-hand-and-watched).
+
+Every command ends with 0 if it has done what it was asked for, with 2 if its arguments are none that it takes, and,
+where nothing else is said, with 1 if anything goes wrong.
 """
+DOCS = Path(__file__).parents[2] / "docs"
+PICTURES: Mapping[str, tuple[str, str]] = {
+    f"{NAME} lint": ("pictures/lint.svg", "Three findings, each with its line, a code, what is wrong and a mend"),
+    f"{NAME} plan": ("pictures/plan.svg", "What makes a new cluster and why, and the pods and GPUs at the peak of it"),
+    f"{NAME} status": ("pictures/status-watch.svg", "Two clusters that share the traffic, what is waited for, events"),
+}
+"""By command: a picture, and what is to be seen there. That of a real rollout is there once `make pictures` was run."""
 
 
 def document() -> str:
@@ -43,6 +53,9 @@ def _told(command: Any, name: str) -> Iterator[str]:
     options = [one for one in command.params if one.param_type_name == "option" and not one.is_eager]
     yield f"## {name}\n"
     yield f"{cleandoc(command.help)}\n"
+    picture, words = PICTURES.get(name, ("", ""))
+    if picture and (DOCS / picture).is_file():
+        yield f"![{words}]({picture})\n"
     yield f"    {' '.join([name, *(['[OPTIONS]'] if options else []), *map(_metavar, arguments)])}\n"
     yield "| | takes | meaning |"
     yield "|---|---|---|"

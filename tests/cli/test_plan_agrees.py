@@ -24,7 +24,7 @@ from tests.builders import NOW, aim_at, answer, cluster, revision, service_spec,
 from tests.fields.fields import Field
 from tests.fields.table import CLUSTER_SPEC, SERVICE_SPEC
 from tests.fields.values import trials
-from tests.lint.test_generated import CONFIG
+from tests.lint.generated import CONFIG
 from tests.sim.rayservice import ServiceStory, spec
 from tests.sim.virtual_time import run
 

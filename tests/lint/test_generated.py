@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,112 +13,12 @@ from rayserve_operator.model.problems import InvalidSpec
 from rayserve_operator.model.serve_parsing import parse_serve_config, read_serve_config
 
 from .cases import GOOD, SERVE
-
-WORD = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
-SECONDS = st.floats(0.5, 600, allow_nan=False)
-FREE = st.dictionaries(WORD, st.one_of(st.integers(), st.text(max_size=5), st.none(), st.booleans()), max_size=2)
-
-
-def options(**known: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Any of these keys."""
-    return st.fixed_dictionaries({}, optional=known)
-
-
-RUNTIME_ENV = options(
-    working_dir=st.sampled_from(["https://example.com/a.zip", "s3://bucket/a.zip", "local:///app"]),
-    env_vars=st.dictionaries(WORD, WORD, max_size=2),
-    pip=st.lists(WORD, max_size=2),
-)
-LOGGING = options(
-    encoding=st.sampled_from(["TEXT", "JSON"]),
-    log_level=st.sampled_from(["INFO", "DEBUG", 20]),
-    enable_access_log=st.booleans(),
-)
-SCALING = st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(1, 5)).flatmap(
-    lambda n: options(
-        target_ongoing_requests=st.one_of(st.integers(1, 50), SECONDS),
-        initial_replicas=st.just(min(n[0] + n[1], n[0] + n[1] + n[2])),
-        upscale_delay_s=SECONDS,
-        downscale_delay_s=st.integers(0, 600),
-        aggregation_function=st.sampled_from(["mean", "max", "MIN"]),
-        policy=st.just({"policy_function": "policies:scale", "policy_kwargs": {"a": 1}}),
-    ).map(lambda found: {"min_replicas": n[0], "max_replicas": n[0] + n[1] + n[2], **found})
-)
-DEPLOYMENT = options(
-    max_ongoing_requests=st.integers(1, 100),
-    max_queued_requests=st.one_of(st.just(-1), st.integers(1, 100)),
-    user_config=st.one_of(st.none(), FREE),
-    graceful_shutdown_timeout_s=SECONDS,
-    health_check_period_s=SECONDS,
-    ray_actor_options=options(
-        num_cpus=st.floats(0, 8, allow_nan=False),
-        num_gpus=st.sampled_from([0, 0.25, 0.5, 1, 2]),
-        memory=st.integers(0, 10**11),
-        resources=st.dictionaries(WORD, st.integers(0, 4), max_size=1),
-        runtime_env=RUNTIME_ENV,
-    ),
-    logging_config=LOGGING,
-    max_surge_percent=st.integers(0, 100),
-    rolling_update_percentage=st.floats(0.1, 1),
-    backpressure_config=options(status_code=st.sampled_from([503, 429])),
-    request_router_config=options(request_router_class=st.just("routers:Mine"), backoff_multiplier=SECONDS),
-)
-REPLICAS = st.one_of(
-    options(num_replicas=st.one_of(st.integers(1, 50), st.just("auto"), st.none())),
-    st.fixed_dictionaries({"autoscaling_config": SCALING}, optional={"num_replicas": st.just("auto")}),
-)
-DEPLOYMENTS = st.lists(st.tuples(DEPLOYMENT, REPLICAS), max_size=3).map(
-    lambda found: [{"name": f"D{index}", **one, **more} for index, (one, more) in enumerate(found)]
-)
-APPLICATIONS = st.lists(
-    st.fixed_dictionaries(
-        {"import_path": st.sampled_from(["app:app", "pkg.module:build", "pkg.module.app"]), "deployments": DEPLOYMENTS},
-        optional={"args": FREE, "runtime_env": RUNTIME_ENV, "logging_config": LOGGING},
-    ),
-    max_size=3,
-).map(lambda found: [{"name": f"a{i}", "route_prefix": f"/a{i}" if i else None, **one} for i, one in enumerate(found)])
-CONFIG = st.fixed_dictionaries(
-    {"applications": APPLICATIONS},
-    optional={
-        "proxy_location": st.sampled_from(["EveryNode", "HeadOnly", "Disabled"]),
-        "http_options": options(port=st.integers(1, 65535), host=st.just("127.0.0.1"), request_timeout_s=SECONDS),
-        "grpc_options": options(port=st.integers(1, 65535), grpc_servicer_functions=st.lists(WORD, max_size=1)),
-        "logging_config": LOGGING,
-        "target_capacity": st.one_of(st.none(), st.floats(0, 100)),
-    },
-)
-
-
-def with_serve(config: Any) -> dict[str, Any]:
-    manifest = copy.deepcopy(GOOD)
-    manifest["spec"]["serveConfigV2"] = yaml.safe_dump(config, sort_keys=False)
-    return manifest
+from .generated import CONFIG, JSON, places, replaced, with_serve
 
 
 @given(config=CONFIG)
 def test_none_that_ray_takes_is_refused(config: dict[str, Any]) -> None:
     assert [str(f.problem) for f in inspect(with_serve(config)) if f.level is Level.ERROR] == []
-
-
-JSON = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(-3, 10**20), st.floats(allow_nan=False), st.text(max_size=4)),
-    lambda children: st.one_of(st.lists(children, max_size=2), st.dictionaries(WORD, children, max_size=2)),
-    max_leaves=4,
-)
-
-
-def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The paths of all values in it."""
-    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(place for key, child in children for place in places(child, (*path, key)))]
-
-
-def replaced(value: Any, path: tuple[Any, ...], by: Any) -> Any:
-    if not path:
-        return by
-    changed = copy.copy(value)
-    changed[path[0]] = replaced(value[path[0]], path[1:], by)
-    return changed
 
 
 @given(place=st.sampled_from(places(SERVE)), value=JSON)

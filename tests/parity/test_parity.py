@@ -25,7 +25,7 @@ from rayserve_operator.model.problems import InvalidSpec, Problem
 from rayserve_operator.model.serve_parsing import PATH, parse_serve_config
 from rayserve_operator.model.serve_strict import NEWEST, RETIRED, strict_problems
 from tests.lint.cases import SERVE
-from tests.lint.test_generated import CONFIG, JSON, places, replaced
+from tests.lint.generated import CONFIG, JSON, places, replaced
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-ray" / "bin" / "python"

@@ -16,6 +16,7 @@ from rayserve_operator.advice.findings import Door, Finding, Level
 from rayserve_operator.advice.inspection import MOST_PAIRS, MOST_SOUGHT, inspect
 from rayserve_operator.advice.rules import BY_CODE
 from rayserve_operator.model.problems import MOST, Problem
+from rayserve_operator.planning import admission
 from rayserve_operator.planning.admission import LONGEST_WARNING, MOST_WARNINGS, NotAReview, Review, review
 from rayserve_operator.planning.custody import Custody
 from rayserve_operator.planning.dry_run.drafts import Draft
@@ -144,6 +145,19 @@ def test_the_same_is_new_as_often_as_it_is_more() -> None:
     moved = [error(path=f"spec.items[{index}].size") for index in (7, 8, 9)]
     assert answered(moved[:2], [error()] * 2)["allowed"]
     assert causes(answered(moved, [error()] * 2)) == [("RS101", "spec.items[9].size")]
+
+
+def test_the_old_object_is_not_thought_about_where_nothing_needs_an_excuse(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+
+    def noted(manifest: Any, door: Door) -> Any:
+        seen.append(manifest)
+        return inspect(manifest, door)
+
+    monkeypatch.setattr(admission, "inspect", noted)
+    scaled = with_groups({"groupName": "cpu", "replicas": 2})
+    assert verdict(scaled, GOOD)["allowed"]
+    assert seen == [scaled]
 
 
 def test_all_errors_are_told_at_once() -> None:

@@ -60,12 +60,21 @@ class OperatorProcess:
             self._process = None
 
     @property
+    def pid(self) -> int:
+        """Its process, which must not have ended."""
+        return self._running().pid
+
+    @property
     def log(self) -> str:
         """All that it has said."""
         return self._log.read_text()
 
-    def _is_ready(self) -> bool:
+    def _running(self) -> subprocess.Popen[bytes]:
         assert self._process
         if self._process.poll() is not None:
             raise RuntimeError(f"the operator has ended:\n{self.log}")
+        return self._process
+
+    def _is_ready(self) -> bool:
+        self._running()
         return ray.answer(f"http://127.0.0.1:{HEALTH_PORT}/readyz") is not None

@@ -2,13 +2,21 @@
 
 import os
 import statistics
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from localcluster.images import PROJECT_ROOT
 from scenarios.harness.load import Record
 
 VARIABLE = "ROLLOUT_TABLE"
 """Names the file that the tables are appended to."""
+
+
+def commit() -> str:
+    """The commit whose numbers they are."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.check_output(command, cwd=PROJECT_ROOT, text=True).strip()
 
 
 class Tables:

@@ -18,7 +18,7 @@ from rayserve_operator.model.objects import GROUP, RAY_CLUSTER, RAY_SERVICE
 from rayserve_operator.model.problems import InvalidSpec, Problem
 from rayserve_operator.model.raycluster import RayClusterSpec
 from rayserve_operator.model.rayservice import RayServiceSpec
-from rayserve_operator.model.serve_parsing import PATH, parse_serve_config, read_serve_config
+from rayserve_operator.model.serve_parsing import PATH, read_serve_config, serve_config_of
 from rayserve_operator.model.serve_strict import Version, modelled, parse_version, strict_problems
 from rayserve_operator.model.validation import validate_cluster, validate_service
 
@@ -79,7 +79,7 @@ def _certain(manifest: Manifest, door: Door) -> Iterator[Problem]:
         problems, cluster = validate_cluster(name, namespace, spec), spec
     yield from problems
     if not problems:
-        config = parse_serve_config(spec.serve_config_v2) if isinstance(spec, RayServiceSpec) else None
+        config = serve_config_of(spec) if isinstance(spec, RayServiceSpec) else None
         recreates = isinstance(spec, RayServiceSpec) and spec.recreates
         view = view_of(cluster, cluster_path, config, recreates=recreates)
         if door is Door.LINT or len(view.deployments) * len(view.groups) <= MOST_PAIRS:

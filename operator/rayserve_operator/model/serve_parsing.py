@@ -12,6 +12,7 @@ import yaml
 
 from rayserve_operator.model.documents import TooLarge, read
 from rayserve_operator.model.problems import InvalidSpec, Problem, first_of
+from rayserve_operator.model.rayservice import RayServiceSpec
 from rayserve_operator.model.serve import ServeConfig
 
 PATH = "spec.serveConfigV2"
@@ -19,6 +20,19 @@ LARGEST = 1_000_000
 """Characters of a config; an object in etcd has little more."""
 LARGEST_PORT = 65_535
 PROXY_LOCATIONS = ("EveryNode", "HeadOnly", "Disabled")
+
+
+def serve_config_of(spec: RayServiceSpec) -> ServeConfig:
+    """The Serve config of a spec, read once and kept with it.
+
+    Raises:
+        InvalidSpec: with the place in the YAML and the mend.
+    """
+    return spec.derived(_read_from)
+
+
+def _read_from(spec: RayServiceSpec) -> ServeConfig:
+    return parse_serve_config(spec.serve_config_v2)
 
 
 def parse_serve_config(text: str | None) -> ServeConfig:

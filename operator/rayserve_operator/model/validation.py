@@ -13,7 +13,7 @@ from rayserve_operator.model.problems import InvalidSpec, Problem, first_of
 from rayserve_operator.model.raycluster import RayClusterSpec, WorkerGroupSpec
 from rayserve_operator.model.rayservice import RayServiceSpec, ServiceUpgradeStrategy
 from rayserve_operator.model.resources import parse_quantity
-from rayserve_operator.model.serve_parsing import parse_serve_config
+from rayserve_operator.model.serve_parsing import serve_config_of
 
 CLUSTER_NAME_LENGTH = 53
 SERVICE_NAME_LENGTH = 47
@@ -45,7 +45,7 @@ def _service(name: str, namespace: str, spec: RayServiceSpec) -> Iterator[Proble
     if spec.recreates and spec.upgrade_strategy is not None:
         yield from _recreation("spec.upgradeStrategy", spec.upgrade_strategy)
     try:
-        parse_serve_config(spec.serve_config_v2)
+        serve_config_of(spec)
     except InvalidSpec as invalid:
         yield from invalid.problems
 

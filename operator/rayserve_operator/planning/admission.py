@@ -44,7 +44,7 @@ class Review:
     manifest: Manifest = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     before: tuple[Finding, ...] = ()
-    """What was to be said of the object that an update replaces."""
+    """What was to be said of the object that an update replaces; nothing where no finding is an error."""
     drafts: tuple[Draft, ...] = ()
     """The pods that would be made; of an update those that it changes."""
     drafts_before: tuple[Draft, ...] = ()
@@ -99,11 +99,13 @@ def review(asked: Any, custody: Custody, options: RenderOptions) -> Review:
     if not is_ours(before):
         return Review(uid, manifest, findings, drafts=drafts)
     drafts_before = of_manifest(before, options) if drafts else ()
+    # The old object excuses errors; where there are none, which is nearly always, it need not be thought about.
+    has_errors = any(finding.level is Level.ERROR for finding in findings)
     return Review(
         uid,
         manifest,
         findings,
-        tuple(inspect(before, Door.ADMISSION)),
+        tuple(inspect(before, Door.ADMISSION)) if has_errors else (),
         _without(drafts, drafts_before),
         _without(drafts_before, drafts),
     )

@@ -14,7 +14,7 @@ from rayserve_operator.model.problems import InvalidSpec
 from rayserve_operator.model.raycluster import RayClusterSpec, RayClusterStatus, WorkerGroupSpec
 from rayserve_operator.model.rayservice import RayServiceSpec, RayServiceStatus
 from rayserve_operator.model.scale import hosts
-from rayserve_operator.model.serve_parsing import parse_serve_config
+from rayserve_operator.model.serve_parsing import serve_config_of
 from rayserve_operator.render import autoscaler, clusters, names, pods
 from rayserve_operator.render.options import RenderOptions
 
@@ -95,7 +95,7 @@ def _meta(metadata: Manifest) -> Meta:
 def _serve_options(spec: RayServiceSpec) -> Mapping[str, Any]:
     """The options of Serve itself; what is wrong with its config is for others to say."""
     try:
-        return parse_serve_config(spec.serve_config_v2).cluster_part
+        return serve_config_of(spec).cluster_part
     except InvalidSpec:
         return {}
 

@@ -15,7 +15,7 @@ from rayserve_operator.model.problems import InvalidSpec, Problem, parse_problem
 from rayserve_operator.model.raycluster import RayClusterSpec
 from rayserve_operator.model.rayservice import RayServiceSpec
 from rayserve_operator.model.serve import ServeConfig
-from rayserve_operator.model.serve_parsing import parse_serve_config
+from rayserve_operator.model.serve_parsing import serve_config_of
 from rayserve_operator.model.validation import validate_service
 from rayserve_operator.planning.changes import cluster_part, compare
 from rayserve_operator.planning.observed import Failure
@@ -50,7 +50,7 @@ class Goal:
         problems = validate_service(meta.name, meta.namespace, spec)
         if problems:
             raise InvalidSpec(problems)
-        serve = parse_serve_config(spec.serve_config_v2)
+        serve = serve_config_of(spec)
         part_digest = _digest({"pods": cluster_part(spec.ray_cluster_config), "serve": serve.cluster_part})
         return cls(
             spec=spec,
