@@ -94,6 +94,13 @@ def test_history_lists_the_revisions(kube: FakeKube) -> None:
     assert "serveConfigV2:applications.app.import_path" in second
 
 
+def test_history_is_there_for_scripts(kube: FakeKube) -> None:
+    first, second = json.loads(rayserve("history", "demo", "-o", "json").stdout)
+    assert (first["revision"], first["state"], first["changed"]) == (1, "", [])
+    assert (second["revision"], second["state"], second["clusters"]) == (2, "serving", ["demo-a"])
+    assert second["changed"] == ["serveConfigV2:applications.app.import_path"]
+
+
 def test_undo_writes_the_revision_before(kube: FakeKube) -> None:
     done = rayserve("undo", "demo")
     assert "demo goes back to revision 1: in place" in done.stdout

@@ -123,9 +123,13 @@ def _write(told: Sequence[Told], manifests: int, output: LintOutput) -> None:
 def _print(told: Sequence[Told], manifests: int) -> None:
     console = Console(highlight=False)
     show(console, told)
-    counts = [f"{sum(one.level == level for one in told)} {level}" for level in Level]
+    counts = [_counted(sum(one.level == level for one in told), level) for level in Level]
     of = f"{manifests} {'manifest' if manifests == 1 else 'manifests'}"
     console.print(f"{of}: {', '.join(counts) if told else 'nothing to say'}", style="dim")
+
+
+def _counted(count: int, level: Level) -> str:
+    return f"{count} {level}" if count == 1 or level is Level.ADVICE else f"{count} {level}s"
 
 
 def show(console: Console, told: Sequence[Told]) -> None:

@@ -50,6 +50,23 @@ class Revision:
     """Names of the RayClusters that run it."""
 
 
+@dataclass(frozen=True, slots=True)
+class RevisionRow:
+    """What is told of a revision."""
+
+    revision: int
+    name: str
+    """Of the ControllerRevision that holds it."""
+    began: datetime | None
+    state: State
+    reason: str
+    """Why its rollout was given up, as one word; empty where it was not."""
+    message: str
+    clusters: tuple[str, ...]
+    changed: tuple[str, ...]
+    """Paths at which it differs from the one before it."""
+
+
 def revisions_of(
     service: Manifest, revisions: Iterable[Manifest], clusters: Iterable[Manifest], services: Iterable[Manifest]
 ) -> list[Revision]:
@@ -81,6 +98,25 @@ def changes(revisions: Sequence[Revision]) -> list[edits.Edit | None]:
     """What each revision changed of the one before it; None where that cannot be told."""
     pairs = zip([None, *revisions], revisions, strict=False)
     return [edits.between(a.goal, b.goal) if a and a.goal and b.goal else None for a, b in pairs]
+
+
+def rows(revisions: Sequence[Revision]) -> list[RevisionRow]:
+    """What is told of each revision, and of what it changed."""
+    return [_row(revision, edit) for revision, edit in zip(revisions, changes(revisions), strict=True)]
+
+
+def _row(revision: Revision, edit: edits.Edit | None) -> RevisionRow:
+    failure = revision.failure
+    return RevisionRow(
+        revision=revision.number,
+        name=revision.name,
+        began=revision.started,
+        state=revision.state,
+        reason=failure.reason if failure else "",
+        message=failure.message if failure else "",
+        clusters=revision.clusters,
+        changed=tuple(edit.paths) if edit else (),
+    )
 
 
 def _revision(

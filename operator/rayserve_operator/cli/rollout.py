@@ -13,8 +13,9 @@ from rich.syntax import Syntax
 from rayserve_operator.adapters.kube import KubeApi
 from rayserve_operator.cli import view
 from rayserve_operator.cli.connection import Name, Namespace, fail, with_cluster
+from rayserve_operator.cli.output import Output, OutputOption, written
 from rayserve_operator.cli.owners import gitops_tool
-from rayserve_operator.cli.revisions import Revision, revisions_of
+from rayserve_operator.cli.revisions import Revision, revisions_of, rows
 from rayserve_operator.cli.status import status
 from rayserve_operator.cli.steering import Command, Note, steer
 from rayserve_operator.cli.undo import Undo, plan_undo
@@ -36,10 +37,13 @@ class Found:
 
 
 @rollout.command()
-def history(name: Name, namespace: Namespace = None) -> None:
+def history(name: Name, namespace: Namespace = None, output: OutputOption = Output.HUMAN) -> None:
     """List the revisions of a RayService, the present one last."""
-    found = with_cluster(namespace, lambda kube, within: _find(kube, within, name))
-    Console().print(view.history(found.revisions, datetime.now(UTC)))
+    found = rows(with_cluster(namespace, lambda kube, within: _find(kube, within, name)).revisions)
+    if output is Output.HUMAN:
+        Console().print(view.history(found, datetime.now(UTC)))
+    else:
+        typer.echo(written(found, output), nl=False)
 
 
 @rollout.command()

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from rayserve_operator.cli.load import Top
 from rayserve_operator.cli.progress import ApplicationRow, ClusterRow, EventRow, Gate, Phase, Progress
-from rayserve_operator.cli.revisions import Revision, State, changes
+from rayserve_operator.cli.revisions import RevisionRow, State
 from rayserve_operator.planning.words import few
 
 _STATES = {State.SERVING: "green", State.ROLLING_OUT: "yellow", State.FAILED: "red", State.DRAINING: "blue"}
@@ -21,17 +21,17 @@ _APPLICATIONS = {"RUNNING": "green", "DEPLOY_FAILED": "red", "UNHEALTHY": "red"}
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60))
 
 
-def history(revisions: Sequence[Revision], now: datetime) -> RenderableType:
+def history(rows: Sequence[RevisionRow], now: datetime) -> RenderableType:
     """The revisions of a RayService, with what each changed."""
     table = plain_table("REVISION", "BEGAN", "STATE", "CLUSTER", "CHANGED")
-    for revision, edit in zip(revisions, changes(revisions), strict=True):
-        words = f"{revision.state}: {revision.failure.reason}" if revision.failure else str(revision.state)
+    for row in rows:
+        words = f"{row.state}: {row.reason}" if row.reason else str(row.state)
         table.add_row(
-            str(revision.number),
-            _age(revision.started, now),
-            Text(words, _STATES.get(revision.state, "")),
-            ", ".join(revision.clusters),
-            escape(few(edit.paths)) if edit else "",
+            str(row.revision),
+            _age(row.began, now),
+            Text(words, _STATES.get(row.state, "")),
+            ", ".join(row.clusters),
+            escape(few(row.changed)),
         )
     return table
 
