@@ -74,7 +74,7 @@ generate-check: $(VENV)/ready
 	@$(BIN)/python -m tests.observability.reference --check docs/metrics.md
 	@$(BIN)/python -m tests.chart.readme --check charts/rayserve-operator
 
-lock: $(VENV)/ready ## Lock what is installed, by version and hash, after a change of what is wanted (UPGRADE=PACKAGE takes a newer one)
+lock: $(VENV)/ready ## Lock by version and hash what is installed from PyPI (UPGRADE=PACKAGE takes a newer one)
 	$(BIN)/python -m tests.supply.locks $(if $(UPGRADE),--upgrade-package "$(UPGRADE)")
 
 audit: $(VENV)/ready ## Known holes in what the image and the tools are made of (asks PyPI)
@@ -148,5 +148,5 @@ clean: ## Remove the virtual environments and tool caches (the built binaries an
 help: ## This text
 	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*##/ {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: demo test check format format-check lint types layers unit parity mutants generate generate-check lock audit docs install-manifests \
-	integration e2e e2e-ci bench bench-startup soak pictures cluster-up cluster-down cluster-status cluster-shell clean help
+.PHONY: demo test check format format-check lint types layers unit parity mutants generate generate-check lock audit docs \
+	install-manifests integration e2e e2e-ci bench bench-startup soak pictures cluster-up cluster-down cluster-status cluster-shell clean help
