@@ -23,6 +23,8 @@ RUN /opt/build/bin/pip wheel --no-deps --no-index --no-build-isolation --wheel-d
     && /opt/build/bin/pip --python /opt/venv/bin/python3 install \
         --no-compile --no-deps --no-index --target /opt/operator /tmp/wheel/*.whl \
     && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/operator
+COPY image/sbom.py image/
+RUN python3 image/sbom.py /opt/venv/lib/python3*/site-packages /opt/operator > /tmp/sbom.cdx.json
 
 FROM ${BASE_IMAGE}
 LABEL org.opencontainers.image.title="rayserve-operator" \
@@ -36,6 +38,7 @@ ENV PATH=/opt/operator/bin:/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbi
     PYTHONUNBUFFERED=1
 COPY --from=dependencies /opt/venv /opt/venv
 COPY --from=package /opt/operator /opt/operator
+COPY --from=package /tmp/sbom.cdx.json /opt/sbom.cdx.json
 USER 65532:65532
 WORKDIR /tmp
 EXPOSE 8080 9443
