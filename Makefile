@@ -78,7 +78,7 @@ lock: $(VENV)/ready ## Lock by version and hash what is installed from PyPI (UPG
 	$(BIN)/python -m tests.supply.locks $(if $(UPGRADE),--upgrade-package "$(UPGRADE)")
 
 audit: $(VENV)/ready ## Known holes in what the image and the tools are made of (asks PyPI)
-	@for lock in $(LOCKS); do echo "== audit of $$lock"; $(BIN)/pip-audit --require-hashes --disable-pip --requirement $$lock || exit; done
+	@for lock in $(LOCKS); do echo "== audit of $$lock"; $(BIN)/pip-audit --strict --require-hashes --disable-pip --requirement $$lock || exit; done
 
 docs: $(VENV)/ready ## Build the documentation's site into build/site; warnings and dead links are errors
 	@echo "== docs"; NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
