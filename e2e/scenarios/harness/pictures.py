@@ -53,18 +53,16 @@ def _lines(axes: Any, panel: Panel, prometheus: Prometheus, start: float, end: f
     axes.set_facecolor(_SHADE)
     axes.tick_params(labelsize=6)
     axes.grid(visible=True, color="white")
-    named = False
     for query in panel.queries:
         for series in prometheus.range(query.expression, start, end, (end - start) / LINES):
             times = [datetime.fromtimestamp(float(time), UTC) for time, _ in series["values"]]
             values = [float(value) for _, value in series["values"]]
             axes.plot(times, values, linewidth=1, label=query.name(series["metric"])[:60])
-            named = True
     axes.set_xlim(datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC))
     axes.set_ylim(bottom=0)
     for label in axes.get_xticklabels()[1::2]:
         label.set_visible(False)
-    if named:
+    if axes.get_legend_handles_labels()[1]:
         axes.legend(fontsize=5, loc="upper left", framealpha=0.6)
 
 
