@@ -210,8 +210,8 @@ class RayServiceSpec(Model):
     def surge(self) -> int:
         """Percent by which the capacity of both clusters together may be above that of one; at 100 each has all of it.
 
-        Where nobody scales the worker groups a new cluster comes with all its pods, and its replicas find them. Without any
-        surge nothing could move, so that 0 counts as 1.
+        Where nobody scales the worker groups a new cluster comes with all its pods, and its replicas find them. Without
+        any surge nothing could move, so that 0 counts as 1.
         """
         options = self._incremental
         if options is None or not self.ray_cluster_config.autoscaling:
