@@ -108,9 +108,13 @@ class Rollout:
         plan = plan_service(self.observe(), self.goal, self.now)
         for action in actions_of(plan):
             self._take(action)
-        wanted = share.pods_of(NAME, *map(self.cluster, self.notes), self.state[0] or 0)
-        self.moved = (self.state[0] or 0) if self.taking == wanted or not self.is_shared else self.moved
+        percent = self.state[0] or 0
+        self.moved = percent if self.taking == self.takers(percent) or not self.is_shared else self.moved
         return plan
+
+    def takers(self, percent: int) -> frozenset[str]:
+        """The pods that are to take the traffic by this share."""
+        return share.pods_of(NAME, self.cluster("demo-a"), self.cluster("demo-b"), percent)
 
     def _take(self, action: Any) -> None:
         match action:
@@ -182,7 +186,7 @@ def begun(state: State, goal: Aim = NEW, **fields: Any) -> Rollout:
     rollout.deployed = {
         "demo-a": capacity.in_part(OLD.goal.serve, old), "demo-b": capacity.in_part(NEW.goal.serve, new)
     }  # fmt: skip
-    rollout.taking = share.pods_of(NAME, *map(rollout.cluster, rollout.notes), percent or 0)
+    rollout.taking = rollout.takers(percent or 0)
     rollout.is_shared = percent is not None
     return rollout
 
@@ -191,8 +195,10 @@ def test_the_old_one_has_its_capacity_before_the_traffic_returns() -> None:
     back = begun((80, 50, 80), failed="AnalysisFailed")
     assert back.states() == [
         (50, 50, 80),
+        (50, 50, 50),
         (50, 80, 50),
         (20, 80, 50),
+        (20, 80, 20),
         (20, 100, 20),
         (None, 100, 20),
     ]
@@ -315,9 +321,24 @@ def test_the_time_to_come_back_counts_from_when_more_was_asked_for() -> None:
     back.notes["demo-b"][labels.SHARE] = noted(50, 3000)
     assert in_words(plan_service(growing(back, "demo-a"), NEW, NOW)) == []
     back.notes["demo-a"][labels.CAPACITY] = noted(80, 3000)
+    assert in_words(plan_service(growing(back, "demo-a"), NEW, NOW)) == []
+    back.notes["demo-b"][labels.CAPACITY] = noted(50, 3000)
     assert in_words(plan_service(growing(back, "demo-a"), NEW, NOW)) == ["note share on demo-b"]
     back.notes["demo-b"][labels.SHARE] = noted(50, 10)
     assert in_words(plan_service(growing(back, "demo-a"), NEW, NOW)) == []
+
+
+def test_the_old_one_gets_more_when_the_other_was_told_to_have_less_or_cannot_be() -> None:
+    back = begun((50, 50, 50), failed="AnalysisFailed")
+    back.deployed["demo-b"] = capacity.in_part(NEW.goal.serve, 80)
+    deaf = tuple(
+        replace(one, serve=Silence("frozen", NOW)) if one.name == "demo-b" else one for one in back.observe().clusters
+    )
+    late = plan_service(back.observe(), NEW, NOW + timedelta(seconds=300))
+    for found in (late, plan_service(replace(back.observe(), clusters=deaf), NEW, NOW)):
+        assert in_words(found) == ["note capacity on demo-a"]
+    assert in_words(back.step()) == ["submit app:x to demo-b"]
+    assert in_words(back.step()) == ["note capacity on demo-a"]
 
 
 def test_a_share_goes_back_only_from_where_it_is() -> None:
@@ -371,7 +392,7 @@ def test_a_full_promotion_goes_on_as_soon_as_the_capacity_is_there() -> None:
     on = begun((None, 100, 20))
     on.notes["demo-b"][labels.PROMOTE] = "full"
     on.is_shared = False
-    seen = []
+    seen: list[int | None] = []
     for _ in range(60):
         on.step()
         seen += [on.state[0]] if seen[-1:] != [on.state[0]] else []

@@ -45,8 +45,7 @@ class ClusterUpgradeOptions(Model):
     model_config = ConfigDict(json_schema_extra=rules(_STEPS_IN_SURGE, _ONE_WAY_IN))
 
     max_surge_percent: Annotated[int, Field(ge=0, le=100)] | None = 100
-    """Percent by which the capacity of both clusters together may be above that of one, and traffic moves at a time; 0
-    counts as 1. Below 100 it needs enableInTreeAutoscaling."""
+    """Percent by which both clusters together may exceed the capacity of one; needs enableInTreeAutoscaling."""
     step_size_percent: Annotated[int, Field(ge=0, le=100)] | None = None
     """Traffic that moves at a time, in percent."""
     steps: list[Annotated[int, Field(ge=1, le=100)]] = []
@@ -211,7 +210,8 @@ class RayServiceSpec(Model):
     def surge(self) -> int:
         """Percent by which the capacity of both clusters together may be above that of one; at 100 each has all of it.
 
-        Where nobody scales the worker groups a new cluster comes with all its pods, and its replicas find them.
+        Where nobody scales the worker groups a new cluster comes with all its pods, and its replicas find them. Without
+        any surge nothing could move, so that 0 counts as 1.
         """
         options = self._incremental
         if options is None or not self.ray_cluster_config.autoscaling:

@@ -7,9 +7,9 @@ traffic, after the present one has been held for its time and is approved of.
 
 On the way there (the new cluster has share p and is to have q, no more than p and the surge) the old one is lowered to
 what the surge leaves beside q, which is no less than its own share; then the new one is raised to q; then q of the
-traffic moves. On the way back both parts change at once, the new one to the share p that it still has and the old one
-to the rest, and when the old one has its replicas, as much of the traffic returns as that is good for. A cluster that
-has all the traffic is asked for all that its config says, without any target_capacity.
+traffic moves. On the way back the new one is lowered to the share p that it still has, the old one raised to the rest,
+and when that has its replicas, as much of the traffic returns as they are good for. A cluster that has all the traffic
+is asked for all that its config says, without any target_capacity.
 
 A pod's proxy reaches all replicas of its cluster. So the parts go by the shares that are wanted, be they made by the
 weights of a route or by pods.
@@ -18,12 +18,12 @@ weights of a route or by pods.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from rayserve_operator.model.raycluster import RayClusterSpec
 from rayserve_operator.planning.actions import Annotate, Announcement, AnyAction, Kind, Patch
 from rayserve_operator.planning.changes import compare
-from rayserve_operator.planning.observed import ObservedCluster
+from rayserve_operator.planning.observed import ObservedCluster, Silence
 from rayserve_operator.planning.service import capacity, gate, notes, shifting
 from rayserve_operator.planning.service.capacity import Portion
 from rayserve_operator.planning.service.course import Course
@@ -106,18 +106,26 @@ def retreat(course: Course, sharing: Sharing) -> Iterator[Annotate]:
     Where the old one does not get its capacity back within the time of a warm-up, the traffic returns in any case.
     """
     active, beside, percent = sharing.active, sharing.pending, sharing.share.percent
-    portion, config, surge = capacity.portion_of(active), course.config_of(active), course.goal.spec.surge
-    since = sharing.share.since if portion is None else max(sharing.share.since, portion.since)
-    is_late = course.now >= since + timedelta(seconds=course.goal.spec.warm_up_timeout)
+    surge, config = course.goal.spec.surge, course.config_of(active)
+    rest = min(WHOLE, WHOLE + surge - percent)
+    is_late = course.now >= _last_step(sharing) + timedelta(seconds=course.goal.spec.warm_up_timeout)
     if not (is_late or shifting.is_in_place(course)):
         return
-    wanted = ((beside, percent), (active, min(WHOLE, WHOLE + surge - percent)))
-    changed = [(cluster, part) for cluster, part in wanted if capacity.percent_of(cluster) != part]
-    if changed:
-        yield from (notes.on_cluster(cluster, _noted(course, cluster, part)) for cluster, part in changed)
+    if capacity.percent_of(beside) != percent:
+        yield notes.on_cluster(beside, _noted(course, beside, percent))
+    elif capacity.percent_of(active) != rest:
+        # One that cannot be asked will not have less.
+        if is_late or isinstance(beside.serve, Silence) or _follows(course, beside):
+            yield notes.on_cluster(active, _noted(course, active, rest))
     elif is_late or (config is not None and gate.is_settled(active, config)):
         left = max(percent - surge, 0)
         yield notes.on_cluster(beside, {labels.SHARE: Share(left, course.now).written if left else None})
+
+
+def _last_step(sharing: Sharing) -> datetime:
+    """When the traffic, or what a cluster is asked for, was changed last."""
+    portions = map(capacity.portion_of, (sharing.active, sharing.pending))
+    return max([sharing.share.since, *(portion.since for portion in portions if portion is not None)])
 
 
 def _first_part(course: Course) -> int:
