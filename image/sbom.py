@@ -11,7 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import distributions
 from urllib.parse import quote
 
-_FORMAT = "${Package}\t${Version}\t${Architecture}\n"
+_FORMAT = "${db:Status-Abbrev}\t${Package}\t${Version}\t${Architecture}\n"
+_INSTALLED = "ii"
+"""Others have left no more than their configuration."""
 
 
 def document(components: Iterable[Mapping[str, str]]) -> str:
@@ -31,9 +33,10 @@ def python_packages(folders: Sequence[str]) -> Iterator[Mapping[str, str]]:
 def system_packages(told: str, system: str) -> Iterator[Mapping[str, str]]:
     """The packages of a Debian, or one like it, from what dpkg-query tells of them."""
     for line in told.splitlines():
-        name, version, architecture = line.split("\t")
-        url = f"pkg:deb/{system}/{quote(name)}@{quote(version)}?arch={architecture}"
-        yield _component(name, version, url)
+        state, name, version, architecture = line.split("\t")
+        if state.strip() == _INSTALLED:
+            url = f"pkg:deb/{system}/{quote(name)}@{quote(version)}?arch={architecture}"
+            yield _component(name, version, url)
 
 
 def _component(name: str, version: str, url: str) -> Mapping[str, str]:
