@@ -35,8 +35,8 @@ from typing_extensions import override
 from .mutations import Mutant
 
 DIED = "(it ended, or ran on and on)"
-_CPU_SECONDS = 10
-"""Several times what all tests take."""
+_SPARE_SECONDS = 5
+"""CPU time of a trial beyond what its tests took when every call in them was noted, which is several times the usual."""
 _MEMORY = 3 * 2**30
 
 Key = tuple[str, str]
@@ -56,6 +56,10 @@ class Survey:
     """Which tests call a function."""
     while_collecting: frozenset[Key]
     """The functions that run before the first test does."""
+
+    def seconds_of(self, tests: Iterable[str]) -> float:
+        """How long these tests took."""
+        return sum(self.seconds[test] for test in tests)
 
 
 def import_what_is_below(*packages: str) -> None:
@@ -88,9 +92,10 @@ def killers(
 
 def _try_anew(mutant: Mutant, tests: Sequence[str], known: Survey, hint: str | None) -> Any:
     """Collecting one test takes a fraction of collecting all."""
-    if hint is not None and hint in known.seconds and _outcome(partial(_try_slowly, mutant, [hint], [hint])):
+    seconds = known.seconds_of(known.seconds)
+    if hint is not None and hint in known.seconds and _outcome(partial(_try_slowly, mutant, [hint], [hint], seconds)):
         return hint
-    return _outcome(partial(_try_slowly, mutant, tests, _order(mutant, known.seconds, known)))
+    return _outcome(partial(_try_slowly, mutant, tests, _order(mutant, known.seconds, known), seconds))
 
 
 def _is_quick(mutant: Mutant, known: Survey) -> bool:
@@ -144,25 +149,28 @@ def _try_quickly(
             key = (str(mutant.path), str(mutant.scope))
             callers = known.callers.get(key, ())
             chosen = [by_name[name] for name in _order(mutant, callers, known, hints.get(mutant))]
-            send(_outcome(partial(_try_in_place, functions[key], mutant, chosen)) if chosen else None)
+            trial = partial(_try_in_place, functions[key], mutant, chosen, known.seconds_of(callers))
+            send(_outcome(trial) if chosen else None)
 
     _collect(tests, run)
 
 
-def _try_in_place(function: FunctionType, mutant: Mutant, items: Sequence[pytest.Item], send: Send) -> None:
-    _limit()
+def _try_in_place(
+    function: FunctionType, mutant: Mutant, items: Sequence[pytest.Item], seconds: float, send: Send
+) -> None:
+    _limit(seconds)
     code = compile(mutant.text, mutant.path, "exec")
     function.__code__ = next(inner for inner in _codes(code) if inner.co_qualname == mutant.scope)
     send(_first_failure(items))
 
 
-def _try_slowly(mutant: Mutant, tests: Sequence[str], order: Sequence[str], send: Send) -> None:
+def _try_slowly(mutant: Mutant, tests: Sequence[str], order: Sequence[str], seconds: float, send: Send) -> None:
     def run(items: Sequence[pytest.Item]) -> None:
         by_name = {item.nodeid: item for item in items}
         missing = [name for name in order if name not in by_name]
         send(missing[0] if missing else _first_failure([by_name[name] for name in order]))
 
-    _limit()
+    _limit(seconds)
     sys.meta_path.insert(0, _Finder(mutant))
     _collect(tests, run)
 
@@ -181,8 +189,8 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
             yield from _codes(inner)
 
 
-def _limit() -> None:
-    signal.setitimer(signal.ITIMER_PROF, _CPU_SECONDS)
+def _limit(seconds: float) -> None:
+    signal.setitimer(signal.ITIMER_PROF, seconds + _SPARE_SECONDS)
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
 
 
