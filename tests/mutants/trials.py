@@ -36,7 +36,7 @@ from .mutations import Mutant
 
 DIED = "(it ended, or ran on and on)"
 _SPARE_SECONDS = 5
-"""CPU time of a trial beyond what its tests took when every call in them was noted, which is several times the usual."""
+"""CPU time of a trial beyond what its tests took while every call in them was noted: several times the usual."""
 _MEMORY = 3 * 2**30
 
 Key = tuple[str, str]
