@@ -29,12 +29,11 @@ SERVING = 4
 STEPS = (20, 50)
 INTERVAL = 20
 """Seconds for which each share is kept."""
-IN_STEPS = {
-    "type": "NewClusterWithIncrementalUpgrade",
-    "clusterUpgradeOptions": {"steps": list(STEPS), "intervalSeconds": INTERVAL},
-}
+_OPTIONS: Mapping[str, object] = {"steps": list(STEPS), "intervalSeconds": INTERVAL}
+IN_STEPS = {"type": "NewClusterWithIncrementalUpgrade", "clusterUpgradeOptions": _OPTIONS}
 SURGE = 30
 """Percent by which both clusters together may be above the capacity of one."""
+WITHIN_SURGE = {**IN_STEPS, "clusterUpgradeOptions": {**_OPTIONS, "maxSurgePercent": SURGE}}
 LIMITS = {"maxErrorPercent": 5, "maxLatencyPercent": 300, "minRequests": 10}
 SAMPLED = 8.0
 """Seconds of answers by which a share is told."""
@@ -204,9 +203,8 @@ def test_a_bad_cluster_gives_the_traffic_back(
 
 def _within_surge(manifest: Manifest) -> Manifest:
     """The RayService with a worker for each replica that Ray scales, and a surge."""
-    options = {**IN_STEPS["clusterUpgradeOptions"], "maxSurgePercent": SURGE}
     changed = manifests.with_deployment(manifest, "Echo", ray_actor_options={"num_cpus": 1})
-    changed = _of_four(changed, **{**IN_STEPS, "clusterUpgradeOptions": options})
+    changed = _of_four(changed, **WITHIN_SURGE)
     changed = manifests.with_workers(changed, minReplicas=SERVING)
     cluster = changed["spec"]["rayClusterConfig"]
     return manifests.with_spec(
@@ -225,16 +223,12 @@ class Parts:
     @classmethod
     def of(cls, service: RayService) -> "Parts":
         """As the status tells."""
-        pending = _pending(service)
-        active = service.status["activeServiceStatus"]
-        whole, taken, new = (
-            100,
-            pending.get("trafficRoutedPercent", 0),
-            pending.get("targetCapacity", 0),
+        active, new = (
+            service.status["activeServiceStatus"],
+            _pending(service).get("targetCapacity", 0),
         )
-        assert isinstance(taken, int)
         assert isinstance(new, int)
-        return cls(taken, active.get("targetCapacity", whole), new)
+        return cls(_share(service), active.get("targetCapacity", 100), new)
 
 
 @pytest.fixture
