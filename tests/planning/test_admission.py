@@ -203,6 +203,11 @@ def advice(length: int) -> Finding:
     return Finding(Problem("spec", "x" * (length - told), "mend it", "RS101"), Level.ADVICE)
 
 
+def test_all_that_is_told_fits_into_what_the_api_server_takes() -> None:
+    assert LONGEST_WARNING == 256, "the API server cuts what is longer"
+    assert MOST_WARNINGS + LONGEST_WARNING < 4096, "the API server's limit for the warnings of all webhooks"
+
+
 def test_a_warning_that_is_too_long_ends_early() -> None:
     [whole, cut] = answered([advice(LONGEST_WARNING), advice(LONGEST_WARNING + 1)])["warnings"]
     assert whole.endswith("x; mend it")

@@ -522,7 +522,10 @@ class Rules:
             name_of(found)
             for found in self.world.all(Kind.RAY_CLUSTER)
             if name_of(found) == self._routed
-            or (labels.SHARE in found["metadata"]["annotations"] and name_of(found) not in self._left_traffic)
+            or (
+                labels.SHARE in (found["metadata"].get("annotations") or ())
+                and name_of(found) not in self._left_traffic
+            )
         ]
         asked = [serve for name in others if name != sent and (serve := self.world.serve(name)) and serve.started]
         total = percent + sum(WHOLE if serve.capacity is None else serve.capacity for serve in asked)
