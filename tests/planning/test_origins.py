@@ -25,8 +25,10 @@ def traced(given: Any, made: Any, field: str) -> str | None:
         (["x", "x"], ["x", "x"], "a[1]", "template.a[1]"),
         (["x", "y"], ["added", "x", "y"], "a[1]", "template.a[0]"),
         ([NAMED], [ADDED, {**NAMED, "b": 1}], "a[1].c", "template.a[0].c"),
+        ([{"mountPath": "/a"}], [{"mountPath": "/b"}, {"mountPath": "/a", "b": 1}], "a[1].c", "template.a[0].c"),
+        ([{"containerPort": 1}], [{"containerPort": 2}, {"containerPort": 1, "b": 1}], "a[1].c", "template.a[0].c"),
     ],
-    ids=["a-key-in-brackets", "some-added", "one-added", "twins", "moved", "missing-from-what-has-moved"],
+    ids=["a-key-in-brackets", "some-added", "one-added", "twins", "moved", "a-name", "a-mount", "a-port"],
 )
 def test_what_the_user_wrote_is_found(given: Any, made: Any, field: str, path: str) -> None:
     assert traced(given, made, field) == path
