@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -63,12 +63,10 @@ def drafted(manifest: Any) -> tuple[Draft, ...]:
     return drafts.of_manifest(manifest, OPTIONS)
 
 
-@cache
 def head_pod() -> Draft:
     return drafted(service())[0]
 
 
-@cache
 def worker_pod() -> Draft:
     return drafted(service())[2]
 
@@ -110,6 +108,50 @@ def test_a_cluster_of_a_service_inherits_what_it_will_have() -> None:
     assert head.manifest["metadata"]["ownerReferences"][0]["uid"] == drafts.NO_UID
 
 
+def test_a_pod_listens_where_its_serve_config_says() -> None:
+    manifest = service()
+    manifest["spec"]["serveConfigV2"] = "http_options: {port: 9000}\n" + manifest["spec"]["serveConfigV2"]
+    *_, worker = drafted(manifest)
+    assert worker.manifest["spec"]["containers"][0]["readinessProbe"]["httpGet"]["port"] == 9000
+
+
+def test_of_several_hosts_the_first_is_tried() -> None:
+    _, worker = drafted(service(cluster_config(group(numOfHosts=2))))
+    found = worker.manifest["metadata"]["labels"]
+    assert found["ray.io/replica-host-index"] == found["ray.io/worker-group-replica-index"] == "0"
+    assert found["ray.io/worker-group-replica-name"].startswith("cpu-")
+
+
+def test_a_pod_is_of_a_cluster_that_is_named_after_the_service() -> None:
+    assert all(
+        draft.manifest["metadata"]["labels"]["ray.io/cluster"].startswith("demo-") for draft in drafted(service())
+    )
+
+
+def of_raycluster(**metadata: Any) -> tuple[Draft, ...]:
+    return drafted({"kind": "RayCluster", "metadata": {"name": "demo", **metadata}, "spec": CONFIG})
+
+
+def test_the_pods_of_a_cluster_of_its_own_are_tried() -> None:
+    head, *workers = of_raycluster(uid="mine", namespace="there", labels={"ray.io/originated-from-crd": "RayJob"})
+    assert [draft.path for draft in (head, *workers)] == [
+        "spec.headGroupSpec.template",
+        "spec.workerGroupSpecs[0].template",
+        "spec.workerGroupSpecs[1].template",
+    ]
+    metadata = head.manifest["metadata"]
+    assert metadata["namespace"] == "there"
+    assert metadata["labels"]["ray.io/cluster"] == "demo"
+    assert metadata["ownerReferences"][0]["uid"] == "mine"
+
+
+@pytest.mark.parametrize("metadata", [{}, {"uid": None, "namespace": None}, {"uid": "", "namespace": ""}])
+def test_a_cluster_that_is_not_there_yet_has_a_uid_all_the_same(metadata: dict[str, Any]) -> None:
+    head, *_ = of_raycluster(**metadata)
+    assert UUID(head.manifest["metadata"]["ownerReferences"][0]["uid"]).int == 0
+    assert head.manifest["metadata"]["namespace"] == "default"
+
+
 def test_only_so_many_pods_are_tried() -> None:
     groups = [group(f"g{index}") for index in range(2 * MOST)]
     assert len(drafted(service(cluster_config(*groups)))) == MOST
@@ -118,6 +160,31 @@ def test_only_so_many_pods_are_tried() -> None:
 @pytest.mark.parametrize("spec", [None, 5, {}, {"rayClusterConfig": {"workerGroupSpecs": 5}}])
 def test_of_a_spec_that_cannot_be_read_no_pod_is_tried(spec: Any) -> None:
     assert drafted({**service(), "spec": spec}) == ()
+
+
+RAY = {"name": "ray", "image": "ray:1"}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"containers": [RAY], "volumes": 5},
+        {"containers": [{**RAY, "env": [5]}]},
+        {"containers": [{**RAY, "resources": {"requests": {"cpu": "1e999999999"}}}]},
+        {"containers": [5]},
+        {"container": [RAY]},
+        {},
+        "none",
+    ],
+    ids=["a-type", "an-entry", "a-quantity", "a-container", "no-containers", "nothing", "no-mapping"],
+)
+def test_no_template_is_too_odd_to_be_tried(spec: Any) -> None:
+    config = copy.deepcopy(CONFIG)
+    config["headGroupSpec"]["template"]["spec"] = spec
+    head, *workers = drafted(service(config))
+    assert head.manifest["spec"] == spec
+    assert (head.manifest["apiVersion"], head.manifest["kind"]) == ("v1", "Pod")
+    assert len(workers) == 2
 
 
 def test_a_template_that_has_no_form_of_a_pod_is_tried_as_it_stands() -> None:

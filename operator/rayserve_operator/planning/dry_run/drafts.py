@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import islice
+from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
@@ -23,7 +24,7 @@ MOST = 50
 NO_UID = "00000000-0000-0000-0000-000000000000"
 """The uid of a cluster that is not there yet."""
 
-Location = tuple[str | int, ...]
+Location: TypeAlias = tuple[str | int, ...]
 """Keys and indices that lead to a value."""
 
 
@@ -82,7 +83,7 @@ def of_service(service: RayService, serve_options: Mapping[str, Any], options: R
 def of_cluster(cluster: RayCluster, path: str, options: RenderOptions) -> tuple[Draft, ...]:
     """The pods of a RayCluster, whose spec stands at the path."""
     known = cluster if cluster.meta.uid else replace(cluster, meta=replace(cluster.meta, uid=NO_UID))
-    return tuple(draft for draft, _ in zip(_drafts(known, path, options), range(MOST), strict=False))
+    return tuple(islice(_drafts(known, path, options), MOST))
 
 
 def _meta(metadata: Manifest) -> Meta:
