@@ -49,9 +49,10 @@ CONFIG = cluster_config(
     group(),
     {**group("gpu"), "template": USERS, "labels": {"zone": "a b"}},
     enableInTreeAutoscaling=True,
-    autoscalerOptions={"resources": {"limits": {"cpus": 1}}},
+    autoscalerOptions={"resources": {"limits": {"cpus": 1}}, "env": [{"name": "OF", "value": "the autoscaler"}]},
     tlsOptions={"enabled": True},
 )
+CONFIG["headGroupSpec"]["labels"] = {"zone": "c"}
 
 
 def service(config: Any = CONFIG) -> dict[str, Any]:
@@ -115,6 +116,13 @@ def test_a_pod_listens_where_its_serve_config_says() -> None:
     assert worker.manifest["spec"]["containers"][0]["readinessProbe"]["httpGet"]["port"] == 9000
 
 
+def test_a_label_of_the_manifest_shows_in_its_pods() -> None:
+    manifest = service()
+    manifest["metadata"]["labels"] = {"volcano.sh/queue-name": "search"}
+    head, *_ = drafts.of_manifest(manifest, RenderOptions(batch_scheduler="volcano"))
+    assert head.manifest["metadata"]["labels"]["volcano.sh/queue-name"] == "search"
+
+
 def test_of_several_hosts_the_first_is_tried() -> None:
     _, worker = drafted(service(cluster_config(group(numOfHosts=2))))
     found = worker.manifest["metadata"]["labels"]
@@ -171,12 +179,13 @@ RAY = {"name": "ray", "image": "ray:1"}
         {"containers": [RAY], "volumes": 5},
         {"containers": [{**RAY, "env": [5]}]},
         {"containers": [{**RAY, "resources": {"requests": {"cpu": "1e999999999"}}}]},
+        {"containers": [{**RAY, "resources": {"requests": {"cpu": "much"}}}]},
         {"containers": [5]},
         {"container": [RAY]},
         {},
         "none",
     ],
-    ids=["a-type", "an-entry", "a-quantity", "a-container", "no-containers", "nothing", "no-mapping"],
+    ids=["a-type", "an-entry", "a-quantity", "no-quantity", "a-container", "no-containers", "nothing", "no-mapping"],
 )
 def test_no_template_is_too_odd_to_be_tried(spec: Any) -> None:
     config = copy.deepcopy(CONFIG)
@@ -226,7 +235,9 @@ def test_a_template_that_has_no_form_of_a_pod_is_tried_as_it_stands() -> None:
         (worker_pod, "metadata.annotations[team]", f"{WORKER}.template.metadata.annotations.team"),
         (worker_pod, "metadata.labels", f"{WORKER}.labels"),
         (worker_pod, "metadata.generateName", None),
-        (head_pod, "metadata.labels", None),
+        (head_pod, "metadata.labels[zone]", f"{HEAD}.labels.zone"),
+        (head_pod, "metadata.labels[ray.io/cluster]", None),
+        (head_pod, "spec.containers[0].env", None),
         (head_pod, "spec.containers[1].resources.limits[cpus]",
          "spec.rayClusterConfig.autoscalerOptions.resources.limits.cpus"),
         (head_pod, "spec.containers[1].command", None),
