@@ -85,7 +85,7 @@ def test_where_capacity_moves_in_steps_only_the_surge_is_taken(surge: int, taken
 # Scopes. -----------------------------------------------------------------------------------------------------------
 
 NAMED, LIMITED = ({"containers": [{"resources": one}]} for one in ({}, {"limits": {"cpu": "1"}}))
-NEIGHBOURS = {"podAffinityTerm": {"namespaceSelector": {}}}
+NEIGHBOURS: dict[str, Any] = {"podAffinityTerm": {"namespaceSelector": {}}}
 AFFINE = {"affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [NEIGHBOURS]}}}
 
 
