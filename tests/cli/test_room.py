@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -10,8 +11,9 @@ from rayserve_operator.cli.forecast import edited
 from rayserve_operator.cli.imagined import settled
 from rayserve_operator.cli.peak import Way, way_of
 from rayserve_operator.cli.room import NodeRoom, Room, free_of, room_for
-from rayserve_operator.cli.scene import course_of
+from rayserve_operator.cli.scene import Scene, course_of
 from rayserve_operator.model.resources import pod_limits, pod_requests
+from rayserve_operator.render import labels
 from tests.builders import NOW, service_spec
 
 from .test_forecast import manifest
@@ -110,6 +112,44 @@ def test_only_pods_for_which_none_has_left_yet_are_to_fit_now() -> None:
     nodes = free_of([node("a", taint=GPU, cpu="99", **{GPU: "1"}), node("b")], [])
     found = room(scaled(), scaled("ray:2"), nodes, **in_steps(20, 50, surge=30))
     assert found.unplaced == {"group gpu": 1}
+
+
+def moving(old: int, new: int) -> Scene:
+    """A rollout under way, in which the new cluster takes as much of the traffic as it has of the capacity."""
+    sides = [settled(manifest(service_spec(scaled(image), **IN_STEPS)), NOW) for image in ("ray:1", "ray:2")]
+    since = {"since": NOW.isoformat()}
+    notes = [{labels.CAPACITY: {"percent": percent} | since} for percent in (old, new)]
+    notes[1][labels.SHARE] = {"percent": new} | since
+    for side, noted in zip(sides, notes, strict=True):
+        side.clusters[0]["metadata"]["annotations"].update({key: json.dumps(one) for key, one in noted.items()})
+    before, after = sides
+    return replace(
+        before,
+        clusters=[*before.clusters, *after.clusters],
+        revisions=[*before.revisions, *after.revisions],
+        pods=[*before.pods[: 1 + old // 10], *after.pods[: 1 + new // 10]],
+    )
+
+
+IN_STEPS = in_steps(20, 50, surge=30)
+
+
+def test_of_a_rollout_under_way_the_rest_is_told() -> None:
+    scene = moving(50, 50)
+    course = course_of(edited(scene, manifest(service_spec(scaled("ray:2"), **IN_STEPS))), NOW)
+    assert course is not None
+    found = room_for(way_of(scene, course), None, None)
+    assert (found.now.pods, found.peak.pods) == (2 + 10, 2 + 13)
+    assert [(row.group, row.pods) for row in found.added] == [("group gpu", 5)]
+
+
+def test_what_gave_up_capacity_has_it_back_before_another_takes_over() -> None:
+    scene = moving(50, 50)
+    course = course_of(edited(scene, manifest(service_spec(scaled("ray:3"), **IN_STEPS))), NOW)
+    assert course is not None
+    found = room_for(way_of(scene, course), None, None)
+    assert (found.now.pods, found.peak.pods) == (2 + 10, 6 + 2 + 13)
+    assert [(row.group, row.pods) for row in found.added] == [("head", 1), ("group gpu", 10)]
 
 
 def test_in_place_only_what_is_missing_is_made() -> None:
