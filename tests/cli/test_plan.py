@@ -19,6 +19,7 @@ from rayserve_operator.planning.actions import Kind
 from tests.builders import NOW, cluster_config, service_spec
 
 from .test_forecast import manifest
+from .test_quotas import quota
 from .test_room import node
 
 BLUE = manifest(service_spec(cluster_config(image="ray:2")))
@@ -29,7 +30,8 @@ class FakeKube:
     """A cluster with one RayService, which is as it wants to be, and one node."""
 
     scene: Scene = field(default_factory=lambda: settled(manifest(), NOW))
-    may_see_nodes: bool = True
+    may_see: frozenset[Kind] = frozenset({Kind.NODE, Kind.POD, Kind.QUOTA})
+    quotas: list[Any] = field(default_factory=list)
 
     async def states(self, kind: Kind, namespace: str, name: str) -> AsyncIterator[Mapping[str, Any]]:
         if name != "demo":
@@ -51,10 +53,13 @@ class FakeKube:
             yield pod
 
     async def selected(self, kind: Kind, namespace: str, selection: Selection) -> AsyncIterator[Mapping[str, Any]]:
-        if not self.may_see_nodes:
-            raise Refused("nodes are not yours to see")
+        if kind not in self.may_see:
+            raise Refused(f"{kind} is not yours to see")
         if kind is Kind.NODE:
             yield node("a", pods="1")
+        if kind is Kind.QUOTA and namespace == "default":
+            for quota in self.quotas:
+                yield quota
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -96,11 +101,40 @@ def test_scripts_read_the_same(kube: FakeKube) -> None:
     assert yaml.safe_load(plan("-o", "yaml", stdin=BLUE).stdout) == [told]
 
 
-def test_who_may_not_see_nodes_is_told_the_rest(kube: FakeKube) -> None:
-    kube.may_see_nodes = False
+UNKNOWN = {
+    Kind.NODE: "What the nodes have free is not known.",
+    Kind.QUOTA: "What the quotas of the namespace leave is not known.",
+}
+
+
+@pytest.mark.parametrize("kind", UNKNOWN)
+def test_who_may_not_see_all_is_told_the_rest(kube: FakeKube, kind: Kind) -> None:
+    kube.may_see -= {kind}
     done = plan(stdin=BLUE)
     assert done.exit_code == 0
-    assert "What the nodes have free is not known." in done.stdout
+    assert [words for words in UNKNOWN.values() if words in done.stdout] == [UNKNOWN[kind]]
+
+
+def test_what_quotas_leave_stands_beside_what_the_nodes_have_free(kube: FakeKube) -> None:
+    of_pods = quota({"pods": "5", "count/pods": "3", "limits.memory": "1Gi"}, {"pods": "2", "count/pods": "2"})
+    kube.quotas = [of_pods, quota({"pods": "0"}, scopes=["Terminating"])]
+    done = plan(stdin=BLUE)
+    rows = {line.partition("  ")[0]: line.split() for line in done.stdout.splitlines()}
+    assert rows["left by quota team"][4] == "1"
+    assert "The quota team leaves 1 of count/pods, and 2 more are taken at the peak." in done.stdout
+    assert "does not name limits.memory, and some of the new pods have such a one" in done.stdout
+    assert "The quota team is not counted: its scopes (Terminating) hold for none" in done.stdout
+    [told] = json.loads(plan("-o", "json", stdin=BLUE).stdout)
+    assert told["room"]["quotas"][0]["short"] == {"count/pods": 1}
+
+
+def test_amounts_of_memory_are_told_as_people_read_them(kube: FakeKube) -> None:
+    config = cluster_config(image="ray:2")
+    [container] = config["headGroupSpec"]["template"]["spec"]["containers"]
+    container["resources"] = {"limits": {"cpu": "1", "memory": "2Gi"}}
+    kube.quotas = [quota({"limits.memory": "1Gi"})]
+    words = "The quota team leaves 1 GiB of limits.memory, and 2 GiB more are taken at the peak."
+    assert words in plan(stdin=manifest(service_spec(config))).stdout
 
 
 def test_a_service_that_is_not_there_gets_its_first_cluster(kube: FakeKube) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 import yaml
 
+from rayserve_operator.advice.subject import Subject
 from rayserve_operator.crdgen import WithoutAnchors
 from rayserve_operator.model.problems import Problem
-from rayserve_operator.planning.dry_run.drafts import of_manifest
+from rayserve_operator.planning.dry_run.drafts import of_subject
 from rayserve_operator.planning.dry_run.verdicts import Answer, judge
 from rayserve_operator.render.options import RenderOptions
 
@@ -109,7 +110,7 @@ class Tried(Case):
     @property
     def problems(self) -> tuple[Problem, ...]:
         """What that means."""
-        worker = of_manifest(self.manifest, RenderOptions())[1]
+        worker = of_subject(Subject.of(self.manifest), RenderOptions())[1]
         return judge(worker, self.said)
 
 

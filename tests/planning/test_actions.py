@@ -10,7 +10,7 @@ def test_kinds_are_called_as_users_know_them() -> None:
         "RayService", "RayCluster", "Pod", "Service", "ControllerRevision", "ServiceAccount", "Role", "RoleBinding",
         "PersistentVolumeClaim", "NetworkPolicy", "Ingress", "PodDisruptionBudget", "Job", "Issuer", "Certificate",
         "PodGroup of Volcano", "PodGroup", "Gateway", "HTTPRoute", "Secret", "Node", "Namespace", "Event", "Lease",
-        "ValidatingWebhookConfiguration",
+        "ValidatingWebhookConfiguration", "ResourceQuota",
     }  # fmt: skip
 
 

@@ -13,8 +13,10 @@ import pytest
 import yaml
 
 from rayserve_operator.advice.findings import Door, Finding, Level
-from rayserve_operator.advice.inspection import MOST_PAIRS, MOST_SOUGHT, inspect
+from rayserve_operator.advice.inspection import MOST_PAIRS, MOST_SOUGHT, findings_of, inspect
 from rayserve_operator.advice.rules import BY_CODE
+from rayserve_operator.advice.subject import Subject
+from rayserve_operator.model import documents, serve_parsing
 from rayserve_operator.model.problems import MOST, Problem
 from rayserve_operator.planning import admission
 from rayserve_operator.planning.admission import LONGEST_WARNING, MOST_WARNINGS, NotAReview, Review, review
@@ -150,14 +152,29 @@ def test_the_same_is_new_as_often_as_it_is_more() -> None:
 def test_the_old_object_is_not_thought_about_where_nothing_needs_an_excuse(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
 
-    def noted(manifest: Any, door: Door) -> Any:
-        seen.append(manifest)
-        return inspect(manifest, door)
+    def noted(subject: Subject, door: Door) -> Any:
+        seen.append(subject.manifest)
+        return findings_of(subject, door)
 
-    monkeypatch.setattr(admission, "inspect", noted)
+    monkeypatch.setattr(admission, "findings_of", noted)
     scaled = with_groups({"groupName": "cpu", "replicas": 2})
     assert verdict(scaled, GOOD)["allowed"]
     assert seen == [scaled]
+
+
+@pytest.mark.parametrize("text", [GOOD["spec"]["serveConfigV2"], "applications: [", "applications: 5"])
+def test_a_serve_config_is_read_once(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    seen: list[str] = []
+
+    def noted(given: str) -> Any:
+        seen.append(given)
+        return documents.read(given)
+
+    monkeypatch.setattr(serve_parsing, "read", noted)
+    before = f"{text} # before"
+    verdict(with_groups({}, serveConfigV2=text), with_groups({}, serveConfigV2=before))
+    assert seen.count(text) == 1
+    assert seen.count(before) <= 1
 
 
 def test_all_errors_are_told_at_once() -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 
+from rayserve_operator.advice.subject import Subject
 from rayserve_operator.model.objects import Meta, RayCluster
 from rayserve_operator.model.raycluster import RayClusterSpec, RayClusterStatus
 from rayserve_operator.planning.actions import Create, Kind
@@ -61,7 +62,7 @@ def service(config: Any = CONFIG) -> dict[str, Any]:
 
 
 def drafted(manifest: Any) -> tuple[Draft, ...]:
-    return drafts.of_manifest(manifest, OPTIONS)
+    return drafts.of_subject(Subject.of(manifest), OPTIONS)
 
 
 def head_pod() -> Draft:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from rayserve_operator.model.serve import ServeConfig, ServeStatus
 from rayserve_operator.planning.actions import Annotate, Apply, Kind, Patch, Plan, SubmitServe
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService, Silence
-from rayserve_operator.planning.service import capacity, share
+from rayserve_operator.planning.service import capacity, share, surge
+from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.goal import Aim
 from rayserve_operator.planning.service.planner import plan_service
 from rayserve_operator.planning.service.roles import assign_roles
@@ -189,6 +190,23 @@ def begun(state: State, goal: Aim = NEW, **fields: Any) -> Rollout:
     rollout.taking = rollout.takers(percent or 0)
     rollout.is_shared = percent is not None
     return rollout
+
+
+@pytest.mark.parametrize(("steps", "surge_percent"), [([20, 50], 30), ([60], 25), ([20, 50], 100)])
+def test_the_parts_to_come_are_those_that_come(steps: list[int], surge_percent: int) -> None:
+    rollout = Rollout(aim(steps=steps, maxSurgePercent=surge_percent))
+    to_come = list(surge.parts_to_come(course_of(rollout)))
+    seen = [(old, new) for _, old, new in rollout.states(200)]
+    assert set(to_come) <= set(seen)
+    assert all(any(old <= part.old and new <= part.new for part in to_come) for old, new in seen)
+
+
+def test_of_a_rollout_under_way_only_the_rest_is_to_come() -> None:
+    assert list(surge.parts_to_come(course_of(begun((50, 80, 50))))) == [(80, 50), (50, 80), (50, 80), (30, 100)]
+
+
+def course_of(rollout: Rollout) -> Course:
+    return Course(rollout.observe(), rollout.goal.goal, rollout.now)
 
 
 def test_the_old_one_has_its_capacity_before_the_traffic_returns() -> None:

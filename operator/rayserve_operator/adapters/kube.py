@@ -109,6 +109,7 @@ RESOURCES: Mapping[Kind, Resource] = {
     Kind.SECRET: Resource("", "v1", "secrets"),
     Kind.NODE: Resource("", "v1", "nodes"),
     Kind.NAMESPACE: Resource("", "v1", "namespaces"),
+    Kind.QUOTA: Resource("", "v1", "resourcequotas"),
     Kind.EVENT: Resource("", "v1", "events"),
     Kind.LEASE: Resource("coordination.k8s.io", "v1", "leases"),
     Kind.WEBHOOK: Resource("admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations"),

@@ -101,15 +101,15 @@ def left_over(demands: Sequence[Demand], pods: Sequence[Pods]) -> Mapping[str, i
 
     What Ray does depends on who comes first, so the best of several orders counts: what is left is left by all.
     """
-    attempts = (_packed(sorted(demands, key=key, reverse=True), pods)[0] for key in _ORDERS)
+    attempts = (_packed(order, pods)[0] for order in _orders(demands))
     return min(attempts, key=lambda left: sum(left.values()))
 
 
 def room_beside(demand: Demand, others: Sequence[Demand], pods: Sequence[Pods]) -> int:
     """How many of a demand find room once the others are in."""
     rooms = []
-    for key in _ORDERS:
-        _, free = _packed(sorted(others, key=key, reverse=True), pods)
+    for order in _orders(others):
+        _, free = _packed(order, pods)
         left, _ = _packed([demand], free)
         rooms.append(demand.count - left.get(demand.name, 0))
     return max(rooms)
@@ -123,7 +123,13 @@ def _size_by(order: Sequence[int]) -> Callable[[Demand], tuple[Decimal, ...]]:
     return key
 
 
-_ORDERS = [_size_by(order) for order in permutations(range(3))]
+_SIZES = [_size_by(order) for order in permutations(range(3))]
+
+
+def _orders(demands: Sequence[Demand]) -> Iterable[Sequence[Demand]]:
+    """The demands with the largest first, by each notion of large that makes a difference."""
+    orders = (sorted(demands, key=key, reverse=True) for key in _SIZES)
+    return {tuple(map(id, order)): order for order in orders}.values()
 
 
 def _packed(demands: Iterable[Demand], pods: Sequence[Pods]) -> tuple[dict[str, int], list[Pods]]:

@@ -8,17 +8,16 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from pydantic import ValidationError
-
 from rayserve_operator.advice.findings import Door, Finding, Level
 from rayserve_operator.advice.rules import BY_CODE, RULES
 from rayserve_operator.advice.structure import Manifest, below, structure
+from rayserve_operator.advice.subject import Subject
 from rayserve_operator.advice.view import View, view_of
 from rayserve_operator.model.objects import GROUP, RAY_CLUSTER, RAY_SERVICE
 from rayserve_operator.model.problems import InvalidSpec, Problem
 from rayserve_operator.model.raycluster import RayClusterSpec
 from rayserve_operator.model.rayservice import RayServiceSpec
-from rayserve_operator.model.serve_parsing import PATH, read_serve_config, serve_config_of
+from rayserve_operator.model.serve_parsing import PATH, read_serve_config, serve_config_of, serve_document_of
 from rayserve_operator.model.serve_strict import Version, modelled, parse_version, strict_problems
 from rayserve_operator.model.validation import validate_cluster, validate_service
 
@@ -43,10 +42,16 @@ def is_ours(manifest: Any) -> bool:
 
 def inspect(manifest: Manifest, door: Door = Door.LINT) -> list[Finding]:
     """What a door has to say of a RayService or a RayCluster, what weighs most first."""
+    return findings_of(Subject.of(manifest), door)
+
+
+def findings_of(subject: Subject, door: Door) -> list[Finding]:
+    """The same of one that has been read."""
+    manifest = subject.manifest
     codes = _silenced(manifest)
-    certain = [*islice(_certain(manifest, door), MOST_SOUGHT), *islice(_silence_problems(codes), MOST_SOUGHT)]
+    certain = [*islice(_certain(subject, door), MOST_SOUGHT), *islice(_silence_problems(codes), MOST_SOUGHT)]
     refused = {problem.path for problem in certain if not BY_CODE[problem.code].can_be_silenced}
-    of_serve = [problem for problem in islice(_of_serve(manifest), MOST_SOUGHT) if problem.path not in refused]
+    of_serve = [problem for problem in islice(_of_serve(subject), MOST_SOUGHT) if problem.path not in refused]
     most = Level.ERROR if modelled(_ray(manifest)) else Level.WARNING
     return _heard([*_weighed(certain, door), *_weighed(of_serve, door, most)], codes)
 
@@ -61,15 +66,13 @@ def _heard(findings: Iterable[Finding], silenced: Sequence[str]) -> list[Finding
     return sorted(heard, key=lambda finding: -finding.level.weight)
 
 
-def _certain(manifest: Manifest, door: Door) -> Iterator[Problem]:
+def _certain(subject: Subject, door: Door) -> Iterator[Problem]:
     """What the API server and the operator refuse, and if they take it, what is unwise."""
+    manifest, spec = subject.manifest, subject.spec
     is_service = manifest["kind"] == RAY_SERVICE
-    model = RayServiceSpec if is_service else RayClusterSpec
     cluster_path = "spec.rayClusterConfig" if is_service else "spec"
-    yield from structure(manifest, model)
-    try:
-        spec = model.model_validate(below(manifest, "spec"))
-    except ValidationError:
+    yield from structure(manifest, RayServiceSpec if is_service else RayClusterSpec)
+    if spec is None:
         return
     metadata = below(manifest, "metadata")
     name, namespace = str(metadata.get("name") or ""), str(metadata.get("namespace") or "default")
@@ -92,14 +95,20 @@ def _advice(view: View) -> Iterator[Problem]:
             yield from (replace(problem, code=rule.code) for problem in rule.find(view))
 
 
-def _of_serve(manifest: Manifest) -> Iterable[Problem]:
+def _of_serve(subject: Subject) -> Iterable[Problem]:
     """What Ray refuses or drops, as far as the version of Ray is known."""
-    text = below(manifest, "spec").get("serveConfigV2")
     try:
-        document = read_serve_config(text if isinstance(text, str) else None)
+        document = _serve_document(subject)
     except InvalidSpec as invalid:
         return invalid.problems
-    return strict_problems(document, PATH, _ray(manifest))
+    return strict_problems(document, PATH, _ray(subject.manifest))
+
+
+def _serve_document(subject: Subject) -> Any:
+    if isinstance(subject.spec, RayServiceSpec):
+        return serve_document_of(subject.spec)
+    text = below(subject.manifest, "spec").get("serveConfigV2")
+    return read_serve_config(text if isinstance(text, str) else None)
 
 
 def _ray(manifest: Manifest) -> Version | None:

@@ -19,6 +19,7 @@ from rayserve_operator.cli.forecast import Consequence, Forecast, edited, foreca
 from rayserve_operator.cli.imagined import named, settled
 from rayserve_operator.cli.manifests import Document, read_documents
 from rayserve_operator.cli.output import Output, OutputOption, written
+from rayserve_operator.cli.peak import way_of
 from rayserve_operator.cli.plan_view import plan_view
 from rayserve_operator.cli.refusals import CannotDo
 from rayserve_operator.cli.room import NodeRoom, Room, free_of, room_for
@@ -59,6 +60,8 @@ class World:
 
     scene: Scene
     nodes: Sequence[NodeRoom] | None = None
+    quotas: Sequence[Manifest] | None = None
+    """The ResourceQuotas of its namespace."""
 
 
 def plan(
@@ -76,9 +79,9 @@ def plan(
 
     For every path that changes: whether it is changed in place, by another cluster (blue-green, or recreate, with a
     time in which nothing serves), not at all (none) or refused, and why; what Ray will do to the replicas of each
-    deployment; how many pods, and what of the nodes, are needed at the peak of the rollout against what is free now;
-    and what lint says. The operator's own functions decide. The file is taken for all of the spec, as
-    `kubectl replace` would.
+    deployment; how many pods, and what of the nodes and of the namespace's quotas, are needed at the peak of the
+    rollout against what is free now; and what lint says. The operator's own functions decide. The file is taken for
+    all of the spec, as `kubectl replace` would.
 
     Ends with 0 unless what follows weighs as much as --fail-on says (in-place, first-cluster, blue-green, recreate,
     refused); then with 1. `--fail-on in-place` so fails on any change. Ends with 2 if nothing can be told.
@@ -132,7 +135,7 @@ def _told(file: str, document: Document, find: Callable[[datetime], World]) -> P
 
 def _room(world: World, manifest: Manifest, now: datetime) -> Room | None:
     course = course_of(edited(world.scene, manifest), now)
-    room = None if course is None else room_for(world.scene, course, world.nodes)
+    room = None if course is None else room_for(way_of(world.scene, course), world.nodes, world.quotas)
     return room if room is not None and room.added else None
 
 
@@ -157,7 +160,7 @@ def _live(manifest: Manifest, namespace: str | None) -> Callable[[datetime], Wor
         except NotFound:
             scene = Scene(named({**manifest, "metadata": {"name": metadata["name"], "namespace": within}, "spec": {}}))
         pods = [pod async for pod in kube.everything(Kind.POD)]
-        return World(replace(scene, pods=pods), await _nodes(kube))
+        return World(replace(scene, pods=pods), await _nodes(kube), await _quotas(kube, within))
 
     def find(_: datetime) -> World:
         return with_cluster(namespace or metadata.get("namespace"), read, failing=lint.UNUSABLE)
@@ -173,6 +176,14 @@ async def _nodes(kube: KubeApi) -> Sequence[NodeRoom] | None:
     except Refused:
         return None
     return free_of(nodes, pods)
+
+
+async def _quotas(kube: KubeApi, namespace: str) -> Sequence[Manifest] | None:
+    """The ResourceQuotas of a namespace; None for who may not see them."""
+    try:
+        return [quota async for quota in kube.selected(Kind.QUOTA, namespace, Selection())]
+    except Refused:
+        return None
 
 
 def _slim(pod: Manifest) -> Manifest:

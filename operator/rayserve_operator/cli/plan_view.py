@@ -10,9 +10,11 @@ from rich.text import Text
 
 from rayserve_operator.advice.amounts import size
 from rayserve_operator.cli.forecast import Consequence, Forecast
+from rayserve_operator.cli.quotas import QuotaRoom, resource_of
 from rayserve_operator.cli.room import PODS, Room
 from rayserve_operator.cli.view import plain_table
 from rayserve_operator.model.serve_updates import Effect
+from rayserve_operator.planning.words import few
 
 _COLOURS = {
     Consequence.NONE: "dim",
@@ -29,7 +31,7 @@ _RAY = {
     Effect.RECONFIGURED: "its replicas are told, and stay",
     Effect.SCALED: "replicas come or go, and none is restarted",
 }
-_BYTES = ("memory", "storage", "hugepages")
+_BYTES = ("memory", "storage", "ephemeral-storage", "hugepages")
 
 
 def plan_view(name: str, namespace: str, found: Forecast, room: Room | None) -> RenderableType:
@@ -69,7 +71,21 @@ def _room(room: Room) -> RenderableType:
         table.add_row(words, str(row.pods), *(_amount(name, row.requests) for name in resources))
     if room.free is not None:
         table.add_row("free now", _amount(PODS, room.free), *(_amount(name, room.free) for name in resources))
+    for quota in room.quotas or ():
+        left = _left_by(quota)
+        if left.keys() & {PODS, *resources}:
+            columns = (_amount(name, left) if name in left else "" for name in (PODS, *resources))
+            table.add_row(f"left by quota {quota.name}", *columns)
     return table
+
+
+def _left_by(quota: QuotaRoom) -> dict[str, Decimal]:
+    """What a quota leaves for requests; the least where it limits a resource under several names."""
+    found: dict[str, Decimal] = {}
+    for name, left in quota.free.items():
+        resource = resource_of(name)
+        found[resource] = min(left, found.get(resource, left))
+    return found
 
 
 def _words(room: Room) -> Iterator[RenderableType]:
@@ -77,8 +93,28 @@ def _words(room: Room) -> Iterator[RenderableType]:
         yield Text("What the nodes have free is not known.", "dim")
     for group, pods in room.unplaced.items():
         yield Text(f"{pods} of the pods of {group} fit no node as it is now.", "yellow")
+    if room.quotas is None:
+        yield Text("What the quotas of the namespace leave is not known.", "dim")
+    for quota in room.quotas or ():
+        yield from _words_of(quota)
+
+
+def _words_of(quota: QuotaRoom) -> Iterator[RenderableType]:
+    if quota.passed_over is not None:
+        yield Text(f"The quota {quota.name} is not counted: {quota.passed_over}.", "dim")
+    for name in quota.short:
+        left, more = _amount(name, quota.free), _amount(name, quota.taken)
+        yield Text(f"The quota {quota.name} leaves {left} of {name}, and {more} more are taken at the peak.", "yellow")
+    if quota.unnamed:
+        wanted = few(quota.unnamed)
+        yield Text(
+            f"The quota {quota.name} has pods refused in which a container does not name {wanted}, and some of the new"
+            " pods have such a one. A LimitRange may name it.",
+            "yellow",
+        )
 
 
 def _amount(name: str, amounts: Mapping[str, Decimal]) -> str:
     amount = amounts.get(name, Decimal(0))
-    return size(amount) if name.startswith(_BYTES) and amount else f"{amount.normalize():f}"
+    is_size = name.removeprefix("limits.").removeprefix("requests.").startswith(_BYTES)
+    return size(amount) if is_size and amount else f"{amount.normalize():f}"

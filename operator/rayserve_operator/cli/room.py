@@ -1,23 +1,17 @@
-"""What a rollout needs at its peak, against what the nodes have free now."""
+"""What a rollout needs at its peak, against what the nodes have free now and what quotas leave."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from rayserve_operator.advice.amounts import Amounts, Demand, Pod, Pods, left_over
-from rayserve_operator.cli.scene import Manifest, Scene
-from rayserve_operator.model.objects import Meta, RayCluster
-from rayserve_operator.model.raycluster import RayClusterSpec, RayClusterStatus, WorkerGroupSpec
-from rayserve_operator.model.resources import parse_quantity, pod_requests, total
-from rayserve_operator.model.scale import desired_pods
-from rayserve_operator.planning.observed import ObservedCluster, PodView
-from rayserve_operator.planning.service import surge
-from rayserve_operator.planning.service.course import Course
-from rayserve_operator.render import clusters, labels, names, pods
-from rayserve_operator.render.options import RenderOptions
+from rayserve_operator.cli.peak import Batch, Batches, Way, is_alive, together
+from rayserve_operator.cli.quotas import QuotaRoom, quota_room
+from rayserve_operator.cli.scene import Manifest
+from rayserve_operator.model.resources import largest, parse_quantity, pod_requests, total
 
 PODS = "pods"
 """The name under which nodes tell how many pods they take."""
@@ -44,26 +38,14 @@ class Room:
     added: tuple[Row, ...]
     """The pods that are made."""
     peak: Row
-    """Both, as they stand side by side until the old ones end; the larger of them where the old ones end first."""
+    """The most of each resource at any time until the old pods have ended: where these end first, the larger of both;
+    where capacity moves in steps, what is side by side at a step."""
     free: Mapping[str, Decimal] | None
     """What all nodes that take pods have free now; None where that is not known."""
     unplaced: Mapping[str, int]
-    """Pods that fit no node as it is now, by group."""
-
-
-@dataclass(frozen=True, slots=True)
-class Addition:
-    """Pods that are to be made."""
-
-    group: str
-    count: int
-    pod: Manifest
-
-    @property
-    def row(self) -> Row:
-        """What they need."""
-        each = pod_requests(self.pod["spec"])
-        return Row(self.group, self.count, {name: amount * self.count for name, amount in each.items()})
+    """Pods that are made before an old one ends, and fit no node as it is now, by group."""
+    quotas: tuple[QuotaRoom, ...] | None
+    """What the ResourceQuotas of the namespace leave; None where they are not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,51 +69,28 @@ class NodeRoom:
         return all(any(_tolerates(one, taint) for one in tolerations) for taint in kept_out)
 
 
-def room_for(scene: Scene, course: Course, nodes: Sequence[NodeRoom] | None) -> Room:
-    """What is needed at the peak of what the course leads to.
+def room_for(way: Way, nodes: Sequence[NodeRoom] | None, quotas: Sequence[Manifest] | None) -> Room:
+    """What is needed at the peak of what is to be done.
 
     Args:
-        scene: the world, with its pods.
-        course: the RayService on its way to the new manifest.
+        way: how the pods change.
         nodes: the nodes that take pods; None where they are not known.
+        quotas: the ResourceQuotas of the namespace; None where they are not known.
     """
-    own = {cluster.name for cluster in course.observed.clusters}
-    living = [pod for pod in scene.pods if _is_alive(pod) and _cluster_of(pod) in own]
-    now = Row("now", len(living), total(*(pod_requests(pod["spec"]) for pod in living)))
-    additions = list(additions_of(course))
-    added = tuple(addition.row for addition in additions)
-    new = Row("new", sum(row.pods for row in added), total(*(row.requests for row in added)))
-    peak = (_larger if course.makes_room else _both)(now, new)
-    if nodes is None:
-        return Room(now, added, peak, None, {})
-    free = total(*(node.free for node in nodes))
-    # What the old pods leave behind is not told by the nodes yet.
-    return Room(now, added, peak, free, {} if course.makes_room else _unplaced(additions, nodes))
+    stages = [_row("peak", batches) for batches in (way.now, *(stage.pods for stage in way.stages))]
+    return Room(
+        now=_row("now", way.now),
+        added=tuple(_row(batch.group, (batch,)) for batch in way.made),
+        peak=Row("peak", max(row.pods for row in stages), largest(*(row.requests for row in stages))),
+        free=None if nodes is None else total(*(node.free for node in nodes)),
+        # What the old pods leave behind is not told by the nodes yet.
+        unplaced={} if nodes is None else _unplaced(way.first, nodes),
+        quotas=None if quotas is None else tuple(quota_room(quota, way) for quota in quotas),
+    )
 
 
-def _both(now: Row, new: Row) -> Row:
-    return Row("peak", now.pods + new.pods, total(now.requests, new.requests))
-
-
-def _larger(now: Row, new: Row) -> Row:
-    resources = {*now.requests, *new.requests}
-    most = {name: max(now.requests.get(name, Decimal(0)), new.requests.get(name, Decimal(0))) for name in resources}
-    return Row("peak", max(now.pods, new.pods), most)
-
-
-def additions_of(course: Course) -> Iterator[Addition]:
-    """The pods that are made for the goal."""
-    if course.goal.spec.suspend or course.failure is not None:
-        return
-    candidate, service = course.roles.candidate, course.observed.service
-    if candidate is None:
-        name = names.ray_cluster_name(service.meta.name, service.meta.uid, course.goal.part_digest, 1)
-        spec = surge.first_spec(course)
-        manifest = clusters.ray_cluster(service, name, spec, course.goal.revision, course.goal.serve.cluster_part)
-        made = RayCluster(Meta.parse(manifest), RayClusterSpec.model_validate(manifest["spec"]), RayClusterStatus())
-        yield from _missing(made, ())
-    else:
-        yield from _missing(_changed(course, candidate), [pod for pod in candidate.pods if pod.alive])
+def _row(name: str, batches: Batches) -> Row:
+    return Row(name, sum(batch.count for batch in batches), together(batches))
 
 
 def free_of(nodes: Iterable[Manifest], running: Iterable[Manifest]) -> list[NodeRoom]:
@@ -139,47 +98,20 @@ def free_of(nodes: Iterable[Manifest], running: Iterable[Manifest]) -> list[Node
     taken: dict[str, dict[str, Decimal]] = {}
     for pod in running:
         name = pod["spec"].get("nodeName")
-        if name and _is_alive(pod):
+        if name and is_alive(pod):
             taken[name] = total(taken.get(name, {}), pod_requests(pod["spec"]), {PODS: Decimal(1)})
     return [NodeRoom(node, _left(node, taken.get(node["metadata"]["name"], {}))) for node in nodes if _is_open(node)]
 
 
-def _changed(course: Course, candidate: ObservedCluster) -> RayCluster:
-    """The RayCluster as it will be: what the autoscaler decides of it stays."""
-    live = {group.group_name: group for group in candidate.cluster.spec.worker_group_specs}
-    config = course.goal.spec.ray_cluster_config
-    groups = [
-        _with_replicas(g, live.get(g.group_name) if config.autoscaling else None) for g in config.worker_group_specs
-    ]
-    spec = candidate.cluster.spec.model_copy(update={"worker_group_specs": groups})
-    return replace(candidate.cluster, spec=spec)
-
-
-def _with_replicas(group: WorkerGroupSpec, live: WorkerGroupSpec | None) -> WorkerGroupSpec:
-    return group if live is None else group.model_copy(update={"replicas": live.replicas})
-
-
-def _missing(cluster: RayCluster, there: Sequence[PodView]) -> Iterator[Addition]:
-    options = RenderOptions()
-    if not any(pod.is_head for pod in there):
-        yield Addition("head", 1, pods.head_pod(cluster, options))
-    for group in cluster.spec.worker_group_specs:
-        count = desired_pods(cluster, group) - sum(not pod.is_head and pod.group == group.group_name for pod in there)
-        if count > 0:
-            yield Addition(f"group {group.group_name}", count, pods.worker_pod(cluster, group, options))
-
-
-def _unplaced(additions: Sequence[Addition], nodes: Sequence[NodeRoom]) -> Mapping[str, int]:
+def _unplaced(made: Sequence[Batch], nodes: Sequence[NodeRoom]) -> Mapping[str, int]:
     """How many pods find no node. Whether a node takes a group counts as one more resource of it."""
     demands = [
-        Demand(
-            one.group, _amounts({**pod_requests(one.pod["spec"]), PODS: Decimal(1), one.group: Decimal(1)}), one.count
-        )
-        for one in additions
+        Demand(one.group, _amounts({**pod_requests(one.spec), PODS: Decimal(1), one.group: Decimal(1)}), one.count)
+        for one in made
     ]
     rooms = []
     for node in nodes:
-        open_to = {one.group: _ALWAYS for one in additions if node.takes(one.pod["spec"])}
+        open_to = {one.group: _ALWAYS for one in made if node.takes(one.spec)}
         free = _amounts({**node.free, **open_to})
         rooms.append(Pods(Pod(free.cpus, free.memory, free.others), 1))
     return left_over(demands, rooms)
@@ -214,12 +146,3 @@ def _tolerates(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
     if toleration["key"] != taint["key"]:
         return False
     return toleration.get("operator") == "Exists" or (toleration.get("value") or "") == (taint.get("value") or "")
-
-
-def _is_alive(pod: Manifest) -> bool:
-    return (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
-
-
-def _cluster_of(pod: Manifest) -> str | None:
-    found: str | None = (pod["metadata"].get("labels") or {}).get(labels.CLUSTER)
-    return found

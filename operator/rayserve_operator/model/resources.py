@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, Self
@@ -84,28 +84,49 @@ def memory_limit(container: Mapping[str, Any]) -> Any:
 
 
 def pod_requests(spec: Mapping[str, Any]) -> dict[str, Decimal]:
-    """What the scheduler sets aside for a pod with this spec, by resource (Kubernetes, "Sidecar containers").
+    """What the scheduler sets aside for a pod with this spec, by resource; where a container only has a limit, that."""
+    return total(_most_at_once(spec, ("limits", "requests"), "requests"), _quantities(spec.get("overhead") or {}))
+
+
+def pod_limits(spec: Mapping[str, Any]) -> dict[str, Decimal]:
+    """What a pod with this spec may use at most, by resource; what no container has a limit of is left out."""
+    limits, overhead = _most_at_once(spec, ("limits",), "limits"), _quantities(spec.get("overhead") or {})
+    return {name: amount + overhead.get(name, Decimal(0)) for name, amount in limits.items()}
+
+
+def _most_at_once(spec: Mapping[str, Any], bounds: Sequence[str], of_pod: str) -> dict[str, Decimal]:
+    """What the containers of a pod have together while they have the most (Kubernetes, "Sidecar containers").
 
     Init containers run one after the other and before the containers, except those that are restarted: these stay.
+
+    Args:
+        spec: of the pod.
+        bounds: where a container says how much it has; the last that names a resource counts.
+        of_pod: where the pod as a whole may say so instead.
     """
     running: dict[str, Decimal] = {}
     starting: dict[str, Decimal] = {}
     for container in spec.get("initContainers") or ():
-        needs = _requests(container)
+        needs = _named(container, bounds)
         if container.get("restartPolicy") == "Always":
             running = total(running, needs)
             needs = {}
-        starting = _largest(starting, total(running, needs))
+        starting = largest(starting, total(running, needs))
     for container in spec.get("containers") or ():
-        running = total(running, _requests(container))
-    whole = _largest(running, starting) | _quantities(_amounts(spec, "requests"))
-    return total(whole, _quantities(spec.get("overhead") or {}))
+        running = total(running, _named(container, bounds))
+    return largest(running, starting) | _quantities(_amounts(spec, of_pod))
 
 
 def total(*amounts: Mapping[str, Decimal]) -> dict[str, Decimal]:
     """Amounts of resources together."""
     names = dict.fromkeys(name for one in amounts for name in one)
     return {name: sum((one.get(name, Decimal(0)) for one in amounts), Decimal(0)) for name in names}
+
+
+def largest(*amounts: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Of each resource the most that any of them has."""
+    names = dict.fromkeys(name for one in amounts for name in one)
+    return {name: max(one.get(name, Decimal(0)) for one in amounts) for name in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,18 +190,13 @@ def _amounts(container: Mapping[str, Any], bound: str) -> Mapping[str, Any]:
     return (container.get("resources") or {}).get(bound) or {}
 
 
-def _requests(container: Mapping[str, Any]) -> dict[str, Decimal]:
-    """What a container asks for; where it only gives a limit, that."""
-    return _quantities({**_amounts(container, "limits"), **_amounts(container, "requests")})
+def _named(container: Mapping[str, Any], bounds: Sequence[str]) -> dict[str, Decimal]:
+    """What a container says under these bounds; the last that names a resource counts."""
+    return _quantities({name: amount for bound in bounds for name, amount in _amounts(container, bound).items()})
 
 
 def _quantities(amounts: Mapping[str, Any]) -> dict[str, Decimal]:
     return {name: parse_quantity(str(quantity)) for name, quantity in amounts.items()}
-
-
-def _largest(one: Mapping[str, Decimal], other: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    zero = Decimal(0)
-    return {name: max(one.get(name, zero), other.get(name, zero)) for name in {**one, **other}}
 
 
 def _whole(quantity: Any) -> int:

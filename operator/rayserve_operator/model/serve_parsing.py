@@ -5,7 +5,7 @@ Only what Ray cannot be sent, or what names, routes and ports are taken from, is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import yaml
@@ -28,11 +28,19 @@ def serve_config_of(spec: RayServiceSpec) -> ServeConfig:
     Raises:
         InvalidSpec: with the place in the YAML and the mend.
     """
-    return spec.derived(_read_from)
+    return spec.derived(_config_of)
 
 
-def _read_from(spec: RayServiceSpec) -> ServeConfig:
-    return parse_serve_config(spec.serve_config_v2)
+def serve_document_of(spec: RayServiceSpec) -> Any:
+    """The same as plain JSON values, whatever they are, read once with it; None for an empty one.
+
+    Raises:
+        InvalidSpec: if it is no YAML, or too large, with the place and the mend.
+    """
+    document, problems = spec.derived(_read_from)
+    if problems:
+        raise InvalidSpec(problems)
+    return document
 
 
 def parse_serve_config(text: str | None) -> ServeConfig:
@@ -41,7 +49,22 @@ def parse_serve_config(text: str | None) -> ServeConfig:
     Raises:
         InvalidSpec: with the place in the YAML and the mend.
     """
-    document = read_serve_config(text)
+    return _config(read_serve_config(text))
+
+
+def _config_of(spec: RayServiceSpec) -> ServeConfig:
+    return _config(serve_document_of(spec))
+
+
+def _read_from(spec: RayServiceSpec) -> tuple[Any, Sequence[Problem]]:
+    """The document, or else why it cannot be read, which is as much work to find."""
+    try:
+        return read_serve_config(spec.serve_config_v2), ()
+    except InvalidSpec as invalid:
+        return None, invalid.problems
+
+
+def _config(document: Any) -> ServeConfig:
     if document is None:
         return ServeConfig({"applications": []})
     problems = first_of(_problems(document), PATH)

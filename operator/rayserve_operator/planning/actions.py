@@ -36,6 +36,7 @@ class Kind(StrEnum):
     SECRET = "Secret"  # noqa: S105
     NODE = "Node"
     NAMESPACE = "Namespace"
+    QUOTA = "ResourceQuota"
     EVENT = "Event"
     LEASE = "Lease"
     WEBHOOK = "ValidatingWebhookConfiguration"

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from rayserve_operator.advice.findings import Door, Finding, Level
-from rayserve_operator.advice.inspection import inspect, is_ours, weigh
+from rayserve_operator.advice.inspection import findings_of, is_ours, weigh
 from rayserve_operator.advice.rules import BY_CODE, Stops
 from rayserve_operator.advice.structure import Manifest, below
+from rayserve_operator.advice.subject import Subject
 from rayserve_operator.model.objects import GROUP
 from rayserve_operator.model.problems import MOST, short
 from rayserve_operator.planning.custody import Custody
-from rayserve_operator.planning.dry_run.drafts import Draft, of_manifest
+from rayserve_operator.planning.dry_run.drafts import Draft, of_subject
 from rayserve_operator.planning.dry_run.verdicts import Answer, judged
 from rayserve_operator.render.options import RenderOptions
 
@@ -93,19 +94,21 @@ def review(asked: Any, custody: Custody, options: RenderOptions) -> Review:
     before: Any = request.get("oldObject")
     if not is_ours(manifest) or not _is_covered(manifest, custody):
         return Review(uid)
-    findings = tuple(inspect(manifest, Door.ADMISSION))
+    subject = Subject.of(manifest)
+    findings = tuple(findings_of(subject, Door.ADMISSION))
     can_be_made = not any(BY_CODE[finding.problem.code].stops is Stops.ALWAYS for finding in findings)
-    drafts = of_manifest(manifest, options) if can_be_made else ()
+    drafts = of_subject(subject, options) if can_be_made else ()
     if not is_ours(before):
         return Review(uid, manifest, findings, drafts=drafts)
-    drafts_before = of_manifest(before, options) if drafts else ()
+    was = Subject.of(before)
+    drafts_before = of_subject(was, options) if drafts else ()
     # The old object excuses errors; where there are none, which is nearly always, it need not be thought about.
     has_errors = any(finding.level is Level.ERROR for finding in findings)
     return Review(
         uid,
         manifest,
         findings,
-        tuple(inspect(before, Door.ADMISSION)) if has_errors else (),
+        tuple(findings_of(was, Door.ADMISSION)) if has_errors else (),
         _without(drafts, drafts_before),
         _without(drafts_before, drafts),
     )

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, TypeAlias
 
-from pydantic import ValidationError
-
 from rayserve_operator.advice.structure import Manifest, below
-from rayserve_operator.model.objects import RAY_CLUSTER, Meta, RayCluster, RayService
+from rayserve_operator.advice.subject import Subject
+from rayserve_operator.model.objects import Meta, RayCluster, RayService
 from rayserve_operator.model.problems import InvalidSpec
 from rayserve_operator.model.raycluster import RayClusterSpec, RayClusterStatus, WorkerGroupSpec
 from rayserve_operator.model.rayservice import RayServiceSpec, RayServiceStatus
@@ -52,17 +51,14 @@ class Draft:
         return self.sources[0].path
 
 
-def of_manifest(manifest: Manifest, options: RenderOptions) -> tuple[Draft, ...]:
+def of_subject(subject: Subject, options: RenderOptions) -> tuple[Draft, ...]:
     """The pods of a RayService or a RayCluster as it was written; none where its spec cannot be read."""
-    meta, spec = _meta(below(manifest, "metadata")), below(manifest, "spec")
-    try:
-        if manifest["kind"] == RAY_CLUSTER:
-            cluster = RayCluster(meta, RayClusterSpec.model_validate(spec), RayClusterStatus())
-            return of_cluster(cluster, "spec", options)
-        service = RayService(meta, RayServiceSpec.model_validate(spec), RayServiceStatus())
-    except ValidationError:
+    meta, spec = _meta(below(subject.manifest, "metadata")), subject.spec
+    if isinstance(spec, RayClusterSpec):
+        return of_cluster(RayCluster(meta, spec, RayClusterStatus()), "spec", options)
+    if spec is None:
         return ()
-    return of_service(service, _serve_options(service.spec), options)
+    return of_service(RayService(meta, spec, RayServiceStatus()), _serve_options(spec), options)
 
 
 def of_service(service: RayService, serve_options: Mapping[str, Any], options: RenderOptions) -> tuple[Draft, ...]:

@@ -6,6 +6,7 @@ labels on pods or by the weights of an HTTPRoute; which of the two it is makes n
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -92,13 +93,18 @@ def due(course: Course, pending: ObservedCluster) -> int:
 
 
 def next_step(course: Course, pending: ObservedCluster) -> int:
-    """The share after the one that the new cluster has, in percent.
+    """The share after the one that the new cluster has, in percent."""
+    spec = course.goal.spec
+    return step_after(taken_by(pending), (WHOLE,) if _is_full(pending) else spec.shares, spec.surge)
 
-    It is further on by the surge at most, because the old one keeps the capacity for its traffic until that has moved.
+
+def step_after(percent: int, shares: Iterable[int], surge: int) -> int:
+    """The share after this one, in percent.
+
+    It is further on by the surge at most, because the old cluster keeps the capacity for its traffic until that has
+    moved.
     """
-    spec, percent = course.goal.spec, taken_by(pending)
-    step = WHOLE if _is_full(pending) else next(step for step in spec.shares if step > percent)
-    return min(step, percent + spec.surge)
+    return min(next(share for share in shares if share > percent), percent + surge)
 
 
 def next_share(course: Course, pending: ObservedCluster) -> Share | None:

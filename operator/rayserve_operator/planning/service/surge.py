@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from rayserve_operator.model.raycluster import RayClusterSpec
 from rayserve_operator.planning.actions import Annotate, Announcement, AnyAction, Kind, Patch
@@ -36,6 +37,28 @@ from rayserve_operator.render import labels
 def first_spec(course: Course) -> RayClusterSpec:
     """The spec with which a cluster is made that is to take over."""
     return capacity.sized(course.goal.spec.ray_cluster_config, course.roles.active, _first_part(course))
+
+
+class Parts(NamedTuple):
+    """What both clusters are asked for side by side, in percent of the capacity of one."""
+
+    old: int
+    new: int
+
+
+def parts_to_come(course: Course) -> Iterator[Parts]:
+    """The parts at each step that is left of the way to the goal, if nothing goes wrong on it."""
+    active, pending, spec = course.roles.active, course.roles.pending, course.goal.spec
+    if active is None or course.roles.candidate is active or spec.surge == WHOLE:
+        yield Parts(WHOLE, WHOLE)
+        return
+    # Where nothing is on its way yet, an old cluster that was asked for less has all of it back before anything is.
+    percent, old = (0, WHOLE) if pending is None else (taken_by(pending), capacity.percent_of(active))
+    while percent < WHOLE:
+        percent = shifting.step_after(percent, spec.shares, spec.surge)
+        yield Parts(old, min(percent, WHOLE + spec.surge - old))
+        old = min(old, WHOLE + spec.surge - percent)
+        yield Parts(old, percent)
 
 
 def first_notes(course: Course) -> dict[str, str]:
@@ -131,7 +154,7 @@ def _last_step(sharing: Sharing) -> datetime:
 def _first_part(course: Course) -> int:
     spec = course.goal.spec
     is_alone = course.roles.active is None or spec.surge == WHOLE
-    return WHOLE if is_alone else min(spec.shares[0], spec.surge)
+    return WHOLE if is_alone else shifting.step_after(0, spec.shares, spec.surge)
 
 
 def _follows(course: Course, cluster: ObservedCluster) -> bool:
