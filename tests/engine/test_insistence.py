@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
 
 from rayserve_operator.engine.insistence import PAUSE, insist
-from rayserve_operator.engine.operator import Operator
+from rayserve_operator.engine.operator import RELISTED_EVERY, Operator
 from rayserve_operator.engine.ports import Clock, Kube, Listing, Ray
 from rayserve_operator.model.errors import Disconnected, NotFound, OperatorError, Refused, Unavailable
 from rayserve_operator.planning.actions import Kind
@@ -88,6 +89,8 @@ class Unsteady:
             yield {"metadata": metadata, "spec": {}}
 
     async def living(self, kind: Kind) -> Listing:
+        if not self.is_up:
+            raise AWAY
         return Listing(frozenset(), "9")
 
     async def schema(self, kind: Kind) -> dict[str, Any]:
@@ -113,6 +116,25 @@ def test_it_is_not_ready_before_and_knows_nothing_then_that_is_gone() -> None:
         await operator.close()
 
     run(tell())
+
+
+def test_listings_that_fail_are_told_once_and_so_is_their_end(caplog: pytest.LogCaptureFixture) -> None:
+    async def tell() -> None:
+        kube = Unsteady()
+        kube.is_up = True
+        operator = on(kube)
+        await operator.open()
+        for is_up in (False, True):
+            kube.is_up = is_up
+            await wait(RELISTED_EVERY.total_seconds() + 60)
+        await operator.close()
+
+    with caplog.at_level(logging.INFO):
+        run(tell())
+    assert [message for message in caplog.messages if "listed again" in message or "list what" in message] == [
+        f"Could not list what there is, and tries again: {AWAY}",
+        "What there is has been listed again",
+    ]
 
 
 def test_what_is_told_to_end_while_it_waits_ends() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TypeVar
 
+from rayserve_operator.engine.news import News
 from rayserve_operator.model.errors import Disconnected, OperatorError, Refused
 
 logger = logging.getLogger(__name__)
@@ -23,16 +24,15 @@ async def insist(step: Callable[[], Awaitable[Result]]) -> Result:
 
     Only an `OperatorError` is waited out.
     """
-    told = None
+    news = News()
     while True:
         try:
             result = await step()
         except OperatorError as error:
-            if str(error) != told:
-                told = str(error)
-                logger.warning("Not ready, and trying again every %d s: %s%s", PAUSE.seconds, told, _advice(error))
+            if news.is_new(str(error)):
+                logger.warning("Not ready, and trying again every %d s: %s%s", PAUSE.seconds, error, _advice(error))
         else:
-            if told is not None:
+            if news.end():
                 logger.info("The API server lets it begin")
             return result
         await asyncio.sleep(PAUSE.total_seconds())  # noqa: TID251 - nothing is planned yet that a delay could delay

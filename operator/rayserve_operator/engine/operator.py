@@ -15,6 +15,7 @@ from rayserve_operator.engine.executor import Executor
 from rayserve_operator.engine.insistence import insist
 from rayserve_operator.engine.loop import Loop
 from rayserve_operator.engine.milestones import milestones
+from rayserve_operator.engine.news import News
 from rayserve_operator.engine.passes import Passes
 from rayserve_operator.engine.ports import Clock, Kube, Listing, Meter, Ray, Unmetered
 from rayserve_operator.engine.recorder import Recorder
@@ -88,6 +89,7 @@ class Operator:
         self._is_in_doubt = False
         self._relisting: asyncio.Task[None] | None = None
         self._next_relist: asyncio.TimerHandle | None = None
+        self._relisting_news = News()
 
     @property
     def is_ready(self) -> bool:
@@ -253,6 +255,8 @@ class Operator:
             await self.relist()
             self._is_in_doubt = False
             result = "done"
+            if self._relisting_news.end():
+                logger.info("What there is has been listed again")
             if takes_over:
                 self._takes_over = False
                 for key in list(self.store.keys()):
@@ -261,7 +265,8 @@ class Operator:
                 self.loop.open()
             delay = timedelta() if self._takes_over else RELISTED_EVERY
         except OperatorError as error:
-            logger.warning("Could not list what there is: %s", error)
+            if self._relisting_news.is_new(str(error)):
+                logger.warning("Could not list what there is, and tries again: %s", error)
         finally:
             self._meter.listed(result, self._time() - began)
             self._relisting = None
