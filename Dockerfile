@@ -30,7 +30,9 @@ FROM ${BASE_IMAGE}
 LABEL org.opencontainers.image.title="rayserve-operator" \
       org.opencontainers.image.description="A Kubernetes operator for Ray Serve" \
       org.opencontainers.image.licenses="Apache-2.0"
-RUN echo 'rayserve:x:65532:65532:rayserve-operator:/tmp:/usr/sbin/nologin' >> /etc/passwd \
+# Some bases bring pip, which nothing here needs.
+RUN if python3 -m pip --version > /dev/null 2>&1; then python3 -m pip uninstall --yes pip; fi \
+    && echo 'rayserve:x:65532:65532:rayserve-operator:/tmp:/usr/sbin/nologin' >> /etc/passwd \
     && echo 'rayserve:x:65532:' >> /etc/group
 ENV PATH=/opt/operator/bin:/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONPATH=/opt/operator \

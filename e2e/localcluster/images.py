@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from localcluster import binaries
 from localcluster.cache import digest, images_dir, locked
@@ -277,8 +278,27 @@ def _export(image: Image) -> None:
 def identity(archive: Path) -> tuple[str, str]:
     """Return the name and the manifest's digest of the image in an oci-archive."""
     with tarfile.open(archive) as tar:
-        index = tar.extractfile("index.json")
-        if index is None:
-            raise LocalClusterError(f"{archive} is no oci-archive: it has no index.json")
-        [manifest] = json.load(index)["manifests"]
-    return manifest["annotations"]["org.opencontainers.image.ref.name"], manifest["digest"]
+        described = _only_image(tar)
+    return described["annotations"]["org.opencontainers.image.ref.name"], described["digest"]
+
+
+def layers(archive: Path) -> dict[str, int]:
+    """Return the layers of the image in an oci-archive: digests, and sizes in bytes as pulled."""
+    with tarfile.open(archive) as tar:
+        digest_of_manifest = _only_image(tar)["digest"]
+        manifest = _json(tar, f"blobs/{digest_of_manifest.replace(':', '/')}")
+    return {layer["digest"]: layer["size"] for layer in manifest["layers"]}
+
+
+def _only_image(tar: tarfile.TarFile) -> dict[str, Any]:
+    described: dict[str, Any]
+    [described] = _json(tar, "index.json")["manifests"]
+    return described
+
+
+def _json(tar: tarfile.TarFile, name: str) -> dict[str, Any]:
+    file = tar.extractfile(name)
+    if file is None:
+        raise LocalClusterError(f"{tar.name!s} is no oci-archive: its {name} is no file")
+    content: dict[str, Any] = json.load(file)
+    return content

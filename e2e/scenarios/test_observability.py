@@ -16,7 +16,7 @@ from scenarios.harness.crowd import Crowd
 from scenarios.harness.kube import Kube
 from scenarios.harness.prometheus import Prometheus
 from scenarios.harness.rayservice import RayService
-from scenarios.harness.release import OperatorRelease
+from scenarios.harness.release import PORT, OperatorRelease
 from scenarios.harness.waiting import until
 
 pytestmark = pytest.mark.ci
@@ -40,7 +40,7 @@ def scraped(
     kube: Kube, operator: OperatorRelease, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Prometheus]:
     """Prometheus, at work since before the service is made."""
-    address = f"{operator.pod['status']['podIP']}:{prometheus.OPERATOR_PORT}"
+    address = f"{operator.pod['status']['podIP']}:{PORT}"
     with prometheus.running(tmp_path_factory.mktemp("prometheus"), kube, address) as found:
         yield found
 

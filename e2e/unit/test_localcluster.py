@@ -1,6 +1,8 @@
 """What of localcluster can be tested without a cluster: recipes, keys, arguments, files."""
 
+import io
 import json
+import tarfile
 import tomllib
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from localcluster.binaries import kubernetes_go_mod
 from localcluster.box import split_arguments
 from localcluster.cache import digest
 from localcluster.components import components
-from localcluster.images import Image, copied_files
+from localcluster.images import Image, copied_files, identity, layers
 from localcluster.layout import Layout
 from localcluster.progress import elapsed_text
 from localcluster.stores import split
@@ -167,3 +169,20 @@ def test_every_need_is_met(
     assert ("kwok" in names) == spec.kwok
     assert ("kube-scheduler" in names) == (spec.has_node or spec.kwok)
     assert ("gpus" in names) == (spec.has_node and spec.gpus > 0)
+
+
+def test_an_archive_tells_its_image_and_layers(tmp_path: Path) -> None:
+    name = {"org.opencontainers.image.ref.name": "localhost/some:1"}
+    files = {
+        "index.json": {"manifests": [{"digest": "sha256:abc", "annotations": name}]},
+        "blobs/sha256/abc": {"layers": [{"digest": "sha256:1", "size": 7}]},
+    }
+    archive = tmp_path / "some.oci"
+    with tarfile.open(archive, "w") as tar:
+        for path, content in files.items():
+            data = json.dumps(content).encode()
+            described = tarfile.TarInfo(path)
+            described.size = len(data)
+            tar.addfile(described, io.BytesIO(data))
+    assert identity(archive) == ("localhost/some:1", "sha256:abc")
+    assert layers(archive) == {"sha256:1": 7}

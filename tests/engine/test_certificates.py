@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Self, cast
 
 import jsonpatch
+import pytest
 
 from rayserve_operator.engine.certificates import LOOK, SOON, Keeper
 from rayserve_operator.engine.ports import Kube, Pair, Stock
@@ -167,7 +169,7 @@ def test_what_a_hand_has_taken_away_is_put_back() -> None:
     run(story())
 
 
-def test_trouble_passes_and_what_is_shown_stays() -> None:
+def test_trouble_is_told_once_and_passes_and_what_is_shown_stays(caplog: pytest.LogCaptureFixture) -> None:
     async def story() -> None:
         api = Api(trouble=NotFound("no such Secret"))
         async with Replica(api) as one:
@@ -179,7 +181,9 @@ def test_trouble_passes_and_what_is_shown_stays() -> None:
             await wait(2 * SOON.total_seconds())
             assert len(one.shown) == 1
 
-    run(story())
+    with caplog.at_level(logging.WARNING):
+        run(story())
+    assert [message.rpartition(": ")[2] for message in caplog.messages] == ["no such Secret", "down"]
 
 
 def test_what_somebody_else_issues_is_read_alone() -> None:

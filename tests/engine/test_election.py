@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import jsonpatch
+import pytest
 
 from rayserve_operator.engine import lease
 from rayserve_operator.engine.election import Election
@@ -249,3 +251,18 @@ def test_a_lease_taken_by_somebody_else_is_lost() -> None:
         assert api.holder == "b"
 
     story(tell)
+
+
+def test_a_trouble_of_those_who_wait_is_told_once_each_time_that_it_begins(caplog: pytest.LogCaptureFixture) -> None:
+    async def tell(api: Api) -> None:
+        Replica(api, "a")
+        await wait(5)
+        waiting = Replica(api, "b")
+        for hangs in (True, False, True):
+            waiting.link.hangs = hangs
+            await wait(60)
+        waiting.kill()
+
+    with caplog.at_level(logging.WARNING):
+        story(tell)
+    assert caplog.messages == ["Lease system/operator: no answer in time"] * 2

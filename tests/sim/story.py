@@ -16,7 +16,6 @@ from rayserve_operator.engine import served
 from rayserve_operator.engine.operator import Operator
 from rayserve_operator.engine.ports import Meter, Unmetered
 from rayserve_operator.model import schema
-from rayserve_operator.model.errors import OperatorError
 from rayserve_operator.planning.actions import Kind
 from rayserve_operator.planning.custody import Manage
 from rayserve_operator.render import labels
@@ -106,22 +105,15 @@ class Story:
     # The operator. -------------------------------------------------------------------------------------------
 
     async def _start(self) -> None:
-        """A new operator, which knows nothing. The kubelet starts it again until it comes up."""
-        while True:
-            client = Client(self.world, self.network)
-            self.lives.append(client)
-            self.operator = Operator(client, client, client, RenderOptions(), manage=self.manage, meter=self.meter)
-            chance = random.Random(self.seed + len(self.lives))
-            self.operator.loop.chance = chance
-            self.operator.passes.executor.chance = chance
-            try:
-                await self.operator.open()
-            except OperatorError:
-                client.is_dead = True
-                await wait(1)
-                continue
-            self.world.connect(self.operator.saw)
-            return
+        """A new operator, which knows nothing."""
+        client = Client(self.world, self.network)
+        self.lives.append(client)
+        self.operator = Operator(client, client, client, RenderOptions(), manage=self.manage, meter=self.meter)
+        chance = random.Random(self.seed + len(self.lives))
+        self.operator.loop.chance = chance
+        self.operator.passes.executor.chance = chance
+        await self.operator.open()
+        self.world.connect(self.operator.saw)
 
     def _kill(self) -> None:
         """The process ends; what it has sent is on its way nevertheless."""

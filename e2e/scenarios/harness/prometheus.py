@@ -27,7 +27,7 @@ from scenarios.harness.waiting import until
 
 PACKAGE = "prometheus"
 RULES = CHART / "files" / "alerts" / "rules.yaml"
-OPERATOR_JOB, OPERATOR_PORT = "rayserve-operator", 8080
+OPERATOR_JOB = "rayserve-operator"
 EVERY = 2
 """Seconds between two scrapes."""
 _PORT = 19090

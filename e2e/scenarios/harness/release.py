@@ -2,19 +2,24 @@
 
 import os
 import signal
+import time
 from dataclasses import dataclass
 
 from localcluster import images
+from localcluster.proc import process_start_time
+from scenarios.harness import ray
 from scenarios.harness.kube import Kube, Manifest, kubectl, tool
 from scenarios.harness.manifests import CHART
 from scenarios.harness.session import local_cluster
-from scenarios.harness.waiting import until
+from scenarios.harness.waiting import OFTEN, until
 
 LANE = os.environ.get("LANE")
 """Where several runs of the scenarios share a cluster: the one namespace that is this run's."""
 NAMESPACE = f"rayserve-system-{LANE}" if LANE else "rayserve-system"
 RELEASE = "rayserve"
 CONTAINER = "operator"
+PORT = 8080
+"""Where it answers probes, and tells its metrics."""
 USER_AGENT = "rayserve-operator/"
 
 _SELECTOR = f"app.kubernetes.io/instance={RELEASE}"
@@ -120,6 +125,25 @@ class OperatorRelease:
             self.wait_ready()
         else:
             until(lambda: not self._pods, "the operator's pod is gone", 60)
+
+    def start_up(self) -> float:
+        """Stop and start it; the age of its process, in seconds, when it said that it is ready."""
+        self.scale(0)
+        self._kubectl("scale", "deployment", "--replicas=1")
+        address = until(lambda: self._pods[0]["status"]["podIP"], "its pod has an address", 60)
+        url = f"http://{address}:{PORT}/readyz"
+        until(lambda: ray.answer(url, timeout=1), "it says that it is ready", 60, every=OFTEN)
+        now = time.clock_gettime(time.CLOCK_BOOTTIME)
+        self.wait_ready()
+        started = process_start_time(self.process)
+        assert started is not None, "it has ended again"
+        return now - started / os.sysconf("SC_CLK_TCK")
+
+    def run(self, *command: str) -> str:
+        """What a command says that is run in its container."""
+        name = self.pod["metadata"]["name"]
+        arguments = (name, f"--namespace={NAMESPACE}", f"--container={CONTAINER}", "--", *command)
+        return kubectl("exec", *arguments)
 
     def logs(self, lines: int = 200) -> str:
         """The last lines of its log."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from rayserve_operator.engine.news import News
 from rayserve_operator.engine.ports import Clock, Kube, Manifest, Pair, Stock, Workshop
 from rayserve_operator.engine.rounds import Rounds
 from rayserve_operator.model.errors import OperatorError, Superseded
@@ -43,6 +44,7 @@ class Keeper:
     _trusted: Pair | None = None
     """What was found to be trusted at the last look."""
     _looks: Rounds = field(init=False)
+    _news: News = field(default_factory=News)
 
     def __post_init__(self) -> None:
         self._looks = Rounds(self._look_again, "certificate of the webhook")
@@ -57,13 +59,17 @@ class Keeper:
 
     async def _look_again(self) -> timedelta:
         try:
-            return await self._look()
+            again = await self._look()
         except Superseded:
             return timedelta()  # Another replica was quicker.
         except OperatorError as error:
-            logger.warning("The webhook's certificate in Secret %s/%s: %s", self.namespace, self.secret, error)
+            if self._news.is_new(str(error)):
+                logger.warning("The webhook's certificate in Secret %s/%s: %s", self.namespace, self.secret, error)
         except Exception:
             logger.exception("The webhook's certificate: unexpected failure")
+        else:
+            self._news.end()
+            return again
         return SOON
 
     async def _look(self) -> timedelta:

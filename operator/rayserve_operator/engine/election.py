@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from rayserve_operator.engine import lease
 from rayserve_operator.engine.lease import Sighting
+from rayserve_operator.engine.news import News
 from rayserve_operator.engine.ports import Clock, Kube
 from rayserve_operator.model.errors import NotFound, OperatorError
 from rayserve_operator.model.lease import Record
@@ -49,6 +50,7 @@ class Election:
     _next: asyncio.TimerHandle | None = None
     _turn: asyncio.Task[None] | None = field(default=None, repr=False)
     _is_over: bool = False
+    _news: News = field(default_factory=News)
 
     def open(self, on_gain: Callable[[], None]) -> None:
         """Stand for election; `on_gain` is called once, when this process leads."""
@@ -95,10 +97,13 @@ class Election:
         try:
             async with asyncio.timeout(PATIENCE.total_seconds()):
                 pause = await self._try()
+            self._news.end()
         except (OperatorError, TimeoutError) as error:
             # A write without an answer may have taken effect.
             self._written = None
-            logger.warning("%s: %s", self, str(error) or "no answer in time")
+            words = str(error) or "no answer in time"
+            if self._news.is_new(words):
+                logger.warning("%s: %s", self, words)
         except Exception:
             self._written = None
             logger.exception("%s: unexpected failure", self)

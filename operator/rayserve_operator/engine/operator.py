@@ -12,8 +12,10 @@ from typing import Any
 from rayserve_operator.engine import scope
 from rayserve_operator.engine.election import Election
 from rayserve_operator.engine.executor import Executor
+from rayserve_operator.engine.insistence import insist
 from rayserve_operator.engine.loop import Loop
 from rayserve_operator.engine.milestones import milestones
+from rayserve_operator.engine.news import News
 from rayserve_operator.engine.passes import Passes
 from rayserve_operator.engine.ports import Clock, Kube, Listing, Meter, Ray, Unmetered
 from rayserve_operator.engine.recorder import Recorder
@@ -87,6 +89,7 @@ class Operator:
         self._is_in_doubt = False
         self._relisting: asyncio.Task[None] | None = None
         self._next_relist: asyncio.TimerHandle | None = None
+        self._relisting_news = News()
 
     @property
     def is_ready(self) -> bool:
@@ -101,14 +104,9 @@ class Operator:
     async def open(self) -> None:
         """Learn what there is, all of it before anything is decided, and then look after it and all that comes.
 
-        Raises:
-            NotFound: the CRDs are not installed.
-            Unavailable: the API server does not answer.
+        Until the API server is reached, knows the CRDs and lets the operator read, this waits.
         """
-        await self._learn()
-        self.passes.served = await Served.learn(self._kube)
-        if self.passes.custody.manage == "all":
-            await self.standby.open()
+        await insist(self._survey)
         self._opened = self._clock.now()
         self._relist_in(STARTING)
         if self._election is None:
@@ -144,6 +142,18 @@ class Operator:
     def acts(self) -> bool:
         """Whether it is this process that looks after objects."""
         return self._election is None or self._election.leads
+
+    async def _survey(self) -> None:
+        """See everything for the first time."""
+        is_tried_again = any(count for _, count in self.store.counts())
+        self.unknown_kinds = frozenset()
+        await self._learn()
+        if is_tried_again:
+            # What an earlier try had found may be gone, and nothing is watched yet.
+            await self.relist()
+        self.passes.served = await Served.learn(self._kube)
+        if self.passes.custody.manage == "all":
+            await self.standby.open()
 
     async def _learn(self) -> None:
         for kind in WATCHED:
@@ -245,6 +255,8 @@ class Operator:
             await self.relist()
             self._is_in_doubt = False
             result = "done"
+            if self._relisting_news.end():
+                logger.info("What there is has been listed again")
             if takes_over:
                 self._takes_over = False
                 for key in list(self.store.keys()):
@@ -253,7 +265,8 @@ class Operator:
                 self.loop.open()
             delay = timedelta() if self._takes_over else RELISTED_EVERY
         except OperatorError as error:
-            logger.warning("Could not list what there is: %s", error)
+            if self._relisting_news.is_new(str(error)):
+                logger.warning("Could not list what there is, and tries again: %s", error)
         finally:
             self._meter.listed(result, self._time() - began)
             self._relisting = None
