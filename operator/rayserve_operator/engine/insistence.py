@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from rayserve_operator.engine.news import News
+from rayserve_operator.engine.rounds import Rounds
 from rayserve_operator.model.errors import Disconnected, OperatorError, Refused
 
 logger = logging.getLogger(__name__)
@@ -24,18 +25,28 @@ async def insist(step: Callable[[], Awaitable[Result]]) -> Result:
 
     Only an `OperatorError` is waited out.
     """
+    found: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
     news = News()
-    while True:
+
+    async def attempt() -> timedelta:
         try:
-            result = await step()
+            found.set_result(await step())
         except OperatorError as error:
             if news.is_new(str(error)):
                 logger.warning("Not ready, and trying again every %d s: %s%s", PAUSE.seconds, error, _advice(error))
-        else:
-            if news.end():
-                logger.info("The API server lets it begin")
-            return result
-        await asyncio.sleep(PAUSE.total_seconds())  # noqa: TID251 - nothing is planned yet that a delay could delay
+        except Exception as error:  # noqa: BLE001 - whoever insists is to have it
+            found.set_exception(error)
+        return PAUSE
+
+    attempts = Rounds(attempt, "start")
+    attempts.begin()
+    try:
+        result = await found
+    finally:
+        await attempts.close()
+    if news.end():
+        logger.info("The API server lets it begin")
+    return result
 
 
 def _advice(error: OperatorError) -> str:
