@@ -120,7 +120,7 @@ def test_a_pod_listens_where_its_serve_config_says() -> None:
 def test_a_label_of_the_manifest_shows_in_its_pods() -> None:
     manifest = service()
     manifest["metadata"]["labels"] = {"volcano.sh/queue-name": "search"}
-    head, *_ = drafts.of_manifest(manifest, RenderOptions(batch_scheduler="volcano"))
+    head, *_ = drafts.of_subject(Subject.of(manifest), RenderOptions(batch_scheduler="volcano"))
     assert head.manifest["metadata"]["labels"]["volcano.sh/queue-name"] == "search"
 
 
