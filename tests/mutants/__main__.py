@@ -44,8 +44,8 @@ def main(arguments: Sequence[str]) -> int:
             counts = _judge(trials[trial], found, f"{number} of {len(chosen)}: ")
             totals += counts
             is_good = is_good and not counts["survived"] and not counts["stale"]
-    HINTS.parent.mkdir(exist_ok=True)
-    HINTS.write_text(json.dumps(remembered, indent=0))
+            HINTS.parent.mkdir(exist_ok=True)
+            HINTS.write_text(json.dumps(remembered, indent=0))
     seconds = time.monotonic() - begun
     print(f"\nall: {_counted(totals)}; {seconds:.0f} s, {totals['mutants'] / seconds:.1f} mutants a second")
     return 0 if is_good else 1
