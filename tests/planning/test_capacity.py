@@ -264,6 +264,7 @@ PORTION = {"percent": 40, "since": ago(9)}
         (PORTION | {"percent": 0}, None),
         (PORTION | {"percent": 101}, None),
         (PORTION | {"percent": "all"}, None),
+        (PORTION | {"percent": None}, None),
         (PORTION | {"minima": 3}, None),
         (PORTION | {"minima": {"cpu": "few"}}, None),
         (PORTION | {"since": "2030-01-01T00:00:00"}, None),
@@ -277,6 +278,11 @@ def test_the_part_of_a_cluster_is_what_is_noted_unless_that_was_spoilt(note: Any
     assert (None if portion is None else portion.percent) == percent
     assert capacity.percent_of(noted) == (100 if percent is None else percent)
     assert portion is None or json.loads(portion.written) == note
+
+
+def test_only_groups_that_have_a_minimum_are_held_down() -> None:
+    config = cluster_config(group(minReplicas=3), group("idle", minReplicas=0))
+    assert capacity.minima_of(RayClusterSpec.model_validate(config)) == {"cpu": 3}
 
 
 def test_deployments_that_get_more_replicas_are_named() -> None:

@@ -7,7 +7,7 @@ import pytest
 from rayserve_operator.model.serve import ServeStatus
 from rayserve_operator.model.serve_parsing import parse_serve_config
 from rayserve_operator.planning.observed import ContainerView, PodView, Silence
-from rayserve_operator.planning.service.gate import Newcomer, Stage, Verdict, in_sync, judge, to_be_asked
+from rayserve_operator.planning.service.gate import Newcomer, Stage, Verdict, in_sync, is_settled, judge, to_be_asked
 from rayserve_operator.planning.service.notes import written
 from rayserve_operator.render import labels
 
@@ -15,6 +15,7 @@ from ..builders import (
     APP,
     NOTHING_DEPLOYED,
     OTHER_APP,
+    ago,
     aim_at,
     answer,
     cluster,
@@ -160,6 +161,33 @@ def test_a_newcomer_says_all_that_it_lacks_of_the_capacity_of_the_other() -> Non
         "third fits no node: no cpu; where two clusters never fit, upgradeStrategy.type: Recreate deletes the old one "
         "first",
     )
+
+
+GROWS: dict[str, Any] = {"D": {"status": "UPSCALING", "replicas": [{"state": "RUNNING"}]}}
+IN_PART = {labels.CAPACITY: written({"percent": 40, "since": ago(9)})}
+
+
+def test_replicas_that_are_on_their_way_are_waited_for_where_capacity_is_asked_for_in_parts() -> None:
+    report = answer(proxies=["ip-worker"], **GROWS)
+    assert verdict(Newcomer(1), pods=(head(), pod()), serve=report, answering=["worker"]).stage is Stage.FIT
+    assert verdict(Newcomer(2), pods=(head(), pod()), serve=report, answering=["worker"], notes=IN_PART) == Verdict(
+        Stage.MATCHING, "cluster demo-a: 1 of 2 pods take traffic; deployment D of app gets more replicas"
+    )
+
+
+@pytest.mark.parametrize(
+    ("report", "expected"),
+    [
+        (answer(), True),
+        (answer(status="DEPLOYING"), False),
+        (answer(**GROWS), False),
+        (NOTHING_DEPLOYED, False),
+        (Silence("frozen"), False),
+    ],
+    ids=["runs", "is-deployed", "grows", "runs-nothing", "silent"],
+)
+def test_a_cluster_has_settled_when_it_runs_its_config_with_all_replicas(report: Any, expected: bool) -> None:
+    assert is_settled(cluster(serve=report), GOAL.goal.serve) is expected
 
 
 def test_a_newcomer_that_need_not_match_takes_over_as_it_is() -> None:

@@ -141,6 +141,8 @@ def test_one_of_which_nobody_can_tell_when_it_ended_is_not_waited_for() -> None:
 
 def test_nothing_makes_room_for_a_first_start() -> None:
     assert not Course(world(FIRST, revisions=()), FIRST.goal, NOW).makes_room
+    starting = world(FIRST, cluster("demo-a", FIRST, pods=()), revisions=(revision(FIRST),))
+    assert not Course(starting, FIRST.goal, NOW).makes_room
     assert Course(world(SECOND, OLD, active=OLD, revisions=BEGUN), SECOND.goal, NOW).makes_room
 
 

@@ -246,6 +246,7 @@ def test_whoever_changes_his_mind_goes_back_first(goal: Aim) -> None:
 
 def test_whoever_has_no_room_for_two_any_more_has_all_the_traffic_back_first() -> None:
     back = begun((50, 80, 50), RECREATED)
+    assert not Course(back.observe(), back.goal.goal, back.now).makes_room
     assert in_words(back.step()) == ["note capacity on demo-a"]
     assert in_words(back.step()) == ["submit app:x to demo-a"]
     assert in_words(back.step()) == ["note not share on demo-b"]
