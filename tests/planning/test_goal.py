@@ -26,6 +26,14 @@ def test_names_stay_what_they_are_when_the_operator_is_updated() -> None:
     assert (GOAL.part_digest, GOAL.revision) == ("89546daf2bea401d", "demo-hcfcn5jm4k")
 
 
+def test_what_a_rollout_was_given_up_with_is_known_again_when_the_operator_is_updated() -> None:
+    config = cluster_config(group(replicas=2, minReplicas=1, maxReplicas=4))
+    means = {"groups": {"cpu": [2, 1, 4]}, "progressDeadline": 1800, "warmUpTimeout": 300, "needsParity": True}
+    assert Goal.parse(META, service_spec(config)).means == means
+    recreating = service_spec(config, upgradeStrategy={"type": "Recreate"})
+    assert Goal.parse(META, recreating).means == {**means, "recreates": True, "needsParity": False}
+
+
 def test_a_revision_is_named_after_the_service_and_all_that_is_aimed_at() -> None:
     other_uid = replace(META, uid="another")
     goals = [
@@ -95,6 +103,11 @@ def test_what_is_left_out_now_is_left_out() -> None:
 def test_only_what_is_not_valid_itself_is_as_it_was() -> None:
     goal = last_valid(rayClusterDeletionDelaySeconds=-1, suspend=True)
     assert (goal.spec.deletion_delay, goal.spec.suspend) == (10, True)
+
+
+def test_a_revision_stands_for_both_of_its_parts() -> None:
+    half = Goal.last_valid(service_meta(), STORED, {"rayClusterConfig": {}, "serveConfigV2": OTHER_APP})
+    assert half.revision == Goal.parse(service_meta(), STORED).revision
 
 
 def test_a_revision_that_is_not_valid_any_more_is_no_goal() -> None:

@@ -35,7 +35,7 @@ class Goal:
     """Stands for the cluster part in names; never compared."""
     revision: str
     """Name of the ControllerRevision of this pair of cluster part and Serve config."""
-    means: Mapping[str, Any] | None = None
+    means: Mapping[str, Any] | None
     """What helps or hinders its rollout beside that: times and numbers of replicas. None where they are not known."""
     instead_of: Failure | None = None
     """Why it is not the spec's own revision but the last good one, which comes back because nothing else serves."""
@@ -83,8 +83,8 @@ class Goal:
             InvalidSpec: if the revision itself is not valid any more.
         """
         revised = {key: value for key, value in stored.items() if key in REVISED}
-        beside = {key: value for key, value in stored.items() if key in spec and key not in REVISED}
-        for key in spec.keys() - set(REVISED):
+        beside = {key: value for key, value in stored.items() if key in spec}
+        for key in sorted(spec.keys() - set(REVISED)):
             try:
                 cls.parse(meta, {**revised, key: spec[key]})
             except InvalidSpec:
