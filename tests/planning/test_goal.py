@@ -28,10 +28,10 @@ def test_names_stay_what_they_are_when_the_operator_is_updated() -> None:
 
 def test_what_a_rollout_was_given_up_with_is_known_again_when_the_operator_is_updated() -> None:
     config = cluster_config(group(replicas=2, minReplicas=1, maxReplicas=4))
-    means = {"groups": {"cpu": [2, 1, 4]}, "progressDeadline": 1800, "warmUpTimeout": 300, "needsParity": True}
+    means = {"groups": {"cpu": [2, 1, 4]}, "progressDeadline": 1800, "warmUpTimeout": 300, "needsParity": False}
     assert Goal.parse(META, service_spec(config)).means == means
     recreating = service_spec(config, upgradeStrategy={"type": "Recreate"})
-    assert Goal.parse(META, recreating).means == {**means, "recreates": True, "needsParity": False}
+    assert Goal.parse(META, recreating).means == {**means, "recreates": True}
 
 
 def test_a_revision_is_named_after_the_service_and_all_that_is_aimed_at() -> None:
