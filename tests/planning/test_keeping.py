@@ -309,7 +309,7 @@ PROBLEM = Problem("spec", "is bad", "mend it")
         (world(FIRST), FIRST, False),
         (world(FIRST, SERVING, active=SERVING), EDIT, False),
         (world(FIRST, SERVING, active=SERVING, revisions=()), IMAGE, False),
-        (world(IMAGE, SERVING, active=SERVING), replace(IMAGE, problems=(PROBLEM,)), False),
+        (world(FIRST, SERVING, active=SERVING), replace(IMAGE, problems=(PROBLEM,)), False),
         (world(SUSPENDED, revisions=()), SUSPENDED, False),
     ],
     ids=["first-start", "new-cluster", "begun", "in-place", "nothing-to-fall-back-on", "last-valid", "suspended"],
