@@ -27,6 +27,7 @@ from ..builders import (
     pods_of,
     revision,
     service_spec,
+    stable_services,
     world,
 )
 
@@ -307,6 +308,14 @@ def test_a_suspension_leaves_what_is_not_its_own_or_is_done_already() -> None:
     found = (suspended, cluster("demo-b", **empty), cluster("demo-c", leaving=True, **empty))
     observed = world(goal, *found, active=SERVING, status=begun, owner="somebody")
     assert words(observed, goal) == ["delete demo-head-svc", "delete demo-b"]
+
+
+def test_a_suspension_deletes_the_service_of_an_earlier_name_too() -> None:
+    goal = aim_at(service_spec(suspend=True, serveService={"metadata": {"name": "mine"}}))
+    begun = plan(world(goal, SERVING, active=SERVING), goal)
+    [stray, _] = stable_services(FIRST, SERVING)
+    going = plan(replace(world(goal, SERVING, active=SERVING, status=begun.status), strays=(stray,)), goal)
+    assert {"delete mine", "delete demo-serve-svc"} <= set(in_words(going))
 
 
 def test_a_suspension_tells_what_it_deletes_and_suspends_each_cluster() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from rayserve_operator.planning.actions import Annotate, Announcement, Plan
 from rayserve_operator.planning.observed import Failure, ObservedCluster, ObservedService, Silence
+from rayserve_operator.planning.service import keeping
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.goal import Aim
 from rayserve_operator.planning.service.planner import plan_service
@@ -23,6 +24,7 @@ from ..builders import (
     answer,
     cluster,
     cluster_config,
+    group,
     head,
     in_words,
     pod,
@@ -137,6 +139,18 @@ def test_one_of_which_nobody_can_tell_when_it_ended_is_not_waited_for() -> None:
     noted = {labels.ENDED_AT: "lately"}
     leaving = cluster("demo-a", FIRST, routed=900, retired=100, notes=noted, pods=(pod(leaving=True),))
     assert done(SECOND, leaving) == ["confirm demo-serve-svc", "delete demo-a"]
+
+
+def test_what_comes_back_keeps_the_numbers_that_it_has() -> None:
+    scaled = cluster("demo-c", FIRST, config=cluster_config(group(maxReplicas=9), image="ray:1"))
+    patched = "patch demo-c: /spec/workerGroupSpecs/0/maxReplicas"
+    assert patched not in done(RETURNING, scaled, revisions=CAME_BACK)
+    assert patched in done(FIRST, scaled, revisions=CAME_BACK[:1])
+
+
+def test_a_revision_that_is_gone_cannot_come_back() -> None:
+    course = Course(detached(RETURNING, revisions=GIVEN_UP[1:]), RETURNING.goal, NOW)
+    assert list(keeping.keep_revision(course)) == []
 
 
 def test_nothing_makes_room_for_a_first_start() -> None:

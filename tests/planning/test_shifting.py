@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,9 +11,11 @@ import pytest
 from rayserve_operator.planning.actions import Announcement
 from rayserve_operator.planning.observed import ObservedCluster
 from rayserve_operator.planning.service.planner import plan_service
+from rayserve_operator.planning.service.share import pods_of
 from rayserve_operator.render import labels
 
 from ..builders import (
+    NAME,
     NOW,
     OTHER_APP,
     actions_of,
@@ -105,6 +108,16 @@ def test_each_share_is_kept_for_the_interval(
         assert shared(result) == {"percent": expected, "since": NOW.isoformat()}
         told = Announcement("ShiftingTraffic", f"demo-b is to take {expected}% of the traffic")
         assert told in announced(result)
+
+
+def test_a_pod_that_does_not_serve_at_the_moment_holds_no_share_up() -> None:
+    old = side("demo-a", OLD, 4, routed=600)
+    new = side("demo-b", goal(), 4, notes=noted(20, 60), routed=60, created=300)
+    away, *others = new.pods[1:]
+    new = replace(new, pods=(new.pods[0], pod(away.meta.name, "demo-b", ready=False, traffic=True), *others))
+    takes = pods_of(NAME, old, new, 20)
+    others = [pod(one.meta.name, "demo-b", traffic=one.meta.name in takes) for one in others]
+    assert shared(plan(goal(), old, replace(new, pods=(*new.pods[:2], *others)), shared=True))["percent"] == 50
 
 
 @pytest.mark.parametrize("percent", [1, 20])

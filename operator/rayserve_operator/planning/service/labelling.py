@@ -70,7 +70,7 @@ def _sharing(course: Course) -> Sharing | None:
 
 def _is_labelled(course: Course) -> bool:
     service, wanted = course.observed.service.meta.name, _wanted(course)
-    pods = _concerned(course, shares=wanted is not None)
+    pods = _concerned(course, shares=True)
     return wanted == frozenset(pod.meta.name for pod in pods if takes_traffic(pod, service))
 
 

@@ -28,7 +28,7 @@ class Roles:
     stamped: bool
     """Whether the serve Service itself says which cluster is active; if not, nothing may be deleted or created
     as long as any cluster was found."""
-    retreat: Sharing | None = None
+    retreat: Sharing | None
     """A cluster that is not to take over any more and gives its share of the traffic back, as the active one comes to
     the capacity for it. There is no candidate until it has."""
 
