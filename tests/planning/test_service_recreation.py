@@ -13,9 +13,10 @@ from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.goal import Aim
 from rayserve_operator.planning.service.planner import plan_service
 from rayserve_operator.planning.service.roles import comes_back
-from rayserve_operator.render import labels
+from rayserve_operator.render import labels, names
 
 from ..builders import (
+    NAME,
     NOW,
     OTHER_APP,
     ago,
@@ -286,9 +287,8 @@ def test_the_one_that_failed_makes_room_too() -> None:
 
 def test_it_is_made_anew_under_a_name_of_its_own_that_stays() -> None:
     first, again = (done(RETURNING, revisions=CAME_BACK) for _ in range(2))
-    before = in_words(plan_service(world(FIRST, revisions=(revision(FIRST),)), FIRST, NOW))
-    assert first == again != before
-    assert len(first) == 1
+    name = names.ray_cluster_name(NAME, "service", FIRST.goal.part_digest, CAME_BACK[0].attempt)
+    assert first == again == [f"make RayCluster {name}"]
 
 
 def test_once_it_serves_the_goal_stays_given_up() -> None:
