@@ -370,6 +370,12 @@ def test_a_new_cluster_gets_its_floors_before_its_config() -> None:
     assert json.dumps(step[0].config.document) == on_floors(SCALED, ON_THREE)
 
 
+def test_one_that_is_asked_for_a_part_sets_no_floor() -> None:
+    silent = pending(0, serve=report("{applications: []}", 0))
+    part = {labels.CAPACITY: json.dumps(PORTION)}
+    assert "note replica-floors on demo-b" not in in_words(plan(serving(notes=part), silent))
+
+
 def test_traffic_waits_for_the_floors_and_says_so() -> None:
     text = on_floors(SCALED, ON_THREE)
     for status, of_deployment in (("DEPLOYING", "UPDATING"), ("RUNNING", "HEALTHY")):
