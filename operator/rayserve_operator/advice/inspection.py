@@ -11,11 +11,10 @@ from typing import Any
 from rayserve_operator.advice.findings import Door, Finding, Level
 from rayserve_operator.advice.rules import BY_CODE, RULES
 from rayserve_operator.advice.structure import Manifest, below, structure
-from rayserve_operator.advice.subject import Subject
+from rayserve_operator.advice.subject import Subject, model_of
 from rayserve_operator.advice.view import View, view_of
 from rayserve_operator.model.objects import GROUP, RAY_CLUSTER, RAY_SERVICE
 from rayserve_operator.model.problems import InvalidSpec, Problem
-from rayserve_operator.model.raycluster import RayClusterSpec
 from rayserve_operator.model.rayservice import RayServiceSpec
 from rayserve_operator.model.serve_parsing import PATH, read_serve_config, serve_config_of, serve_document_of
 from rayserve_operator.model.serve_strict import Version, modelled, parse_version, strict_problems
@@ -47,12 +46,11 @@ def inspect(manifest: Manifest, door: Door = Door.LINT) -> list[Finding]:
 
 def findings_of(subject: Subject, door: Door) -> list[Finding]:
     """The same of one that has been read."""
-    manifest = subject.manifest
-    codes = _silenced(manifest)
+    codes, ray = _silenced(subject.manifest), _ray(subject.manifest)
     certain = [*islice(_certain(subject, door), MOST_SOUGHT), *islice(_silence_problems(codes), MOST_SOUGHT)]
     refused = {problem.path for problem in certain if not BY_CODE[problem.code].can_be_silenced}
-    of_serve = [problem for problem in islice(_of_serve(subject), MOST_SOUGHT) if problem.path not in refused]
-    most = Level.ERROR if modelled(_ray(manifest)) else Level.WARNING
+    of_serve = [problem for problem in islice(_of_serve(subject, ray), MOST_SOUGHT) if problem.path not in refused]
+    most = Level.ERROR if modelled(ray) else Level.WARNING
     return _heard([*_weighed(certain, door), *_weighed(of_serve, door, most)], codes)
 
 
@@ -71,7 +69,7 @@ def _certain(subject: Subject, door: Door) -> Iterator[Problem]:
     manifest, spec = subject.manifest, subject.spec
     is_service = manifest["kind"] == RAY_SERVICE
     cluster_path = "spec.rayClusterConfig" if is_service else "spec"
-    yield from structure(manifest, RayServiceSpec if is_service else RayClusterSpec)
+    yield from structure(manifest, model_of(manifest))
     if spec is None:
         return
     metadata = below(manifest, "metadata")
@@ -95,13 +93,13 @@ def _advice(view: View) -> Iterator[Problem]:
             yield from (replace(problem, code=rule.code) for problem in rule.find(view))
 
 
-def _of_serve(subject: Subject) -> Iterable[Problem]:
+def _of_serve(subject: Subject, ray: Version | None) -> Iterable[Problem]:
     """What Ray refuses or drops, as far as the version of Ray is known."""
     try:
         document = _serve_document(subject)
     except InvalidSpec as invalid:
         return invalid.problems
-    return strict_problems(document, PATH, _ray(subject.manifest))
+    return strict_problems(document, PATH, ray)
 
 
 def _serve_document(subject: Subject) -> Any:

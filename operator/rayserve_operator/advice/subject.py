@@ -24,8 +24,12 @@ class Subject:
     @classmethod
     def of(cls, manifest: Manifest) -> Self:
         """Read a manifest of one of the two kinds."""
-        model = RayServiceSpec if manifest["kind"] == RAY_SERVICE else RayClusterSpec
         try:
-            return cls(manifest, model.model_validate(below(manifest, "spec")))
+            return cls(manifest, model_of(manifest).model_validate(below(manifest, "spec")))
         except ValidationError:
             return cls(manifest, None)
+
+
+def model_of(manifest: Manifest) -> type[RayServiceSpec | RayClusterSpec]:
+    """What the spec of a manifest of one of the two kinds is read as."""
+    return RayServiceSpec if manifest["kind"] == RAY_SERVICE else RayClusterSpec
