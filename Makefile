@@ -111,6 +111,9 @@ bench: $(VENV)/ready ## N=100 RayServices without nodes or Ray, in ratio to no o
 bench-admission: $(VENV)/ready ## What the webhook costs who applies and the operator, for docs/admission.md (REVIEWS=10000)
 	$(BIN)/python -m benchmarks.admission --reviews $(REVIEWS) --page docs/admission.md $(if $(OUT),--out "$(OUT)")
 
+bench-memory: $(VENV)/ready ## What each RayService costs in memory, without a cluster (N=100, OUT=FILE)
+	$(BIN)/python -m benchmarks.memory -n $(N) $(if $(OUT),--out "$(OUT)")
+
 soak: $(VENV)/ready ## Rollouts of every kind, ROUNDS=20 times, for docs/rollouts-soak.md (two hours; K=PART selects)
 	$(BIN)/python -m scenarios.soak $(ROUNDS) $(K)
 
@@ -156,4 +159,4 @@ help: ## This text
 	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*##/ {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo test check format format-check lint types layers unit parity mutants generate generate-check lock audit docs \
-	install-manifests integration e2e e2e-ci bench bench-admission bench-startup soak pictures cluster-up cluster-down cluster-status cluster-shell clean help
+	install-manifests integration e2e e2e-ci bench bench-admission bench-memory bench-startup soak pictures cluster-up cluster-down cluster-status cluster-shell clean help

@@ -70,6 +70,13 @@ class Subject:
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
 
+    @property
+    def pid(self) -> int:
+        """The process that was started. Raises SubjectEnded where there is none."""
+        if self._process is None:
+            raise SubjectEnded("the operator does not run")
+        return self._process.pid
+
     def used(self) -> Consumption:
         """What its processes have used since it was started."""
         return Consumption(0, 0, 0) if self._process is None else consumption(self._process.pid)

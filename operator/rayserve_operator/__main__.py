@@ -14,7 +14,6 @@ from prometheus_client import CollectorRegistry
 from rayserve_operator import __version__
 from rayserve_operator.adapters import logs
 from rayserve_operator.adapters.census import Census
-from rayserve_operator.adapters.certificates import X509
 from rayserve_operator.adapters.clock import SystemClock
 from rayserve_operator.adapters.counting import Counts
 from rayserve_operator.adapters.kube import KubeApi
@@ -121,6 +120,9 @@ def _keeper(settings: Settings, kube: KubeApi, webhook: Webhook) -> Keeper | Non
     name, namespace = settings.webhook_name, settings.operator_namespace
     if name is None or namespace is None:
         return None
+    # What makes certificates takes 8 MB.
+    from rayserve_operator.adapters.certificates import X509  # noqa: PLC0415
+
     host = f"{name}.{namespace}.svc"
     return Keeper(kube, SystemClock(), X509(), webhook.show, namespace, name, host, settings.webhook_configuration)
 

@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import pytest
@@ -129,3 +130,47 @@ def test_a_pod_that_is_relabelled_leaves_its_cluster(store: Store, woken: list[K
     store.put(Kind.POD, pod("p", "p", 4, "quarantine"))
     assert store.pods_of("default", "demo-a") == []
     assert woken == [CLUSTER, SERVICE]
+
+
+def decoded(name: str, uid: str, version: int, spec: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """A manifest as a request brings it, no part of which is a part of another one."""
+    found: dict[str, Any] = json.loads(json.dumps(manifest(name, uid, version, **fields) | {"spec": spec}))
+    return found
+
+
+TEMPLATE = {"spec": {"containers": [{"name": "ray", "image": "ray:2"}]}}
+CLUSTER_SPEC = {"headGroupSpec": {"template": TEMPLATE}}
+
+
+def held_template(store: Store) -> Any:
+    cluster = store.cluster("default", "demo-a")
+    assert cluster is not None
+    return cluster.read().spec.head_group_spec.template["spec"]
+
+
+def own_template(store: Store) -> Any:
+    service = store.service("default", "demo")
+    assert service is not None
+    return service.spec["rayClusterConfig"]["headGroupSpec"]["template"]["spec"]
+
+
+def test_a_cluster_holds_the_templates_that_its_service_holds() -> None:
+    store = Store(lambda _: None)
+    store.put(Kind.RAY_SERVICE, decoded("demo", "s", 1, {"rayClusterConfig": CLUSTER_SPEC}))
+    store.put(Kind.RAY_CLUSTER, decoded("demo-a", "c", 2, CLUSTER_SPEC, owner="s"))
+    assert held_template(store) is own_template(store)
+    store.put(Kind.RAY_SERVICE, decoded("demo", "s", 3, {"rayClusterConfig": CLUSTER_SPEC}, status={"a": "b"}))
+    edited = {"rayClusterConfig": CLUSTER_SPEC, "serveConfigV2": "applications: []"}
+    store.put(Kind.RAY_SERVICE, decoded("demo", "s", 4, edited, generation=2))
+    found = store.service("default", "demo")
+    assert found is not None
+    assert found.spec == edited
+    assert held_template(store) is own_template(store)
+
+
+def test_a_cluster_with_another_template_has_its_own() -> None:
+    other = {"headGroupSpec": {"template": {"spec": {"containers": [{"name": "ray", "image": "ray:3"}]}}}}
+    store = Store(lambda _: None)
+    store.put(Kind.RAY_SERVICE, decoded("demo", "s", 1, {"rayClusterConfig": CLUSTER_SPEC}))
+    store.put(Kind.RAY_CLUSTER, decoded("demo-a", "c", 2, other, owner="s"))
+    assert held_template(store)["containers"][0]["image"] == "ray:3"

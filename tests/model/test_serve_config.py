@@ -311,6 +311,19 @@ def test_an_answer_of_a_ray_without_serve_is_no_news() -> None:
     assert (status.started, status.all_running, status.deployed) == (False, False, DeployedConfig())
 
 
+def test_a_node_has_a_proxy_or_is_to_have_one_where_a_replica_runs() -> None:
+    statuses = {"10.0.0.1": "HEALTHY", "10.0.0.2": "STARTING", "10.0.0.3": "DRAINING"}
+    states = {"10.0.0.4": "RUNNING", "10.0.0.5": "STARTING", "10.0.0.6": "STOPPING"}
+    replicas = [{"state": state, "node_ip": address} for address, state in states.items()]
+    status = ServeStatus.parse(
+        {
+            "proxies": {ip: {"node_ip": ip, "status": said} for ip, said in statuses.items()},
+            "applications": {"a": {"deployments": {"D": {"replicas": replicas}}}},
+        }
+    )
+    assert status.places == {"10.0.0.1", "10.0.0.2", "10.0.0.4"}
+
+
 def test_rays_answer_is_read_with_all_that_may_be_absent() -> None:
     status = ServeStatus.parse(
         {

@@ -23,7 +23,8 @@ logger = logging.getLogger(__name__)
 COMPONENT = "rayserve-operator"
 REPEATED_AFTER = timedelta(minutes=10)
 """A warning that repeats itself is only counted until then. What was done is told each time that it was."""
-REMEMBERED = 10_000
+REMEMBERED = 4096
+"""Series, a KB each: as many as the recorder of Kubernetes' own client library remembers."""
 MESSAGE_LIMIT = 1024
 AT_ONCE = 2
 """Events under way at a time, few, so that where there is much to do the API server is not kept busy with telling."""

@@ -17,6 +17,7 @@ from rayserve_operator.model.objects import Meta, RayCluster
 from rayserve_operator.model.problems import InvalidSpec, parse_problems
 from rayserve_operator.model.raycluster import RayClusterSpec, RayClusterStatus
 from rayserve_operator.model.rayservice import RayServiceStatus
+from rayserve_operator.model.sharing import interned, shared
 from rayserve_operator.planning.actions import Kind
 from rayserve_operator.planning.observed import BelongingView, PodView, RevisionView, ServiceView
 from rayserve_operator.render import labels
@@ -84,7 +85,7 @@ class Store:
         before = self._views[kind].get(meta.uid)
         if self._stays_dead(meta) or (before is not None and not _is_newer(meta.version, before.meta.version)):
             return
-        view = _parse(kind, manifest, before)
+        view = self._parse(kind, meta, manifest, before)
         namesake = self._by_name(kind, meta.namespace, meta.name)
         self._views[kind][meta.uid] = view
         if namesake is None or _is_newer(meta.version, namesake.meta.version):
@@ -215,6 +216,39 @@ class Store:
         }
         return frozenset(name for name in names if self.cluster(namespace, name) is None)
 
+    def _parse(self, kind: Kind, meta: Meta, manifest: Mapping[str, Any], before: View | None) -> View:
+        match kind:
+            case Kind.POD:
+                return PodView.parse(manifest)
+            case Kind.SERVICE:
+                return ServiceView.parse(manifest)
+            case Kind.REVISION:
+                return RevisionView.parse(manifest)
+            case Kind.RAY_SERVICE:
+                return self._service_record(meta, manifest, before)
+            case Kind.RAY_CLUSTER:
+                return self._cluster_record(meta, manifest, before)
+            case _:
+                return BelongingView.parse(kind, manifest)
+
+    def _service_record(self, meta: Meta, manifest: Mapping[str, Any], before: View | None) -> ServiceRecord:
+        status = _status(RayServiceStatus, manifest.get("status") or {})
+        if not isinstance(before, ServiceRecord):
+            return ServiceRecord(meta, interned(manifest.get("spec") or {}), status)
+        if before.meta.generation == meta.generation:
+            return ServiceRecord(meta, before.spec, status)
+        # What an edit leaves alone is what goals and clusters hold already.
+        return ServiceRecord(meta, shared(interned(manifest.get("spec") or {}), before.spec), status)
+
+    def _cluster_record(self, meta: Meta, manifest: Mapping[str, Any], before: View | None) -> ClusterRecord:
+        spec, status = manifest.get("spec") or {}, _status(RayClusterStatus, manifest.get("status") or {})
+        if isinstance(before, ClusterRecord) and before.meta.generation == meta.generation:
+            return ClusterRecord(meta, before.spec, status, before.managed_by)
+        # Its pod templates are mostly those of its RayService.
+        controller = self._views[Kind.RAY_SERVICE].get(meta.owner or "")
+        known = controller.spec.get("rayClusterConfig") if isinstance(controller, ServiceRecord) else None
+        return ClusterRecord(meta, _cluster_spec(shared(interned(spec), known)), status, spec.get("managedBy"))
+
     def _by_name(self, kind: Kind, namespace: str, name: str) -> View | None:
         uid = self._named.get((kind, namespace, name))
         return None if uid is None else self._views[kind].get(uid)
@@ -265,23 +299,6 @@ OPTIONAL = frozenset({Kind.ISSUER, Kind.CERTIFICATE, Kind.POD_GROUP, Kind.VOLCAN
 WATCHED = (Kind.RAY_SERVICE, Kind.RAY_CLUSTER, Kind.POD, Kind.SERVICE, Kind.REVISION, *BELONGINGS)
 
 
-def _parse(kind: Kind, manifest: Mapping[str, Any], before: View | None) -> View:
-    if kind is Kind.POD:
-        return PodView.parse(manifest)
-    if kind is Kind.SERVICE:
-        return ServiceView.parse(manifest)
-    if kind is Kind.REVISION:
-        return RevisionView.parse(manifest)
-    if kind in BELONGINGS:
-        return BelongingView.parse(kind, manifest)
-    meta, spec, status = Meta.parse(manifest), manifest.get("spec") or {}, manifest.get("status") or {}
-    if kind is Kind.RAY_SERVICE:
-        return ServiceRecord(meta, spec, _status(RayServiceStatus, status))
-    known = before.spec if isinstance(before, ClusterRecord) and before.meta.generation == meta.generation else None
-    read = _status(RayClusterStatus, status)
-    return ClusterRecord(meta, known or _cluster_spec(spec), read, spec.get("managedBy"))
-
-
 def _cluster_spec(spec: Mapping[str, Any]) -> RayClusterSpec | ValidationError:
     try:
         return RayClusterSpec.model_validate(spec)
@@ -295,7 +312,7 @@ _Status = TypeVar("_Status", RayServiceStatus, RayClusterStatus)
 def _status(model: type[_Status], status: Mapping[str, Any]) -> _Status:
     """A status is rebuilt in every pass, so one that cannot be read counts as none."""
     try:
-        return model.model_validate(status)
+        return model.model_validate(interned(status))
     except ValidationError:
         return model()
 

@@ -18,6 +18,10 @@ from rayserve_operator.planning.actions import Kind
 Assemble = Callable[[], Awaitable[tuple[Operator, Callable[[], Awaitable[None]]]]]
 """Connects, and gives the engine and what closes its connections."""
 
+IDLE = 0.1
+"""Seconds without an event after which kopf lets go of an object. Until then it holds the last one whole, which after a
+list is all that there is."""
+
 
 class Patience:
     """Pauses between kopf's tries to reach the API server, in seconds; there is always one more."""
@@ -53,6 +57,7 @@ def register(registry: kopf.OperatorRegistry, assemble: Assemble) -> None:
         settings.scanning.disabled = True
         settings.watching.server_timeout = 600
         settings.watching.chunk_size = PAGE
+        settings.queueing.idle_timeout = IDLE
         settings.networking.error_backoffs = Patience()
         settings.persistence.diffbase_storage = NoDiffs()
         for kind in WATCHED:

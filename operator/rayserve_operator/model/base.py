@@ -70,6 +70,8 @@ def rules(*given: tuple[str, str]) -> JsonDict:
 
 
 _DERIVED = "_derived"
+_GIVEN: set[str] = set()
+"""Stands in every model for the names of the fields that were given."""
 
 
 class Model(BaseModel):
@@ -87,6 +89,11 @@ class Model(BaseModel):
         validate_by_alias=True,
         use_attribute_docstrings=True,
     )
+
+    @override
+    def model_post_init(self, context: Any, /) -> None:
+        """Drop which fields were given and which are defaults: nobody asks, and it is larger than most models."""
+        object.__setattr__(self, "__pydantic_fields_set__", _GIVEN)
 
     def derived(self, derive: Callable[[Self], _T]) -> _T:
         """What a pure function makes of this value, computed once and kept with it."""

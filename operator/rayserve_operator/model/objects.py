@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from rayserve_operator.model.raycluster import RayClusterSpec, RayClusterStatus
 from rayserve_operator.model.rayservice import RayServiceSpec, RayServiceStatus
+from rayserve_operator.model.sharing import interned
 
 GROUP = "ray.io"
 API_VERSION = "ray.io/v1"
@@ -49,13 +50,13 @@ class Meta:
         owners = (ref["uid"] for ref in metadata.get("ownerReferences") or () if ref.get("controller"))
         return cls(
             name=metadata["name"],
-            namespace=metadata.get("namespace", ""),
+            namespace=interned(metadata.get("namespace", "")),
             uid=metadata.get("uid", ""),
             version=metadata.get("resourceVersion", ""),
             generation=metadata.get("generation", 0),
-            labels=metadata.get("labels") or {},
-            annotations=metadata.get("annotations") or {},
-            owner=next(owners, None),
+            labels=interned(metadata.get("labels") or {}),
+            annotations=interned(metadata.get("annotations") or {}),
+            owner=interned(next(owners, None)),
             created=datetime.fromisoformat(created) if created else None,
             deleted_at=datetime.fromisoformat(deleted) if deleted else None,
             finalizers=tuple(metadata.get("finalizers") or ()),

@@ -142,6 +142,8 @@ class DeploymentState:
     message: str
     running: int = 0
     """Replicas that run."""
+    nodes: frozenset[str] = frozenset()
+    """Addresses of the nodes that they run on."""
     is_autoscaled: bool = False
     """Whether Serve decides how many there are, be it by the config or by the code."""
 
@@ -212,6 +214,12 @@ class ServeStatus:
         return frozenset(address for address, status in self.proxies.items() if status == "STARTING")
 
     @property
+    def places(self) -> frozenset[str]:
+        """Addresses of the nodes that have a proxy which serves, or are to have one because a replica runs there."""
+        states = (state for app in self.applications.values() for state in app.deployments.values())
+        return self.healthy_proxy_ips.union(self.starting_proxy_ips, *(state.nodes for state in states))
+
+    @property
     def all_running(self) -> bool:
         """Whether there are applications and all of them run."""
         return bool(self.applications) and all(app.status == "RUNNING" for app in self.applications.values())
@@ -228,10 +236,12 @@ def _application(app: Mapping[str, Any]) -> ApplicationState:
 
 
 def _deployment(found: Mapping[str, Any]) -> DeploymentState:
+    running = [replica for replica in found.get("replicas") or () if replica.get("state") == "RUNNING"]
     return DeploymentState(
         status=_word(found.get("status")),
         message=_plain(found.get("message")),
-        running=sum(replica.get("state") == "RUNNING" for replica in found.get("replicas") or ()),
+        running=len(running),
+        nodes=frozenset(_word(replica.get("node_ip")) for replica in running),
         is_autoscaled=(found.get("deployment_config") or {}).get("autoscaling_config") is not None,
     )
 

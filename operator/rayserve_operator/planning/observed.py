@@ -10,6 +10,7 @@ from typing import Any, Self, TypeAlias
 
 from rayserve_operator.model.objects import Meta, RayCluster, RayService
 from rayserve_operator.model.serve import ServeConfig, ServeStatus
+from rayserve_operator.model.sharing import interned
 from rayserve_operator.planning.actions import Kind
 from rayserve_operator.render import labels
 
@@ -60,7 +61,7 @@ class ContainerView:
         state = status.get("state") or {}
         waiting, running = state.get("waiting") or {}, state.get("running")
         return cls(
-            name=status["name"],
+            name=interned(status["name"]),
             ready=bool(status.get("ready")),
             started=bool(status.get("started")),
             restarts=status.get("restartCount", 0),
@@ -107,18 +108,18 @@ class PodView:
         spec = manifest["spec"]
         return cls(
             meta=Meta.parse(manifest),
-            phase=status.get("phase", "Pending"),
+            phase=interned(status.get("phase", "Pending")),
             reason=status.get("reason"),
             message=status.get("message") or "",
             ip=status.get("podIP"),
-            node=spec.get("nodeName"),
+            node=interned(spec.get("nodeName")),
             ready=ready.get("status") == "True",
             unready_since=_time(ready.get("lastTransitionTime")) if ready.get("status") == "False" else None,
             unschedulable=scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else None,
             restart_policy=spec.get("restartPolicy", "Always"),
             containers=tuple(ContainerView.parse(c) for c in status.get("containerStatuses") or ()),
             init_containers=tuple(ContainerView.parse(c) for c in status.get("initContainerStatuses") or ()),
-            names=tuple(container["name"] for container in spec["containers"]),
+            names=tuple(interned(container["name"]) for container in spec["containers"]),
         )
 
     @property
@@ -234,7 +235,7 @@ class BelongingView:
     def parse(cls, kind: Kind, manifest: Mapping[str, Any]) -> Self:
         """Read an object of the kind."""
         left_out = {"apiVersion", "kind", "metadata"} | (set() if kind is Kind.JOB else {"status"})
-        content = {key: value for key, value in manifest.items() if key not in left_out}
+        content = interned({key: value for key, value in manifest.items() if key not in left_out})
         return cls(kind, Meta.parse(manifest), content)
 
 
@@ -252,7 +253,8 @@ class ServiceView:
         """Read a Service."""
         managed = manifest["metadata"].get("managedFields") or ()
         foreign = (index for index, entry in enumerate(managed) if _is_by_its_maker(entry))
-        return cls(meta=Meta.parse(manifest), spec=manifest.get("spec") or {}, foreign_entry=next(foreign, None))
+        spec = interned(manifest.get("spec") or {})
+        return cls(meta=Meta.parse(manifest), spec=spec, foreign_entry=next(foreign, None))
 
 
 @dataclass(frozen=True, slots=True)
