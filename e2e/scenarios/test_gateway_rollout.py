@@ -27,7 +27,12 @@ SAMPLED = 200
 """Short requests by whose answers a share is told; ten are sent a second."""
 SOON = 60.0
 
-SAMPLE = manifests.sample("minimal")
+SAMPLE = manifests.with_deployment(
+    manifests.sample("minimal"),
+    "Echo",
+    # The one replica has room for the short requests beside the long ones.
+    max_ongoing_requests=100,
+)
 STABLE = "minimal-serve-svc"
 GATEWAY, ROUTE = "minimal-gateway", "minimal-httproute"
 """What the operator makes."""
@@ -189,31 +194,32 @@ def _changes(shares: Sequence[int]) -> list[int]:
     return [share for share, _ in groupby(shares)]
 
 
-def test_a_gateway_that_is_made(service: RayService, tables: Tables) -> None:
-    """A GatewayClass is given; the operator makes the Gateway and the HTTPRoute."""
-    way = {"gatewayClassName": traefik.CLASS}
-    address = _led_to(service, GATEWAY, **way)
-    moving = Moving(service, ROUTE, service.active_cluster)
+def _rolled_through(
+    service: RayService, tables: Tables, title: str, gateway: str, route: str, **way: str
+) -> Moving:
+    """Roll to a new cluster by a route that a Gateway accepts, under load, and lose nothing."""
+    address = _led_to(service, gateway, **way)
+    moving = Moving(service, route, service.active_cluster)
     with (
-        under_load(tables, "through a Gateway that is made", Mix(address).with_long()) as run,
+        under_load(tables, title, Mix(address).with_long()) as run,
         sampling(lambda: moving.share) as shares,
     ):
         _roll(moving, run, **way)
     assert _changes(shares) == [0, *STEPS, 100]
+    return moving
+
+
+def test_a_gateway_that_is_made(service: RayService, tables: Tables) -> None:
+    """A GatewayClass is given; the operator makes the Gateway and the HTTPRoute."""
+    title, way = "through a Gateway that is made", {"gatewayClassName": traefik.CLASS}
+    moving = _rolled_through(service, tables, title, GATEWAY, ROUTE, **way)
     assert moving.weights == {f"{service.active_cluster}-serve-svc": 100}
 
 
 def test_a_route_of_the_users(service: RayService, front: Manifest, tables: Tables) -> None:
     """Nothing is made; the user's HTTPRoute is divided, and is as it was in the end."""
-    way = {"httpRoute": MINE}
-    address = _led_to(service, FRONT, **way)
-    moving = Moving(service, MINE, service.active_cluster)
-    with (
-        under_load(tables, "through a route of the user's", Mix(address).with_long()) as run,
-        sampling(lambda: moving.share) as shares,
-    ):
-        _roll(moving, run, **way)
-    assert _changes(shares) == [0, *STEPS, 100]
+    title, way = "through a route of the user's", {"httpRoute": MINE}
+    _rolled_through(service, tables, title, FRONT, MINE, **way)
     assert service.kube.get("httproutes", service.namespace, MINE)["spec"] == front["spec"]
     for plural, name in (("gateways", GATEWAY), ("httproutes", ROUTE)):
         assert service.kube.find(plural, service.namespace, name) is None

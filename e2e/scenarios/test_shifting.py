@@ -312,3 +312,23 @@ def test_undo_while_the_old_cluster_drains(
         until(lambda: service.active_cluster == old, "the way back", 60, every=OFTEN)
         run.steps["undo → all the traffic"].append(watch.seconds)
         assert len(service.clusters) == 2
+
+
+def test_undo_after_the_old_cluster_is_gone(four: RayService, tables: Tables) -> None:
+    """A cluster is made for the revision before, and takes over as any other does."""
+    before, first = four.active_cluster, four.worker_groups()
+    four.patch(_of_four(rolled(SAMPLE), type="NewCluster"))
+    until(lambda: four.active_cluster != before, "the switch", ROLLOUT, every=OFTEN)
+    four.wait_alone(ROLLOUT)
+    old = four.active_cluster
+    with under_load(tables, "undo after the old cluster is gone", Mix(four.url)) as run:
+        watch = Stopwatch()
+        _rayserve(four, "undo", "minimal")
+        until(lambda: four.active_cluster != old, "the way back", ROLLOUT, every=OFTEN)
+        run.steps["undo → all the traffic"].append(watch.seconds)
+        four.wait_alone(ROLLOUT)
+        run.steps["undo → old pods gone"].append(watch.seconds)
+        four.wait_ready()
+    assert [group["template"] for group in four.worker_groups()] == [
+        group["template"] for group in first
+    ]
