@@ -55,6 +55,7 @@ from ..builders import (
     actions_of,
     ago,
     aim_at,
+    answer,
     cluster,
     head,
     pod,
@@ -296,7 +297,8 @@ def service_moments(spec: Manifest) -> Iterator[tuple[str, ObservedService]]:
         yield f"sharing for {since} s", _sharing(earlier, aim, since)
     late = (revision(earlier), revision(aim, 2, started=1000))
     behind = (head("demo-b", serve="true"), pod("behind", "demo-b", ready=False))
-    short = cluster("demo-b", aim, pods=behind, notes={labels.WARM_SINCE: ago(400)})
+    placed = answer(D={"status": "HEALTHY", "replicas": [{"state": "RUNNING", "node_ip": "ip-behind"}]})
+    short = cluster("demo-b", aim, pods=behind, serve=placed, notes={labels.WARM_SINCE: ago(400)})
     yield "short of capacity", world(aim, old, short, active=old, revisions=both)
     yield "late", world(aim, old, cluster("demo-b", aim, serve=NOTHING_DEPLOYED), active=old, revisions=late)
     failing = cluster("demo-a", aim, routed=600, notes={labels.SERVED: earlier.goal.revision})

@@ -181,6 +181,13 @@ def test_the_time_of_smoke_is_noted_and_forgotten() -> None:
     assert "note not smoke-since on demo-b" in in_words(plan(goal(**SMOKE), None, None, smoke=GOOD, notes=notes))
 
 
+def test_smoke_of_what_ran_before_is_not_held_against_a_new_goal() -> None:
+    aim, noted = goal(**SMOKE), {labels.SMOKE_SINCE: ago(60), labels.REVISION: "another"}
+    result = plan(aim, None, None, smoke={"/ok": 500}, notes=noted)
+    [note] = [action for action in actions_of(result) if getattr(action, "name", None) == "demo-b"]
+    assert (note.annotations[labels.REVISION], note.annotations[labels.SMOKE_SINCE]) == (aim.goal.revision, None)
+
+
 def test_smoke_that_has_cleared_hides_no_bad_answers() -> None:
     notes = {labels.SMOKE_SINCE: ago(60)}
     result = plan(goal(**SMOKE, **LIMITS), WELL, Traffic(100, 100, 1000), smoke=GOOD, notes=notes)

@@ -50,8 +50,9 @@ def deployment(name: str, min_replicas: int = 1, **scaling: int) -> dict[str, An
 
 
 def report(text: str, running: int, status: str = "RUNNING", of_deployment: str = "HEALTHY", **fields: Any) -> Any:
-    """What a Ray says that runs so many replicas of D."""
-    replicas = [*({"state": "RUNNING"} for _ in range(running)), {"state": "STARTING"}]
+    """What a Ray says that runs so many replicas of D, on one node if its address is given."""
+    placed = {"node_ip": fields.pop("node_ip", None)}
+    replicas = [*({"state": "RUNNING", **placed} for _ in range(running)), {"state": "STARTING"}]
     state = {"status": of_deployment, "replicas": replicas, "deployment_config": {"autoscaling_config": {}}}
     return answer(text, status, D=state, **fields)
 
@@ -450,7 +451,7 @@ def test_a_serving_cluster_that_does_not_tell_sets_no_floor() -> None:
 
 def test_two_pods_must_take_traffic_where_two_do_now_if_there_can_be_two() -> None:
     ready, starting = workers("demo-b", 1), (head("demo-b", serve="true"), pod("demo-b-w", "demo-b", ready=False))
-    one = cluster("demo-b", NEW, pods=starting, serve=report(SCALED, 1))
+    one = cluster("demo-b", NEW, pods=starting, serve=report(SCALED, 1, node_ip="ip-demo-b-w"))
     two = cluster("demo-b", NEW, pods=ready, serve=report(SCALED, 1))
     old = cluster("demo-a", OLD, routed=600, serve=report(SCALED, 1))
     assert stage(plan(old, one)) == ("MatchingCapacity", "cluster demo-b: 1 of 2 pods take traffic")

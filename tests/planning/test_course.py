@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from rayserve_operator.model.serve import ServeStatus
 from rayserve_operator.planning.observed import ObservedCluster, RevisionView
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.goal import Aim
@@ -16,9 +17,9 @@ from ..builders import (
     OTHER_APP,
     ago,
     aim_at,
+    answer,
     cluster,
     cluster_config,
-    group,
     head,
     pod,
     revision,
@@ -93,34 +94,60 @@ def test_the_notes_of_a_cluster_are_of_the_goal_once_that_is_written_down_as_the
     assert reverted.is_given_the_goal(SERVING) is is_given
 
 
+def on_nodes(*workers: str) -> ServeStatus:
+    """What a Ray says that has replicas on these workers, and a proxy on the first one so far."""
+    replicas = [{"state": "RUNNING", "node_ip": f"ip-{name}"} for name in workers]
+    return answer(proxies=["ip-one"], D={"status": "HEALTHY", "replicas": replicas})
+
+
 @pytest.mark.parametrize(
-    ("serving", "replicas", "fields", "missing"),
+    ("serving", "placed", "fields", "missing"),
     [
-        (1, 9, {}, ""),
-        (2, 9, {}, ": 1 of 2 pods take traffic"),
-        (3, 9, {}, ": 1 of 2 pods take traffic"),
-        (3, 1, {}, ": 1 of 2 pods take traffic"),
-        (3, 0, {}, ""),
-        (3, 1, {"excludeHeadPodFromServeSvc": True}, ""),
-        (3, 2, {"excludeHeadPodFromServeSvc": True}, ": 1 of 2 pods take traffic"),
+        (1, ["one", "two"], {}, ""),
+        (2, ["one", "two"], {}, ": 1 of 2 pods take traffic"),
+        (3, ["one", "two"], {}, ": 1 of 2 pods take traffic"),
+        (3, ["one"], {}, ": 1 of 2 pods take traffic"),
+        (3, ["one"], {"excludeHeadPodFromServeSvc": True}, ""),
+        (3, ["one", "two"], {"excludeHeadPodFromServeSvc": True}, ": 1 of 2 pods take traffic"),
+        (3, ["one", "going", "elsewhere", "demo-b-head"], {"excludeHeadPodFromServeSvc": True}, ""),
     ],
 )
 def test_a_new_cluster_needs_two_pods_that_take_traffic_where_there_are_two_and_can_be(
-    serving: int, replicas: int, fields: dict[str, Any], missing: str
+    serving: int, placed: list[str], fields: dict[str, Any], missing: str
 ) -> None:
-    goal = aim_at(service_spec(cluster_config(group(image="ray:2", replicas=replicas), image="ray:2"), **fields))
-    pods = (head(), *(pod(f"worker-{number}") for number in range(serving)))
-    active = cluster(routed=600, pods=pods)
-    pending = cluster("demo-b", goal, pods=(head("demo-b"), pod("one", "demo-b")))
+    goal = aim_at(service_spec(cluster_config(image="ray:2"), **fields))
+    active = cluster(routed=600, pods=(head(), *(pod(f"worker-{number}") for number in range(serving))))
+    workers = (pod("one", "demo-b"), pod("two", "demo-b", ready=False), pod("going", "demo-b", leaving=True))
+    pending = cluster("demo-b", goal, pods=(head("demo-b"), *workers), serve=on_nodes(*placed))
     verdict = course(goal, active, pending, active=active).verdict
     assert verdict is not None
     assert verdict.message == f"cluster demo-b{missing or ' serves'}"
 
 
+def test_a_share_counts_only_beside_a_cluster_that_serves() -> None:
+    noted = {labels.SHARE: json.dumps({"percent": 20, "since": ago(9)})}
+    pending = cluster("demo-b", IMAGE, notes=noted)
+    assert course(IMAGE, pending).sharing is None
+    assert course(IMAGE, SERVING, pending, active=SERVING).sharing is not None
+    assert course(IMAGE, SERVING, PENDING, active=SERVING).sharing is None
+
+
+def test_a_worker_whose_proxy_starts_is_one_that_can() -> None:
+    goal = aim_at(service_spec(cluster_config(image="ray:2"), excludeHeadPodFromServeSvc=True))
+    active = cluster(routed=600, pods=(head(), pod("a"), pod("b")))
+    workers = (pod("one", "demo-b"), pod("two", "demo-b", ready=False))
+    serve = answer(proxies=["ip-one"], starting=["ip-two"])
+    pending = cluster("demo-b", goal, pods=(head("demo-b"), *workers), serve=serve)
+    verdict = course(goal, active, pending, active=active).verdict
+    assert verdict is not None
+    assert verdict.message.startswith("cluster demo-b: 1 of 2 pods take traffic")
+
+
 @pytest.mark.parametrize(("since", "message"), [(299, ": 1 of 2 pods take traffic"), (300, " serves")])
 def test_what_a_new_cluster_lacks_is_not_waited_for_after_its_warm_up(since: float, message: str) -> None:
     pods = (head("demo-b"), pod("one", "demo-b"))
-    pending = cluster("demo-b", IMAGE, pods=pods, notes={labels.WARM_SINCE: ago(since)})
+    notes = {labels.WARM_SINCE: ago(since)}
+    pending = cluster("demo-b", IMAGE, pods=pods, notes=notes, serve=on_nodes("one"))
     verdict = course(IMAGE, SERVING, pending, active=SERVING).verdict
     assert verdict is not None
     assert verdict.message == f"cluster demo-b{message}"

@@ -10,15 +10,17 @@ from uuid import UUID
 
 import pytest
 
+from rayserve_operator.advice.inspection import MOST_SOUGHT
 from rayserve_operator.advice.subject import Subject
 from rayserve_operator.model.objects import Meta, RayCluster
+from rayserve_operator.model.problems import Problem
 from rayserve_operator.model.raycluster import RayClusterSpec, RayClusterStatus
 from rayserve_operator.planning.actions import Create, Kind
 from rayserve_operator.planning.cluster.planner import plan_cluster
 from rayserve_operator.planning.dry_run import drafts
-from rayserve_operator.planning.dry_run.drafts import MOST, Draft
+from rayserve_operator.planning.dry_run.drafts import MOST, Draft, Source
 from rayserve_operator.planning.dry_run.origins import origin
-from rayserve_operator.planning.dry_run.verdicts import REFUSED, UNTRIED, Answer, judge
+from rayserve_operator.planning.dry_run.verdicts import REFUSED, UNTRIED, Answer, judge, judged
 from rayserve_operator.planning.observed import ObservedRayCluster
 from rayserve_operator.render.options import RenderOptions
 
@@ -73,10 +75,22 @@ def worker_pod() -> Draft:
     return drafted(service())[2]
 
 
-def refused(draft: Draft, *causes: tuple[str, str, str]) -> list[tuple[str, str]]:
+def as_written(spec: Any) -> Draft:
+    """A pod to which the operator adds nothing."""
+    return Draft({"spec": spec}, (Source("template", {"spec": spec}),))
+
+
+def invalid(*causes: tuple[str, str, str]) -> Answer:
     told = [{"field": field, "reason": reason, "message": message} for field, reason, message in causes]
-    answer = Answer(422, {"message": "Pod is invalid", "details": {"causes": told}})
-    return [(problem.code, problem.path) for problem in judge(draft, answer)]
+    return Answer(422, {"message": "Pod is invalid", "details": {"causes": told}})
+
+
+def unreadable(why: str) -> Answer:
+    return Answer(400, {"message": f'Pod in version "v1" cannot be handled as a Pod: {why}'})
+
+
+def of_wrong_type(kind: str, field: str, wanted: str) -> Answer:
+    return unreadable(f"json: cannot unmarshal {kind} into Go struct field {field} of type {wanted}")
 
 
 @pytest.mark.parametrize("config", [CONFIG, cluster_config(), cluster_config(group(numOfHosts=1), group("b"))])
@@ -206,8 +220,7 @@ def test_a_template_that_has_no_form_of_a_pod_is_tried_as_it_stands() -> None:
         "namespace": "default",
         "generateName": head_pod().manifest["metadata"]["generateName"],
     }
-    why = "json: cannot unmarshal string into Go struct field PodSpec.spec.volumes of type []v1.Volume"
-    [problem] = judge(head, Answer(400, {"message": f'Pod in version "v1" cannot be handled as a Pod: {why}'}))
+    [problem] = judge(head, of_wrong_type("string", "PodSpec.spec.volumes", "[]v1.Volume"))
     assert problem.path == f"{HEAD}.template.spec.volumes"
     assert len(workers) == 2
 
@@ -253,90 +266,180 @@ def test_a_field_of_a_pod_leads_back_to_what_the_user_wrote(
 def test_all_causes_are_told_and_the_same_one_once() -> None:
     wrong = ("spec.containers[0].image", "FieldValueInvalid", "Invalid value")
     other = ("spec.containers[1].name", "FieldValueDuplicate", "Duplicate value")
-    assert refused(worker_pod(), wrong, wrong, other) == [
-        (REFUSED, f"{WORKER}.template.spec.containers[0].image"),
-        (REFUSED, f"{WORKER}.template.spec.containers[1].name"),
-    ]
+    first, second = judge(worker_pod(), invalid(wrong, wrong, other))
+    assert (first.path, second.path) == (
+        f"{WORKER}.template.spec.containers[0].image",
+        f"{WORKER}.template.spec.containers[1].name",
+    )
 
 
-def test_what_the_operator_adds_is_called_so() -> None:
-    told = {"field": "spec.initContainers[2].name", "reason": "FieldValueDuplicate", "message": "Duplicate value"}
-    [problem] = judge(worker_pod(), Answer(422, {"details": {"causes": [told]}}))
-    assert (problem.code, problem.path) == (REFUSED, f"{WORKER}.template")
-    assert "spec.initContainers[2].name, which the operator adds, is refused" in problem.problem
+@pytest.mark.parametrize(
+    ("reason", "message", "mend"),
+    [
+        ("FieldValueRequired", "Required value", "add it"),
+        ("FieldValueNotSupported", 'Unsupported value: "A": supported values: "B"', "write one of these"),
+        ("FieldValueNotFound", 'Not found: "models"', "name what is there, or add it"),
+        ("FieldValueDuplicate", 'Duplicate value: "A"', "leave one of them out"),
+        ("FieldValueForbidden", "Forbidden: may not be set", "leave it out"),
+        ("FieldValueTooLong", "Too long: may not be more than 63 bytes", "shorten it"),
+        ("FieldValueTooMany", "Too many: 9: must have at most 8 items", "leave some out"),
+        ("FieldValueInvalid", 'Invalid value: "A": must be lower case', "correct it"),
+    ],
+)
+def test_a_cause_is_told_in_kubernetes_words_with_what_to_do(reason: str, message: str, mend: str) -> None:
+    answer = invalid(("spec.volumes[0].name", reason, message))
+    assert judge(as_written({"volumes": [{"name": "A"}]}), answer) == (
+        Problem("template.spec.volumes[0].name", f"is refused by Kubernetes: {message}", mend, REFUSED),
+    )
+
+
+def test_so_many_problems_of_a_pod_are_sought() -> None:
+    """More than are told, so that whoever tells them knows of the rest."""
+    causes = ((f"spec.volumes[{index}]", "FieldValueRequired", "Required value") for index in range(2 * MOST_SOUGHT))
+    assert len(judge(as_written({"volumes": []}), invalid(*causes))) == MOST_SOUGHT
+
+
+@pytest.mark.parametrize(
+    ("answer", "field", "words"),
+    [
+        (
+            invalid(("spec.initContainers[2].name", "FieldValueDuplicate", "Duplicate value")),
+            "spec.initContainers[2].name",
+            "is refused by Kubernetes: Duplicate value",
+        ),
+        (
+            of_wrong_type("string", "PodSpec.spec.restartPolicy", "int32"),
+            "spec.restartPolicy",
+            "is of type string, and Kubernetes takes type int32",
+        ),
+    ],
+    ids=["a-cause", "a-type"],
+)
+def test_what_the_operator_adds_is_called_so(answer: Answer, field: str, words: str) -> None:
+    told = f"makes a pod whose {field}, which the operator adds, {words}"
+    mend = "change what it clashes with in the template"
+    assert judge(worker_pod(), answer) == (Problem(f"{WORKER}.template", told, mend, REFUSED),)
 
 
 def test_several_unknown_fields_are_told_each() -> None:
     fields = ("spec.containers[0].imagePullPolice", "spec.nodeSelectors")
     why = ", ".join(f'unknown field "{field}"' for field in fields)
-    message = f'Pod in version "v1" cannot be handled as a Pod: strict decoding error: {why}'
-    first, second = judge(worker_pod(), Answer(400, {"message": message}))
+    first, second = judge(worker_pod(), unreadable(f"strict decoding error: {why}"))
     assert (first.path, second.path) == tuple(f"{WORKER}.template.{field}" for field in fields)
-    assert "kubectl explain pod.spec.containers`" in first.mend
-    assert "kubectl explain pod.spec`" in second.mend
+    explained = "is no field of Kubernetes; correct it: `kubectl explain {}` lists the fields"
+    assert (first.words, second.words) == (explained.format("pod.spec.containers"), explained.format("pod.spec"))
 
 
 @pytest.mark.parametrize(
-    ("kind", "field", "type_", "path", "mend"),
+    ("kind", "field", "path"),
     [
-        ("number", "EnvVar.spec.containers.env.value", "string", "spec.containers[0].env[1].value", "put it in quotes"),
-        ("number", "EnvVar.spec.initContainers.env.value", "string", "spec.initContainers[0].env[0].value", "put it"),
-        ("array", "PodSpec.spec.volumes", "map", "spec.volumes", "write a map"),
-        ("object", "Container.spec.containers.args", "[]string", "spec.containers.args", "write a []string"),
+        ("number", "EnvVar.spec.containers.env.value", "spec.containers[0].env[1].value"),
+        ("number", "EnvVar.spec.initContainers.env.value", "spec.initContainers[0].env[0].value"),
+        ("array", "PodSpec.spec.volumes", "spec.volumes"),
+        ("object", "Container.spec.containers.args", "spec.containers.args"),
+    ],
+    ids=["of-several", "moved", "a-list", "nowhere"],
+)
+def test_a_value_of_a_wrong_type_leads_back_to_what_the_user_wrote(kind: str, field: str, path: str) -> None:
+    [problem] = judge(worker_pod(), of_wrong_type(kind, field, "string"))
+    assert (problem.code, problem.path) == (REFUSED, f"{WORKER}.template.{path}")
+
+
+@pytest.mark.parametrize(
+    ("containers", "answer", "path", "words"),
+    [
+        ([{"env": None}, {"env": [{"value": "a"}, {"value": 1.5}]}],
+         of_wrong_type("number", "EnvVar.spec.containers.env.value", "string"), "[1].env[1].value",
+         "is of type number, and Kubernetes takes type string; put it in quotes"),
+        ([{"env": [{"value": "a"}, {"value": True}]}],
+         of_wrong_type("bool", "EnvVar.spec.containers.env.value", "string"), "[0].env[1].value",
+         "is of type bool, and Kubernetes takes type string; put it in quotes"),
+        ([{"args": ["a", 5]}],
+         of_wrong_type("number", "Container.spec.containers.args", "string"), "[0].args[1]",
+         "is of type number, and Kubernetes takes type string; put it in quotes"),
+        ([{"image": "a"}, {"image": ["a"]}],
+         of_wrong_type("array", "Container.spec.containers.image", "string"), "[1].image",
+         "is of type array, and Kubernetes takes type string; write a value of that type"),
+        ([{"image": "a"}, {"image": {"a": 1}}],
+         of_wrong_type("object", "Container.spec.containers.image", "string"), "[1].image",
+         "is of type object, and Kubernetes takes type string; write a value of that type"),
+        ([{"stdin": True}, {"stdin": 1}],
+         of_wrong_type("number", "Container.spec.containers.stdin", "bool"), "[1].stdin",
+         "is of type number, and Kubernetes takes type bool; write a value of that type"),
+        ([{"stdin": True}, {"stdin": "yes"}],
+         of_wrong_type("string", "Container.spec.containers.stdin", "bool"), "[1].stdin",
+         "is of type string, and Kubernetes takes type bool; write a value of that type"),
+    ],
+)  # fmt: skip
+def test_a_value_of_a_wrong_type_is_found(containers: Any, answer: Answer, path: str, words: str) -> None:
+    [problem] = judge(as_written({"containers": containers}), answer)
+    assert (problem.path, problem.words) == (f"template.spec.containers{path}", words)
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        "quantities must match the regular expression",
+        "a reason\nof two lines",
+        "json: cannot unmarshal number 1.5 into Go struct field PodSpec.spec.priority of type int32",
     ],
 )
-def test_a_value_of_a_wrong_type_is_found(kind: str, field: str, type_: str, path: str, mend: str) -> None:
-    why = f"json: cannot unmarshal {kind} into Go struct field {field} of type {type_}"
-    [problem] = judge(worker_pod(), Answer(400, {"message": f'Pod in version "v1" cannot be handled as a Pod: {why}'}))
-    assert (problem.code, problem.path) == (REFUSED, f"{WORKER}.template.{path}")
-    assert problem.mend.startswith(mend)
-
-
-def test_a_pod_that_cannot_be_read_for_another_reason_is_refused_in_kubernetes_words() -> None:
-    why = "quantities must match the regular expression"
-    [problem] = judge(worker_pod(), Answer(400, {"message": f'Pod in version "v1" cannot be handled as a Pod: {why}'}))
-    assert (problem.code, problem.path) == (REFUSED, f"{WORKER}.template")
-    assert why in problem.problem
+def test_a_pod_that_cannot_be_read_for_another_reason_is_refused_in_kubernetes_words(why: str) -> None:
+    told = f"is refused by Kubernetes: {why}"
+    assert judge(worker_pod(), unreadable(why)) == (Problem(f"{WORKER}.template", told, "correct it", REFUSED),)
 
 
 def test_a_pod_that_is_taken_is_not_spoken_of() -> None:
     assert judge(head_pod(), Answer(201)) == ()
 
 
-POLICY = "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no latest"
+def test_each_pod_has_an_answer() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        judged(drafted(service()), [Answer(201)])
+
+
+AGAINST_A_POLICY = "makes pods that a policy refuses: {}; meet the policy, or have it changed"
+NOT_NOW = "makes pods that are not let in as things are: {}; see to that before its pods are made"
+UNKNOWN = "could not be tried: {}; watch the events of its cluster, if no pods come"
+LATEST = "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no latest"
+ELSEWHERE = {"field": "spec.containers[7].image", "message": "injected"}
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"),
+    ("code", "message", "told", "words"),
     [
-        (Answer(None, {"message": "no answer within 2 s"}), "no answer within 2 s"),
-        (Answer(403, {"message": 'pods "demo-x" is forbidden: exceeded quota: q'}), "as things are: exceeded quota: q"),
-        (Answer(403, {"message": "pods is forbidden: User cannot create"}), "as things are: User cannot create"),
-        (Answer(400, {"message": 'admission webhook "w" does not support dry run'}), "does not support dry run"),
-        (Answer(400, {"message": 'admission webhook "w" denied the request: cannot be handled as a Pod: x'}), "policy"),
-        (Answer(400, {"message": "the object provided is unrecognized"}), "the API server answers 400: the object"),
-        (Answer(404, {"message": 'namespaces "n" not found'}), 'answers 404: namespaces "n" not found'),
-        (Answer(409, {"message": "exists"}), "answers 409"),
-        (
-            Answer(422, {"message": f'pods "d" is forbidden: {POLICY}', "details": {"causes": [{"message": "no"}]}}),
-            POLICY,
-        ),
-        (Answer(422, {"message": "invalid"}), "answers 422: invalid"),
-        (Answer(422, {"message": "odd", "details": {"causes": "none"}}), "answers 422: odd"),
-        (
-            Answer(422, {"message": "injected", "details": {"causes": [{"field": "spec.containers[7].image"}]}}),
-            "injected",
-        ),
-        (Answer(429, {"message": "later"}), "answers 429"),
-        (Answer(500, {"message": 'failed calling webhook "w"'}), 'answers 500: failed calling webhook "w"'),
-        (Answer(504, {}), "answers 504"),
+        (None, "no answer within 2 s", UNKNOWN, "no answer within 2 s"),
+        (403, 'pods "demo-x" is forbidden: exceeded quota: q', NOT_NOW, "exceeded quota: q"),
+        (403, "pods is forbidden: User cannot create", NOT_NOW, "User cannot create"),
+        (400, 'admission webhook "w" does not support dry run', UNKNOWN,
+         'the API server answers 400: admission webhook "w" does not support dry run'),
+        (400, 'admission webhook "w" denied the request: cannot be handled as a Pod: x', AGAINST_A_POLICY,
+         'admission webhook "w" denied the request: cannot be handled as a Pod: x'),
+        (403, 'admission webhook "w" denied the request: pods is forbidden: User cannot list', AGAINST_A_POLICY,
+         'admission webhook "w" denied the request: pods is forbidden: User cannot list'),
+        (400, "the object is unrecognized", UNKNOWN, "the API server answers 400: the object is unrecognized"),
+        (404, 'namespaces "n" not found', UNKNOWN, 'the API server answers 404: namespaces "n" not found'),
+        (409, "exists", UNKNOWN, "the API server answers 409: exists"),
+        (422, f'pods "d" is forbidden: {LATEST}', AGAINST_A_POLICY, LATEST),
+        (429, "later", UNKNOWN, "the API server answers 429: later"),
+        (500, 'failed calling webhook "w": cannot be handled as a Pod: x', UNKNOWN,
+         'the API server answers 500: failed calling webhook "w": cannot be handled as a Pod: x'),
+        (504, "", UNKNOWN, "the API server answers 504"),
     ],
-)
-def test_what_is_not_the_manifests_own_fault_is_a_warning_that_names_it(answer: Answer, words: str) -> None:
-    [problem] = judge(head_pod(), answer)
+)  # fmt: skip
+def test_what_is_not_the_manifests_own_fault_is_a_warning_that_names_it(
+    code: int | None, message: str, told: str, words: str
+) -> None:
+    [problem] = judge(head_pod(), Answer(code, {"message": message}) if message else Answer(code))
     assert (problem.code, problem.path) == (UNTRIED, f"{HEAD}.template")
-    assert words in problem.problem
-    assert problem.mend
+    assert problem.words == told.format(words)
+
+
+@pytest.mark.parametrize("details", [None, {}, {"causes": "none"}, {"causes": ["none", {"message": "no"}, ELSEWHERE]}])
+def test_what_names_no_field_that_was_sent_is_no_fault_of_the_manifest(details: Any) -> None:
+    [problem] = judge(head_pod(), Answer(422, {"message": "odd", "details": details}))
+    assert problem.code == UNTRIED
+    assert problem.words == UNKNOWN.format("the API server answers 422: odd")
 
 
 def test_a_webhooks_own_validation_is_a_policy() -> None:

@@ -8,7 +8,9 @@ import pytest
 from rayserve_operator.model.serve import ServeStatus
 from rayserve_operator.planning.actions import Annotate, Announcement, Apply, Kind
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService, ServiceView
+from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.planner import plan_service
+from rayserve_operator.planning.service.routing import clear
 from rayserve_operator.render import labels
 
 from ..builders import (
@@ -189,11 +191,28 @@ def test_the_label_of_each_head_follows_its_proxy() -> None:
     assert [a.labels for a in actions_of(silent)] == [{labels.SERVE: "false"}]
 
 
-def test_the_service_of_an_earlier_name_goes_once_the_new_one_leads_on() -> None:
-    renamed = aim_at(service_spec(serveService={"metadata": {"name": "mine"}}))
-    serving = cluster(goal=renamed, routed=600)
+RENAMED = aim_at(service_spec(serveService={"metadata": {"name": "mine"}}))
+
+
+def renamed(**changes: Any) -> tuple[ObservedService, ServiceView]:
+    """A service whose serve Service has got another name, and the one of the earlier name."""
+    serving = cluster(goal=RENAMED, routed=600)
     [stray, _] = stable_services(FIRST, serving)
-    seen = world(renamed, serving, active=serving)
-    assert in_words(plan(replace(seen, strays=(stray,)), renamed)) == ["delete demo-serve-svc"]
-    unseen = replace(seen, serve_service=None, strays=(stray,))
-    assert "delete demo-serve-svc" not in in_words(plan(unseen, renamed))
+    return replace(world(RENAMED, serving, active=serving, **changes), strays=(stray,)), stray
+
+
+def test_the_service_of_an_earlier_name_goes_once_the_new_one_leads_on() -> None:
+    observed, _ = renamed()
+    gone = plan(observed, RENAMED)
+    assert in_words(gone) == ["delete demo-serve-svc"]
+    assert [action.kind for action in actions_of(gone)] == [Kind.SERVICE]
+    assert announced(gone) == [Announcement("DeletedService", "Deleted Service demo-serve-svc: it is mine now")]
+    unseen = plan(replace(observed, serve_service=None), RENAMED)
+    assert "delete demo-serve-svc" not in in_words(unseen)
+
+
+def test_it_stays_while_the_new_one_leads_elsewhere_and_is_not_deleted_twice() -> None:
+    elsewhere, stray = renamed(stamp="demo-z")
+    assert list(clear(Course(elsewhere, RENAMED.goal, NOW))) == []
+    going = replace(stray, meta=replace(stray.meta, deleted_at=NOW))
+    assert in_words(plan(replace(renamed()[0], strays=(going,)), RENAMED)) == []

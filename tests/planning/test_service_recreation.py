@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rayserve_operator.planning.actions import Annotate, Announcement, Plan
+from rayserve_operator.planning.actions import Annotate, Announcement, Apply, Confirm, Plan
 from rayserve_operator.planning.observed import Failure, ObservedCluster, ObservedService, Silence
 from rayserve_operator.planning.service import keeping
 from rayserve_operator.planning.service.course import Course
@@ -19,6 +19,7 @@ from ..builders import (
     NAME,
     NOW,
     OTHER_APP,
+    actions_of,
     ago,
     aim_at,
     announced,
@@ -88,6 +89,21 @@ def test_the_old_cluster_loses_the_traffic_before_another_one_is_made() -> None:
     ]
     words = "No cluster takes traffic from now on: demo-a leaves before another one is made"
     assert announced(result) == [Announcement("StoppedTraffic", words, "Warning")]
+
+
+def test_the_traffic_is_taken_from_it_as_the_service_was_seen_and_in_one_write() -> None:
+    drifted = world(SECOND, OLD, active=OLD, revisions=BEGUN, selects="elsewhere")
+    observed = replace(drifted, service=replace(drifted.service, meta=replace(drifted.service.meta, version="41")))
+    result = plan_service(observed, SECOND, NOW)
+    assert [action.version for action in actions_of(result) if isinstance(action, Confirm)] == ["41"]
+    assert [word for word in in_words(result) if "serve-svc" in word] == ["point demo-serve-svc at no_cluster"]
+
+
+def test_services_that_lead_nowhere_have_the_ports_of_the_goal() -> None:
+    moved = aim("ray:2", serveConfigV2="{http_options: {port: 8100}, applications: []}")
+    result = serving(moved, revisions=(revision(FIRST), revision(moved, 2)))
+    [serve, _] = [action.manifest for action in actions_of(result) if isinstance(action, Apply)]
+    assert [port["port"] for port in serve["spec"]["ports"] if port["name"] == "serve"] == [8100]
 
 
 def test_what_came_of_an_earlier_drain_is_forgotten_first() -> None:

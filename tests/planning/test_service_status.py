@@ -123,13 +123,16 @@ def test_both_clusters_of_a_rollout_are_told() -> None:
     assert found.pending_service_status.ray_cluster_name == "demo-b"
 
 
+PLACED = answer(D={"status": "HEALTHY", "replicas": [{"state": "RUNNING", "node_ip": "ip-one"}]})
+
+
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
         ({"pods": ()}, "Provisioning"),
         ({"serve": NOTHING_DEPLOYED}, "Configuring"),
         ({"serve": answer(status="DEPLOYING")}, "Warming"),
-        ({"pods": (head("demo-b"), pod("one", "demo-b"))}, "MatchingCapacity"),
+        ({"pods": (head("demo-b"), pod("one", "demo-b")), "serve": PLACED}, "MatchingCapacity"),
         ({}, "Fit"),
     ],
 )
@@ -472,6 +475,7 @@ def test_a_refused_action_is_told_beside_what_was_told_before() -> None:
             condition("ApplicationsHealthy", "True", "Up"),
             ("Up", "ApplicationsHealthy is True", "Normal"),
         ),
+        (condition("RouteReady", "True"), condition("RouteReady", "False", "Gone", "g"), ("Gone", "g", "Warning")),
         (condition("Stalled", "False"), condition("Stalled", "True", "Late", "l"), ("Late", "l", "Warning")),
         (condition("Stalled", "True"), condition("Stalled", "False", "Done", "d"), ("Done", "d", "Normal")),
         (

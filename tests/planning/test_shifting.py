@@ -10,6 +10,8 @@ import pytest
 
 from rayserve_operator.planning.actions import Announcement
 from rayserve_operator.planning.observed import ObservedCluster
+from rayserve_operator.planning.service import shifting
+from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.planner import plan_service
 from rayserve_operator.planning.service.share import pods_of
 from rayserve_operator.render import labels
@@ -35,10 +37,8 @@ from ..builders import (
 )
 
 OLD = aim_at(service_spec())
-IN_STEPS = {
-    "type": "NewClusterWithIncrementalUpgrade",
-    "clusterUpgradeOptions": {"steps": [20, 50], "intervalSeconds": 60},
-}
+OPTIONS: dict[str, Any] = {"steps": [20, 50], "intervalSeconds": 60}
+IN_STEPS = {"type": "NewClusterWithIncrementalUpgrade", "clusterUpgradeOptions": OPTIONS}
 BY_HAND = {"autoPromotion": False}
 
 
@@ -316,3 +316,38 @@ def test_of_a_cluster_that_is_paused_and_not_fit_it_is_told_what_is_missing() ->
     loading = type(new)(new.cluster, new.pods, answer(status="DEPLOYING"), new.assigned)
     told = {c.type: c for c in plan(goal(), old, loading).status.conditions}["Reconciling"]
     assert told.reason == "Warming"
+
+
+def held(aim: Any, new: ObservedCluster, **fields: Any) -> tuple[str, str] | None:
+    """What the new cluster waits for, whatever its capacity."""
+    old = side("demo-a", OLD, 4, routed=600)
+    revisions = (revision(OLD), revision(aim, 2, started=600))
+    seen = world(aim, old, new, active=old, revisions=revisions, shared=True, **fields)
+    found = shifting.held(Course(seen, aim.goal, NOW))
+    return None if found is None else (str(found.reason), found.message)
+
+
+def little(**strategy: Any) -> Any:
+    """A goal whose capacity moves with the traffic."""
+    options = {**OPTIONS, "maxSurgePercent": 50}
+    config = cluster_config(image="ray:2", enableInTreeAutoscaling=True)
+    upgrade = {**IN_STEPS, "clusterUpgradeOptions": options, **strategy}
+    return aim_at(service_spec(config, upgradeStrategy=upgrade))
+
+
+def test_a_full_promotion_goes_no_faster_than_the_labels_where_the_capacity_moves_with_it() -> None:
+    full = noted(50, 0) | {labels.PROMOTE: "full"}
+    assert held(little(), side("demo-b", little(), 3, notes=full, routed=60, created=300)) == (
+        "ShiftingTraffic",
+        "demo-b takes 50% of the traffic (3 of 7 pods); its pods are being added",
+    )
+    assert held(goal(), side("demo-b", goal(), 3, notes=full, routed=60, created=300)) is None
+
+
+def test_a_full_promotion_is_one_where_the_capacity_moves_with_it() -> None:
+    aim = little(**BY_HAND)
+    full = noted(50, 0) | {labels.PROMOTE: "full"}
+    assert held(aim, side("demo-b", aim, 4, notes=full, routed=60, created=300)) is None
+    waits = held(aim, side("demo-b", aim, 4, notes=noted(50, 0), routed=60, created=300))
+    assert waits is not None
+    assert waits[0] == "AwaitingPromotion"

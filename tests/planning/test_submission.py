@@ -102,6 +102,10 @@ def test_what_a_config_changes_is_told(found: ObservedCluster, words: str) -> No
     assert sent.announce == Announcement("UpdatedServeApplications", words)
 
 
+def test_a_head_that_has_lost_its_address_is_sent_nothing() -> None:
+    assert submitted(FIRST, cluster(pods=(replace(head(), ip=None),), serve=NOTHING_DEPLOYED)) == []
+
+
 def test_a_cluster_of_which_nobody_knows_what_it_should_run_is_sent_nothing() -> None:
     adopted = cluster(routed=600, assigned=None, serve=STARTED)
     waiting = cluster("demo-b", IMAGE, pods=(), serve=Silence("no head"))
@@ -203,6 +207,15 @@ def test_the_last_good_config_is_repaired_for_ever_though_a_later_one_was_given_
     revisions = (revision(FIRST), revision(goal, 2, failed="DeployFailed"))
     for serving in (failing(999, routed=600, notes=tries(9)), cluster(routed=600, serve=STARTED, notes=tries(9))):
         assert len(submitted(goal, serving, active=serving, revisions=revisions)) == 1
+
+
+@pytest.mark.parametrize(("failed", "count"), [(1, 1), (2, 0)], ids=["once more", "the third time"])
+def test_a_new_cluster_is_sent_a_config_no_more_once_it_is_to_be_given_up(failed: int, count: int) -> None:
+    serving = cluster(routed=600)
+    noted = tries(failed, IMAGE) | {labels.REVISION: IMAGE.goal.revision}
+    new = replace(failing(notes=noted), cluster=cluster("demo-b", IMAGE, notes=noted).cluster)
+    sent = submitted(IMAGE, serving, new, active=serving, revisions=(revision(FIRST), revision(IMAGE, 2)))
+    assert len(sent) == count
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rayserve_operator.model.serve import ServeConfig, ServeStatus
-from rayserve_operator.planning.actions import Annotate, Apply, Kind, Patch, Plan, SubmitServe
+from rayserve_operator.planning.actions import Annotate, Announcement, Apply, Kind, Patch, Plan, SubmitServe
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService, Silence
 from rayserve_operator.planning.service import capacity, share, surge
 from rayserve_operator.planning.service.course import Course
@@ -44,11 +44,12 @@ from ..builders import (
 INTERVAL = 60
 
 
-def aim(image: str = "ray:2", app: str = APP, strategy: Any = None, **options: Any) -> Aim:
-    """A goal in steps of 20% and 50%, with a surge of 30%, but for what is given."""
+def aim(image: str = "ray:2", app: str = APP, strategy: Any = None, least: int = 0, **options: Any) -> Aim:
+    """A goal in steps of 20% and 50%, with a surge of 30%, but for what is given; least are the minReplicas."""
     given = {"steps": [20, 50], "intervalSeconds": INTERVAL, "maxSurgePercent": 30} | options
     in_steps = {"type": "NewClusterWithIncrementalUpgrade", "clusterUpgradeOptions": given}
-    config = cluster_config(image=image, enableInTreeAutoscaling=True)
+    workers = group(image=image, minReplicas=least, maxReplicas=9)
+    config = cluster_config(workers, image=image, enableInTreeAutoscaling=True)
     return aim_at(service_spec(config, app, upgradeStrategy=in_steps | (strategy or {})))
 
 
@@ -209,6 +210,25 @@ def course_of(rollout: Rollout) -> Course:
     return Course(rollout.observe(), rollout.goal.goal, rollout.now)
 
 
+def notes_in(plan: Plan[Any]) -> dict[str, Any]:
+    """What is noted on each cluster."""
+    return {action.name: action.annotations for action in actions_of(plan) if isinstance(action, Annotate)}
+
+
+def test_before_a_rollout_the_old_one_comes_to_all_of_its_capacity_again() -> None:
+    goal, old = aim(steps=[50]), begun((None, 80, 20)).cluster("demo-a")
+    parts = list(surge.parts_to_come(Course(world(goal, old, active=old), goal.goal, NOW)))
+    assert parts == [(100, 30), (100, 30), (100, 30), (80, 50), (80, 50), (50, 80), (50, 80), (30, 100)]
+
+
+def test_who_takes_over_from_nobody_is_asked_for_all_at_once() -> None:
+    in_place, old, first = aim("ray:1", OTHER_APP), SIDES["demo-a"], SIDES["demo-b"]
+    for goal, observed in ((NEW, world(NEW, first)), (in_place, world(in_place, old, active=old))):
+        assert list(surge.parts_to_come(Course(observed, goal.goal, NOW))) == [(100, 100)]
+    left_alone = begun((None, 80, 20)).cluster("demo-b")
+    assert "note not capacity on demo-b" in in_words(plan_service(world(NEW, left_alone), NEW, NOW))
+
+
 def test_the_old_one_has_its_capacity_before_the_traffic_returns() -> None:
     back = begun((80, 50, 80), failed="AnalysisFailed")
     assert back.states() == [
@@ -241,7 +261,10 @@ def test_whoever_changes_his_mind_goes_back_first(goal: Aim) -> None:
     plan = back.step()
     assert in_words(plan)[-1] == "note share on demo-b"
     assert back.state == (20, 80, 50)
-    assert {c.type: c.reason for c in plan.status.conditions}["Reconciling"] == "GivingTrafficBack"
+    found = {c.type: (c.status, c.reason, c.message) for c in plan.status.conditions}
+    assert found["Reconciling"][:2] == ("True", "GivingTrafficBack")
+    words = "demo-b gives its traffic back to demo-a"
+    assert found["UpgradeInProgress"] == ("True", "BothActivePendingClustersExist", words)
 
 
 def test_whoever_has_no_room_for_two_any_more_has_all_the_traffic_back_first() -> None:
@@ -304,16 +327,25 @@ def test_the_parts_are_told() -> None:
     assert status.pending_service_status.target_capacity == 30
 
 
+def seen(rollout: Rollout, name: str, **fields: Any) -> ObservedService:
+    """What is observed where one of the clusters is different in these fields."""
+    observed = rollout.observe()
+    found = tuple(replace(one, **fields) if one.name == name else one for one in observed.clusters)
+    return replace(observed, clusters=found)
+
+
 def growing(rollout: Rollout, name: str) -> ObservedService:
     """What is observed while a deployment of a cluster gets more replicas."""
-    observed = rollout.observe()
     serve = report(name, rollout.deployed[name], D={"status": "UPSCALING", "replicas": [{"state": "RUNNING"}]})
-    found = [replace(one, serve=serve) if one.name == name else one for one in observed.clusters]
-    return replace(observed, clusters=tuple(found))
+    return seen(rollout, name, serve=serve)
 
 
-def test_a_share_waits_for_the_replicas() -> None:
-    on = begun((20, 80, 50))
+SILENT = Silence("frozen", NOW)
+
+
+@pytest.mark.parametrize("state", [(20, 80, 50), (20, 100, 30)])
+def test_a_share_and_what_the_old_one_gives_up_for_it_wait_for_the_replicas(state: State) -> None:
+    on = begun(state)
     late = NOW + timedelta(seconds=INTERVAL)
     result = plan_service(growing(on, "demo-b"), NEW, late)
     assert in_words(result) == ["note warm-since on demo-b"]
@@ -328,51 +360,57 @@ def test_traffic_returns_when_the_old_one_has_its_replicas_or_has_had_its_time()
     moment = timedelta(seconds=0.1)
     assert in_words(plan_service(growing(back, "demo-a"), NEW, NOW + warm_up - moment)) == []
     assert in_words(plan_service(growing(back, "demo-a"), NEW, NOW + warm_up)) == ["note share on demo-b"]
-    silent = back.observe()
-    found = tuple(
-        replace(one, serve=Silence("frozen", NOW)) if one.name == "demo-a" else one for one in silent.clusters
-    )
-    assert in_words(plan_service(replace(silent, clusters=found), NEW, NOW)) == []
+    for unknown in ({"serve": SILENT}, {"assigned": None}):
+        assert in_words(plan_service(seen(back, "demo-a", **unknown), NEW, NOW)) == []
 
 
-def test_the_time_to_come_back_counts_from_when_more_was_asked_for() -> None:
+@pytest.mark.parametrize(
+    ("share_since", "old_since", "new_since", "expected"),
+    [
+        (3000, 3000, 3000, ["note share on demo-b"]),
+        (10, 3000, 3000, []),
+        (3000, 10, 3000, []),
+        (3000, 3000, 10, []),
+    ],
+)
+def test_the_time_to_come_back_counts_from_the_last_change(
+    share_since: float, old_since: float, new_since: float, expected: list[str]
+) -> None:
     back = begun((50, 80, 50), failed="AnalysisFailed")
-    back.notes["demo-b"][labels.SHARE] = noted(50, 3000)
-    assert in_words(plan_service(growing(back, "demo-a"), NEW, NOW)) == []
-    back.notes["demo-a"][labels.CAPACITY] = noted(80, 3000)
-    assert in_words(plan_service(growing(back, "demo-a"), NEW, NOW)) == []
-    back.notes["demo-b"][labels.CAPACITY] = noted(50, 3000)
-    assert in_words(plan_service(growing(back, "demo-a"), NEW, NOW)) == ["note share on demo-b"]
-    back.notes["demo-b"][labels.SHARE] = noted(50, 10)
-    assert in_words(plan_service(growing(back, "demo-a"), NEW, NOW)) == []
+    back.notes["demo-a"][labels.CAPACITY] = noted(80, old_since)
+    back.notes["demo-b"] |= {labels.SHARE: noted(50, share_since), labels.CAPACITY: noted(50, new_since)}
+    assert in_words(plan_service(growing(back, "demo-a"), NEW, NOW)) == expected
+
+
+def test_one_that_has_all_of_its_capacity_gives_up_what_is_above_its_share() -> None:
+    back = begun((50, 80, 100), failed="AnalysisFailed")
+    del back.notes["demo-b"][labels.CAPACITY]
+    assert in_words(back.step()) == ["note capacity on demo-b"]
+    assert back.state == (50, 80, 50)
 
 
 def test_the_old_one_gets_more_when_the_other_was_told_to_have_less_or_cannot_be() -> None:
     back = begun((50, 50, 50), failed="AnalysisFailed")
     back.deployed["demo-b"] = capacity.in_part(NEW.goal.serve, 80)
-    deaf = tuple(
-        replace(one, serve=Silence("frozen", NOW)) if one.name == "demo-b" else one for one in back.observe().clusters
-    )
     late = plan_service(back.observe(), NEW, NOW + timedelta(seconds=300))
-    for found in (late, plan_service(replace(back.observe(), clusters=deaf), NEW, NOW)):
+    for found in (late, plan_service(seen(back, "demo-b", serve=SILENT), NEW, NOW)):
         assert in_words(found) == ["note capacity on demo-a"]
     assert in_words(back.step()) == ["submit app:x to demo-b"]
     assert in_words(back.step()) == ["note capacity on demo-a"]
 
 
-def test_a_share_goes_back_only_from_where_it_is() -> None:
+def test_a_share_goes_back_only_from_where_it_is_or_after_its_time() -> None:
     back = begun((50, 80, 50), failed="AnalysisFailed")
     back.taking -= {"demo-a-0"}
+    late = plan_service(back.observe(), NEW, NOW + timedelta(seconds=300))
+    assert in_words(late) == ["note traffic on demo-a-0", "note share on demo-b"]
     assert in_words(back.step()) == ["note traffic on demo-a-0"]
     assert back.state == (50, 80, 50)
 
 
 def test_a_cluster_none_of_whose_pods_serves_has_nothing_to_give_back() -> None:
     back = begun((50, 80, 50), failed="AnalysisFailed")
-    observed = back.observe()
-    found = tuple(replace(one, pods=()) if one.name == "demo-b" else one for one in observed.clusters)
-    words = in_words(plan_service(replace(observed, clusters=found), NEW, NOW))
-    assert "note not capacity on demo-a" in words
+    assert "note not capacity on demo-a" in in_words(plan_service(seen(back, "demo-b", pods=()), NEW, NOW))
 
 
 def test_more_is_asked_for_only_when_the_old_one_was_told_to_have_less() -> None:
@@ -383,6 +421,18 @@ def test_more_is_asked_for_only_when_the_old_one_was_told_to_have_less() -> None
     assert on.state == (20, 80, 30)
     on.step()
     assert on.state == (20, 80, 50)
+
+
+@pytest.mark.parametrize("unknown", [{"serve": SILENT}, {"assigned": None}])
+def test_while_nothing_is_known_of_the_old_one_nothing_moves(unknown: dict[str, Any]) -> None:
+    for state in ((50, 50, 80), (20, 80, 30)):
+        assert in_words(plan_service(seen(begun(state), "demo-a", **unknown), NEW, NOW)) == []
+
+
+def test_with_more_capacity_a_cluster_has_all_the_time_again_to_match_it() -> None:
+    on = begun((20, 80, 30))
+    on.notes["demo-b"][labels.WARM_SINCE] = ago(200)
+    assert in_words(on.step()) == ["note capacity, not warm-since on demo-b"]
 
 
 def test_a_new_cluster_beside_one_of_which_nobody_knows_is_asked_for_no_more_than_the_surge() -> None:
@@ -407,6 +457,19 @@ def test_nothing_is_taken_from_the_old_one_before_it_is_time(hold: dict[str, Any
     assert on.state == (20, 100, 30)
 
 
+def test_nothing_is_taken_from_the_old_one_for_a_goal_that_is_yet_to_be_noted() -> None:
+    again = replace(begun((20, 100, 30)).observe(), revisions=(revision(NEW), revision(OLD, 2)))
+    renumbered = f"patch {NEW.goal.revision}: /revision, /metadata/annotations"
+    found = in_words(plan_service(again, NEW, NOW + timedelta(seconds=INTERVAL)))
+    assert found == [renumbered, "note not share on demo-b"]
+
+
+def test_nothing_is_taken_from_the_old_one_for_a_step_that_the_surge_allows() -> None:
+    on = begun((0, 100, 30), aim(steps=[50]))
+    assert in_words(on.step()) == ["note share on demo-b"]
+    assert on.state == (30, 100, 30)
+
+
 def test_a_full_promotion_goes_on_as_soon_as_the_capacity_is_there() -> None:
     on = begun((None, 100, 20))
     on.notes["demo-b"][labels.PROMOTE] = "full"
@@ -425,6 +488,11 @@ def test_a_full_promotion_goes_on_as_soon_as_the_capacity_is_there() -> None:
 def test_with_another_surge_it_goes_on_from_where_it_is() -> None:
     narrow = begun((50, 80, 50), aim(maxSurgePercent=10))
     assert narrow.states(9) == [(50, 80, 50), (50, 50, 50), (50, 50, 60), (60, 50, 60)]
+    ahead = begun((20, 80, 50), aim(maxSurgePercent=10))
+    ahead.step()
+    assert ahead.state == (20, 80, 30)
+    wide = begun((50, 50, 60), aim(steps=[60]))
+    assert wide.states(5) == [(50, 50, 60), (60, 50, 60)]
     whole = begun((50, 80, 50), aim(maxSurgePercent=100))
     whole.step()
     assert whole.state == (50, 100, 100)
@@ -441,17 +509,12 @@ def test_the_surge_of_a_spec(options: dict[str, Any], autoscaling: bool, surge: 
     assert spec.model_copy(update={"ray_cluster_config": config}).surge == surge
 
 
-def with_minima(image: str, minimum: int = 3) -> Aim:
-    config = cluster_config(
-        group("cpu", image, minReplicas=minimum, maxReplicas=9), image=image, enableInTreeAutoscaling=True
-    )
-    options = {"steps": [20, 50], "intervalSeconds": INTERVAL, "maxSurgePercent": 30}
-    strategy = {"type": "NewClusterWithIncrementalUpgrade", "clusterUpgradeOptions": options}
-    return aim_at(service_spec(config, upgradeStrategy=strategy))
+def with_minima(image: str, least: int = 3, **fields: Any) -> Aim:
+    return aim(image, least=least, **fields)
 
 
 def plan_with_minima(
-    goal: Aim, old: dict[str, Any], new: dict[str, Any] | None, least: tuple[int, int] = (3, 1)
+    goal: Aim, old: dict[str, Any] | None, new: dict[str, Any] | None, least: tuple[int, int] = (3, 1)
 ) -> Plan[Any]:
     """What happens where the old and the new cluster have these notes and minima of their worker group."""
     earlier = with_minima("ray:1")
@@ -462,14 +525,27 @@ def plan_with_minima(
             spec = capacity.held_down(made.cluster.spec, {"cpu": minimum}, 100)
             found.append(replace(made, cluster=replace(made.cluster, spec=spec)))
     revisions = (revision(earlier), revision(goal, 2))
-    return plan_service(world(goal, *found, active=found[0], revisions=revisions), goal, NOW)
+    active = None if old is None else found[0]
+    return plan_service(world(goal, *found, active=active, revisions=revisions), goal, NOW)
 
 
-def test_a_new_cluster_is_made_in_part() -> None:
-    [made] = actions_of(plan_with_minima(with_minima("ray:2"), {}, None))
+@pytest.mark.parametrize(
+    ("options", "old", "size", "note"),
+    [
+        ({}, {}, (1, 1, 9), noted(20)),
+        ({"steps": [50]}, {}, (2, 1, 9), noted(30)),
+        ({"maxSurgePercent": 100}, {}, (4, 3, 9), None),
+        ({}, None, (1, 3, 9), None),
+    ],
+    ids=["for its first share", "as far as the surge allows", "where both may have all", "where there is no other"],
+)
+def test_a_new_cluster_is_made_in_part(
+    options: dict[str, Any], old: dict[str, Any] | None, size: tuple[int, int, int], note: str | None
+) -> None:
+    [made] = actions_of(plan_with_minima(with_minima("ray:2", **options), old, None))
     [workers] = made.manifest["spec"]["workerGroupSpecs"]
-    assert (workers["replicas"], workers["minReplicas"], workers["maxReplicas"]) == (1, 1, 9)
-    assert made.manifest["metadata"]["annotations"][labels.CAPACITY] == noted(20)
+    assert (workers["replicas"], workers["minReplicas"], workers["maxReplicas"]) == size
+    assert made.manifest["metadata"]["annotations"].get(labels.CAPACITY) == note
 
 
 def test_the_minima_of_the_new_one_follow_its_part() -> None:
@@ -483,6 +559,11 @@ def test_the_minima_of_the_new_one_follow_its_part() -> None:
     assert patched(100, 2) == ["cpu", 3]
 
 
+def test_the_minima_of_the_new_one_are_not_written_down_beside_the_goal() -> None:
+    beside = plan_with_minima(with_minima("ray:2"), {}, {}, (3, 3))
+    assert notes_in(beside)["demo-b"][labels.CAPACITY] == noted(20)
+
+
 def held(percent: int) -> dict[str, str]:
     return {labels.CAPACITY: json.dumps({"percent": percent, "since": ago(0), "minima": {"cpu": 3}}, sort_keys=True)}
 
@@ -491,21 +572,19 @@ def test_the_minima_of_the_old_one_go_down_with_its_part_and_come_back() -> None
     goal, new = with_minima("ray:2"), {labels.CAPACITY: noted(50), labels.SHARE: noted(20)}
     lowered = plan_with_minima(goal, held(60), new, (3, 2))
     [patch] = [action for action in actions_of(lowered) if isinstance(action, Patch)]
-    assert (patch.name, patch.operations[-1]["value"]) == ("demo-a", 2)
-    assert patch.announce is not None
-    assert patch.announce.message == (
-        "Changed workerGroupSpecs[cpu].minReplicas of demo-a, which is to have 60% of its capacity"
-    )
+    assert (patch.kind, patch.name, patch.operations[-1]["value"]) == (Kind.RAY_CLUSTER, "demo-a", 2)
+    words = "Changed workerGroupSpecs[cpu].minReplicas of demo-a, which is to have 60% of its capacity"
+    assert patch.announce == Announcement("UpdatedRayCluster", words)
     alone = plan_with_minima(with_minima("ray:2"), held(60), None, (2, 1))
-    noted_now = {a.name: a.annotations for a in actions_of(alone) if isinstance(a, Annotate)}
-    assert noted_now["demo-a"] == held(100)
+    assert notes_in(alone)["demo-a"] == held(100)
     whole = in_words(plan_with_minima(with_minima("ray:2"), held(100), None, (3, 1)))
     assert "note not capacity on demo-a" in whole
 
 
 def test_where_the_goal_says_the_minima_nobody_else_does() -> None:
-    back = in_words(plan_with_minima(with_minima("ray:1", 2), held(100), None, (3, 1)))
-    assert "note not capacity on demo-a" in back
+    in_place, kept = with_minima("ray:1", 2), with_minima("ray:2", 2, strategy={"type": "None"})
+    for goal in (in_place, kept):
+        assert notes_in(plan_with_minima(goal, held(60), None, (2, 1)))["demo-a"][labels.CAPACITY] is None
 
 
 def test_a_rollout_notes_the_minima_that_it_holds_down() -> None:
@@ -515,8 +594,7 @@ def test_a_rollout_notes_the_minima_that_it_holds_down() -> None:
     new = replace(new, serve=report("demo-b", capacity.in_part(goal.goal.serve, 30)))
     revisions = (revision(with_minima("ray:1")), revision(goal, 2))
     result = plan_service(world(goal, old, new, active=old, revisions=revisions, shared=True), goal, NOW)
-    found = {a.name: a.annotations for a in actions_of(result) if isinstance(a, Annotate)}
-    assert found["demo-a"] == held(80)
+    assert notes_in(result)["demo-a"] == held(80)
 
 
 def test_only_steps_have_a_surge() -> None:

@@ -13,23 +13,24 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any
 
-from rayserve_operator.model.problems import MOST, Problem, dotted
+from rayserve_operator.advice.inspection import MOST_SOUGHT
+from rayserve_operator.model.problems import Problem, dotted
 from rayserve_operator.planning.dry_run.drafts import Draft, Location
 from rayserve_operator.planning.dry_run.origins import is_made, origin
 
 REFUSED = "RS404"
 UNTRIED = "RS405"
 
-_OK, _BAD_REQUEST, _FORBIDDEN, _INVALID = 200, 400, 403, 422
+_BAD_REQUEST, _FORBIDDEN, _INVALID = 400, 403, 422
 _POLICY = re.compile(r"admission webhook \"[^\"]*\" (?!does not support dry run)|.*ValidatingAdmissionPolicy '")
 """What others think of a pod, with whatever code they say it (the API server's admission)."""
 _UNREADABLE = re.compile(r"cannot be handled as a Pod: (?P<why>.*)", re.DOTALL)
 """Kubernetes' words for what it cannot decode, be it for a type or, strictly, for a field that it does not know."""
-_UNKNOWN = re.compile(r"(unknown|duplicate) field \"([^\"]*)\"")
-_WRONG_TYPE = re.compile(r"json: cannot unmarshal (\w+) into Go struct field \w+\.(\S+) of type (\S+)")
-_FORBIDDEN_POD = re.compile(r"pods(?: \"[^\"]*\")? is forbidden: ")
+_UNKNOWN = re.compile(r"unknown field \"([^\"]*)\"")
 _TYPES = {"number": (int, float), "string": (str,), "bool": (bool,), "object": (Mapping,), "array": (list,)}
 """Go's words for what stands in JSON."""
+_WRONG_TYPE = re.compile(rf"json: cannot unmarshal ({'|'.join(_TYPES)}) into Go struct field \w+\.(\S+) of type (\S+)")
+_FORBIDDEN_POD = re.compile(r"\Apods(?: \"[^\"]*\")? is forbidden: ")
 _MENDS = {
     "FieldValueRequired": "add it",
     "FieldValueNotSupported": "write one of these",
@@ -62,8 +63,8 @@ def judge(draft: Draft, answer: Answer) -> tuple[Problem, ...]:
     """The problems of the manifest, or the one reason why the pod could not be tried or would not be let in now."""
     if answer.code is not None and answer.code < _BAD_REQUEST:
         return ()
-    faults = () if _POLICY.match(answer.message) else tuple(dict.fromkeys(_faults(draft, answer)))
-    return faults or (_obstacle(draft, answer),)
+    faults = () if _POLICY.match(answer.message) else islice(_faults(draft, answer), MOST_SOUGHT)
+    return tuple(dict.fromkeys(faults)) or (_obstacle(draft, answer),)
 
 
 def judged(drafts: Iterable[Draft], answers: Iterable[Answer]) -> tuple[Problem, ...]:
@@ -74,9 +75,9 @@ def judged(drafts: Iterable[Draft], answers: Iterable[Answer]) -> tuple[Problem,
 def _faults(draft: Draft, answer: Answer) -> Iterator[Problem]:
     unreadable = _UNREADABLE.search(answer.message)
     if answer.code == _INVALID:
-        yield from islice(_invalid(draft, answer.status), MOST)
+        yield from _invalid(draft, answer.status)
     elif answer.code == _BAD_REQUEST and unreadable is not None:
-        yield from islice(_unreadable(draft, unreadable["why"]), MOST)
+        yield from _unreadable(draft, unreadable["why"])
 
 
 def _invalid(draft: Draft, status: Mapping[str, Any]) -> Iterator[Problem]:
@@ -96,17 +97,17 @@ def _unreadable(draft: Draft, why: str) -> Iterator[Problem]:
         kind, names, wanted = wrong.groups()
         places = _typed(draft.manifest, tuple(names.split(".")), kind)
         at = next((dotted(place).removeprefix(".") for place in places), names)
-        yield _fault(draft, at, f"is a {kind}, and Kubernetes takes a {wanted}", _retyped(kind, wanted))
-    for which, at in unknown:
+        yield _fault(draft, at, f"is of type {kind}, and Kubernetes takes type {wanted}", _retyped(kind, wanted))
+    for at in unknown:
         parent = re.sub(r"\[[^\]]*\]", "", f"pod.{at}".rpartition(".")[0])
-        words = "is no field of Kubernetes" if which == "unknown" else "is given twice"
-        yield _fault(draft, at, words, f"correct it: `kubectl explain {parent}` lists the fields")
+        mend = f"correct it: `kubectl explain {parent}` lists the fields"
+        yield _fault(draft, at, "is no field of Kubernetes", mend)
     if wrong is None and not unknown:
         yield Problem(draft.path, f"is refused by Kubernetes: {why}", "correct it", REFUSED)
 
 
 def _retyped(kind: str, wanted: str) -> str:
-    return "put it in quotes" if wanted == "string" and kind in ("number", "bool") else f"write a {wanted}"
+    return "put it in quotes" if wanted == "string" and kind in ("number", "bool") else "write a value of that type"
 
 
 def _typed(value: Any, names: Location, kind: str) -> Iterator[Location]:
@@ -115,7 +116,7 @@ def _typed(value: Any, names: Location, kind: str) -> Iterator[Location]:
         for index, item in enumerate(value):
             yield from ((index, *below) for below in _typed(item, names, kind))
     elif not names:
-        is_it = isinstance(value, _TYPES.get(kind, ())) and (kind == "bool" or not isinstance(value, bool))
+        is_it = isinstance(value, _TYPES[kind]) and (kind == "bool" or not isinstance(value, bool))
         yield from [()] if is_it else []
     elif isinstance(value, Mapping) and names[0] in value:
         yield from ((names[0], *below) for below in _typed(value[names[0]], names[1:], kind))
@@ -129,7 +130,7 @@ def _fault(draft: Draft, at: str, words: str, mend: str) -> Problem:
 
 
 def _obstacle(draft: Draft, answer: Answer) -> Problem:
-    words = _FORBIDDEN_POD.sub("", answer.message, count=1)
+    words = _FORBIDDEN_POD.sub("", answer.message)
     if _POLICY.match(answer.message):
         return Problem(
             draft.path, f"makes pods that a policy refuses: {words}", "meet the policy, or have it changed", UNTRIED
@@ -142,4 +143,5 @@ def _obstacle(draft: Draft, answer: Answer) -> Problem:
 
 
 def _told(answer: Answer, words: str) -> str:
-    return words if answer.code is None else f"the API server answers {answer.code}: {words}"
+    answered = "" if answer.code is None else f"the API server answers {answer.code}"
+    return ": ".join(filter(None, (answered, words)))

@@ -58,9 +58,9 @@ def notes_of(course: Course, pending: ObservedCluster) -> dict[str, str | None]:
 
 
 def complaints(course: Course) -> Iterator[str]:
-    """Why the new cluster is not to take over, in words."""
+    """Why the new cluster is not to take over, in words; what was noted of an earlier goal does not count."""
     pending = course.roles.pending
-    if pending is None:
+    if pending is None or not course.is_given_the_goal(pending):
         return
     words, since = smoke(course, pending), notes.time_of(pending.cluster.meta, labels.SMOKE_SINCE)
     if words is not None and since is not None and course.now - since >= TRIED_FOR:

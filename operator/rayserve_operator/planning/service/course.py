@@ -9,8 +9,7 @@ from functools import cached_property
 from rayserve_operator.model.durations import parse_duration
 from rayserve_operator.model.objects import Meta, RayCluster
 from rayserve_operator.model.raycluster import RayClusterStatus
-from rayserve_operator.model.scale import desired_pods
-from rayserve_operator.model.serve import ServeConfig
+from rayserve_operator.model.serve import ServeConfig, ServeStatus
 from rayserve_operator.planning.observed import Failure, ObservedCluster, ObservedService, RevisionView
 from rayserve_operator.planning.service import capacity, gate, notes
 from rayserve_operator.planning.service.goal import Goal
@@ -25,7 +24,6 @@ from rayserve_operator.planning.service.roles import (
 )
 from rayserve_operator.planning.service.share import Sharing, share_of
 from rayserve_operator.render import fault_tolerance, labels
-from rayserve_operator.render.ports import ServeFacts
 
 _SPARE_ENDPOINTS = 2
 """Pods that take traffic, above which a new cluster is not asked for more: the loss of one is survived."""
@@ -120,10 +118,10 @@ class Course:
     def sharing(self) -> Sharing | None:
         """Between which clusters the traffic is to be shared; None where it is not."""
         active, pending = self.roles.active, self.roles.pending
-        share = None if pending is None else share_of(pending)
-        if active is None or pending is None or share is None:
+        if active is None or pending is None:
             return self.roles.retreat
-        return Sharing(active, pending, share)
+        share = share_of(pending)
+        return self.roles.retreat if share is None else Sharing(active, pending, share)
 
     @property
     def is_by_route(self) -> bool:
@@ -190,15 +188,16 @@ class Course:
             return None
         if self.is_warm_up_over and not self.goal.spec.needs_parity:
             return gate.Newcomer(endpoints=None)
-        possible = _possible_workers(pending.cluster) + (0 if self.goal.spec.exclude_head_pod_from_serve_svc else 1)
+        possible = _possible_workers(pending) + (0 if self.goal.spec.exclude_head_pod_from_serve_svc else 1)
         return gate.Newcomer(endpoints=max(1, min(_SPARE_ENDPOINTS, active.serving_pods, possible)))
 
 
-def _possible_workers(cluster: RayCluster) -> int:
-    """Workers that may take traffic."""
-    if ServeFacts.of(cluster).on_head_alone:
+def _possible_workers(cluster: ObservedCluster) -> int:
+    """Workers that may take traffic. Ray runs no proxy where no replica is, so that nobody can wait for others."""
+    if not isinstance(cluster.serve, ServeStatus):
         return 0
-    return sum(desired_pods(cluster, group) for group in cluster.spec.worker_group_specs)
+    places = cluster.serve.places
+    return sum(pod.alive and not pod.is_head and pod.ip in places for pod in cluster.pods)
 
 
 def first_start_timeout(meta: Meta) -> timedelta | None:

@@ -267,8 +267,7 @@ def _attempt(course: Course) -> int:
     goal its attempt stays too, because the answer to a create may be on its way.
     """
     found, part = course.observed.revisions, course.goal.part_digest
-    has_come_back = course.goal.instead_of is not None and course.is_begun
-    latest = course.revision if has_come_back else max(found, key=lambda r: r.number, default=None)
+    latest = course.revision if course.is_begun else max(found, key=lambda r: r.number, default=None)
     if latest is not None and latest.part == part:
         return latest.attempt
     before = max((r.attempt for r in found if r.part == part), default=0)

@@ -7,8 +7,9 @@ Service, and to those of the clusters only while two of them share. No Service i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from rayserve_operator.model.conditions import ServiceCondition
@@ -18,7 +19,7 @@ from rayserve_operator.planning.actions import Announcement, AnyAction, Apply, D
 from rayserve_operator.planning.condition_list import Fact
 from rayserve_operator.planning.drift import has_drifted, stamped
 from rayserve_operator.planning.observed import GatewayView, ObservedCluster, ObservedService
-from rayserve_operator.planning.service.backends import Own, Part, Rule
+from rayserve_operator.planning.service.backends import Json, Own, Part, Rule
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.roles import Roles, is_conflict
 from rayserve_operator.planning.service.share import WHOLE
@@ -84,7 +85,7 @@ def leads_to(observed: ObservedService, cluster: ObservedCluster) -> bool:
 def notes_of(course: Course, cluster: ObservedCluster) -> dict[str, str | None]:
     """What is noted on a cluster: by which HTTPRoute it is led to, so that its own Service and the route are found."""
     routing, noted = course.observed.routing, cluster.cluster.meta.annotations.get(labels.ROUTE)
-    route = routing.routes.get(noted or "")
+    route = _by_name(course.observed, noted)
     is_led_to = route is not None and _service_of(cluster) in _led_to(route)
     stays = noted is not None and (is_led_to or routing.silence is not None)
     wanted = _wanted(course.observed)
@@ -220,7 +221,7 @@ def _give_up(observed: ObservedService, *, kept: str | None) -> Iterator[AnyActi
         if _is_ours(observed, view):
             yield _delete(Kind.HTTP_ROUTE, view.meta)
         else:
-            yield from _rewrite(view, [rule.united() for rule in _rules(observed, view)])
+            yield from _rewrite(observed, view, Rule.united)
     gateway = routing.gateway
     is_kept = kept is not None and _class_name(observed) is not None
     if gateway is not None and not is_kept and _is_ours(observed, gateway) and not gateway.meta.deleting:
@@ -249,13 +250,14 @@ def _keep_gateway(observed: ObservedService) -> Iterator[AnyAction]:
 
 def _keep_route(course: Course) -> Iterator[AnyAction]:
     observed, options, live = course.observed, _options(course.observed), _live(course.observed)
+    parts = _parts(course)
     if options is None or is_conflict(observed):
         return
     if options.http_route:
         if live is not None:
-            yield from _rewrite(live, [_shared(course, rule) for rule in _rules(observed, live)])
-    elif course.roles.active is not None and _can_be_led_to(course):
-        shares = [(cluster.cluster, percent) for cluster, percent in _parts(course)]
+            yield from _rewrite(observed, live, partial(_shared, course))
+    elif parts and _can_be_led_to(course):
+        shares = [(cluster.cluster, percent) for cluster, percent in parts]
         wanted = stamped(gateways.http_route(observed.service, options, shares))
         if live is None:
             yield Apply(kind=Kind.HTTP_ROUTE, manifest=wanted)
@@ -277,7 +279,7 @@ def _can_be_led_to(course: Course) -> bool:
     return all(c.name in observed.routing.reached or leads_to(observed, c) for c, _ in _parts(course))
 
 
-def _shared(course: Course, rule: Rule) -> Sequence[Mapping[str, Any]]:
+def _shared(course: Course, rule: Rule) -> Sequence[Json]:
     """The backendRefs of a rule of the user's, as they are to be."""
     if course.sharing is None:
         return rule.united()
@@ -287,12 +289,12 @@ def _shared(course: Course, rule: Rule) -> Sequence[Mapping[str, Any]]:
     return rule.divided(old, new)
 
 
-def _rewrite(view: GatewayView, wanted: Sequence[Sequence[Mapping[str, Any]]]) -> Iterator[Patch]:
-    """Give the rules of an HTTPRoute these backendRefs, and touch nothing else."""
+def _rewrite(observed: ObservedService, view: GatewayView, wanted: Callable[[Rule], Sequence[Json]]) -> Iterator[Patch]:
+    """Give the rules of an HTTPRoute the backendRefs that are wanted, and touch nothing else."""
     changed = tuple(
         {"op": "replace", "path": f"/spec/rules/{index}/backendRefs", "value": refs}
-        for index, (refs, before) in enumerate(zip(wanted, _refs(view), strict=True))
-        if refs != before
+        for index, rule in enumerate(_rules(observed, view))
+        if (refs := wanted(rule)) != rule.refs
     )
     if changed:
         same = {"op": "test", "path": "/metadata/resourceVersion", "value": view.meta.version}
@@ -324,7 +326,11 @@ def _class_name(observed: ObservedService) -> str | None:
 
 def _live(observed: ObservedService) -> GatewayView | None:
     """The HTTPRoute that is to share the traffic, as it is."""
-    return observed.routing.routes.get(_wanted(observed) or "")
+    return _by_name(observed, _wanted(observed))
+
+
+def _by_name(observed: ObservedService, name: str | None) -> GatewayView | None:
+    return next((view for view in _present(observed) if view.meta.name == name), None)
 
 
 def _present(observed: ObservedService) -> Iterator[GatewayView]:
@@ -341,7 +347,7 @@ def _led_to(view: GatewayView) -> frozenset[str]:
     return frozenset(ref["name"] for refs in _refs(view) for ref in refs)
 
 
-def _refs(view: GatewayView) -> list[Sequence[Mapping[str, Any]]]:
+def _refs(view: GatewayView) -> list[Sequence[Json]]:
     """The backendRefs of each of its rules."""
     return [rule.get("backendRefs") or [] for rule in view.spec.get("rules") or ()]
 

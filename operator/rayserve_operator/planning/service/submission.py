@@ -72,17 +72,17 @@ def _submit(course: Course, cluster: ObservedCluster) -> Iterator[AnyAction]:
     config, head, report = course.config_of(cluster), cluster.head, cluster.serve
     if config is None or head is None or head.ip is None or not isinstance(report, ServeStatus):
         return
-    tries, is_final = tries_of(cluster, config), _may_be_final(course, cluster)
+    tries, is_given_up = tries_of(cluster, config), _is_given_up(course, cluster)
     if gate.in_sync(cluster, config):
         failed = _failed_applications(cluster, config)
         if not failed:
             return
         counted = _with_the_last(tries, failed)
-        if not _is_due(counted, course.now, is_final=is_final):
+        if not _is_due(counted, course.now, is_given_up=is_given_up):
             return
         if counted is not tries:
             yield _note(cluster, config, counted)
-    elif not (config.application_names or report.started) or (is_final and report.started and tries.failed >= TRIES):
+    elif not (config.application_names or report.started) or (is_given_up and report.started and tries.failed >= TRIES):
         return
     yield SubmitServe(
         cluster=cluster.name,
@@ -95,10 +95,12 @@ def _submit(course: Course, cluster: ObservedCluster) -> Iterator[AnyAction]:
     )
 
 
-def _may_be_final(course: Course, cluster: ObservedCluster) -> bool:
-    """Whether a config that fails is given up, or was, and not what is known to run and is repaired for ever."""
-    was_given_up = course.failure is not None and course.is_given_the_goal(cluster)
-    if cluster is course.roles.candidate and (course.may_be_given_up or was_given_up):
+def _is_given_up(course: Course, cluster: ObservedCluster) -> bool:
+    """Whether a config that fails was given up, and is not what is known to run and is repaired for ever.
+
+    The pass that gives it up sends nothing.
+    """
+    if course.failure is not None and course.is_given_the_goal(cluster):
         return True
     noted = cluster.cluster.meta.annotations
     return course.goal.spec.rolls_back and noted.get(labels.SERVED) not in (None, noted.get(labels.REVISION))
@@ -110,10 +112,10 @@ def _with_the_last(tries: Tries, failed: dict[str, ApplicationState]) -> Tries:
     return tries if tries.sent == sent else Tries(tries.failed + 1, sent=sent)
 
 
-def _is_due(tries: Tries, now: datetime, *, is_final: bool) -> bool:
+def _is_due(tries: Tries, now: datetime, *, is_given_up: bool) -> bool:
     if tries.failed < TRIES:
         return True
-    if is_final:
+    if is_given_up:
         return False
     pause = min(_FIRST_PAUSE * 2 ** min(tries.failed - TRIES, 16), _LAST_PAUSE)
     is_due: bool = now >= datetime.fromtimestamp(tries.sent or 0, UTC) + pause

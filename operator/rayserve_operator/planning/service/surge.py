@@ -90,7 +90,7 @@ def hold_minima(course: Course) -> Iterator[AnyAction]:
 def notes_of_alone(course: Course, active: ObservedCluster) -> dict[str, str | None]:
     """What is noted on a cluster that has all the traffic: its minima come back first, unless the goal says them."""
     portion, spec, goal = capacity.portion_of(active), active.cluster.spec, course.goal
-    follows_goal = course.roles.candidate is active and (goal.spec.holds_cluster or not needs_new_cluster(active, goal))
+    follows_goal = goal.spec.holds_cluster or not needs_new_cluster(active, goal)
     if portion is None or follows_goal:
         return {labels.CAPACITY: None}
     is_whole = not compare(spec, capacity.held_down(spec, portion.minima, WHOLE)).operations
