@@ -6,9 +6,9 @@ import pytest
 
 from rayserve_operator.model.serve import ServeStatus
 from rayserve_operator.model.serve_parsing import parse_serve_config
+from rayserve_operator.planning.notes import written
 from rayserve_operator.planning.observed import ContainerView, PodView, Silence
 from rayserve_operator.planning.service.gate import Newcomer, Stage, Verdict, in_sync, is_settled, judge, to_be_asked
-from rayserve_operator.planning.service.notes import written
 from rayserve_operator.render import labels
 
 from ..builders import (

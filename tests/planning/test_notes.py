@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rayserve_operator.planning.service.notes import record_of, time_of, written
+from rayserve_operator.planning.notes import record_of, time_of, written
 
 from ..builders import NOW, service_meta
 

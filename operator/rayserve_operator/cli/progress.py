@@ -14,8 +14,9 @@ from rayserve_operator.model.conditions import ClusterCondition, Condition, Serv
 from rayserve_operator.model.objects import Meta
 from rayserve_operator.model.raycluster import RayClusterStatus
 from rayserve_operator.model.rayservice import ClusterServiceStatus, RayServiceStatus
+from rayserve_operator.planning import notes
 from rayserve_operator.planning.observed import RevisionView
-from rayserve_operator.planning.service import notes, shifting
+from rayserve_operator.planning.service import shifting
 from rayserve_operator.planning.service.analysis import TRIED_FOR
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.gate import Stage

@@ -10,9 +10,8 @@ from typing import Any
 
 from rayserve_operator.model.objects import Meta
 from rayserve_operator.model.problems import InvalidSpec
-from rayserve_operator.planning import edits
+from rayserve_operator.planning import edits, notes
 from rayserve_operator.planning.observed import Failure, RevisionView
-from rayserve_operator.planning.service import notes
 from rayserve_operator.planning.service.goal import Goal
 from rayserve_operator.render import labels
 

@@ -13,9 +13,10 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from rayserve_operator.engine.store import ClusterRecord, Store
+from rayserve_operator.planning import notes
 from rayserve_operator.planning.actions import Annotate, AnyAction, Kind
 from rayserve_operator.planning.observed import Failure
-from rayserve_operator.planning.service import notes, routing
+from rayserve_operator.planning.service import routing
 from rayserve_operator.render import labels
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from rayserve_operator.model.objects import Meta
 from rayserve_operator.model.raycluster import KUBERAY_OPERATOR, OUR_OPERATOR
+from rayserve_operator.planning import notes
 from rayserve_operator.planning.actions import Announcement, AnyAction, Kind, Patch
-from rayserve_operator.planning.service import notes
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.roles import is_kuberays
 from rayserve_operator.render import clusters, labels, ports

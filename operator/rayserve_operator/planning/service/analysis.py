@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 
 from rayserve_operator.model.rayservice import Analysis
+from rayserve_operator.planning import notes
 from rayserve_operator.planning.observed import ObservedCluster, Traffic
-from rayserve_operator.planning.service import notes
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.goal import Goal
 from rayserve_operator.planning.service.roles import Roles

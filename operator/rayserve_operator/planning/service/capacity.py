@@ -23,8 +23,8 @@ from typing import Any, TypeAlias
 from rayserve_operator.model.raycluster import RayClusterSpec, WorkerGroupSpec
 from rayserve_operator.model.scale import hosts, within_bounds
 from rayserve_operator.model.serve import ApplicationState, ServeConfig, ServeStatus, most_replicas
+from rayserve_operator.planning import notes
 from rayserve_operator.planning.observed import ObservedCluster
-from rayserve_operator.planning.service import notes
 from rayserve_operator.planning.service.share import WHOLE
 from rayserve_operator.render import labels
 

@@ -10,8 +10,9 @@ from rayserve_operator.model.durations import parse_duration
 from rayserve_operator.model.objects import Meta, RayCluster
 from rayserve_operator.model.raycluster import RayClusterStatus
 from rayserve_operator.model.serve import ServeConfig, ServeStatus
+from rayserve_operator.planning import notes
 from rayserve_operator.planning.observed import Failure, ObservedCluster, ObservedService, RevisionView
-from rayserve_operator.planning.service import capacity, gate, notes
+from rayserve_operator.planning.service import capacity, gate
 from rayserve_operator.planning.service.goal import Goal
 from rayserve_operator.planning.service.roles import (
     Roles,

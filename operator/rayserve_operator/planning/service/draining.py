@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from rayserve_operator.planning import notes
 from rayserve_operator.planning.actions import Announcement, AnyAction, Confirm, Delete, Kind, Step
 from rayserve_operator.planning.observed import ObservedCluster, PodView
-from rayserve_operator.planning.service import notes, routes
+from rayserve_operator.planning.service import routes
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.goal import Goal
 from rayserve_operator.planning.service.roles import Roles, has_ended, is_detached, may_have_served

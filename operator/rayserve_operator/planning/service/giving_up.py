@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from rayserve_operator.planning import notes
 from rayserve_operator.planning.actions import Annotate, Kind, Step
 from rayserve_operator.planning.cluster.troubles import trouble_of
 from rayserve_operator.planning.condition_list import REFUSED
 from rayserve_operator.planning.observed import ContainerView, Failure, ObservedCluster, PodView
-from rayserve_operator.planning.service import analysis, gate, notes, submission
+from rayserve_operator.planning.service import analysis, gate, submission
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.render import fault_tolerance, labels
 

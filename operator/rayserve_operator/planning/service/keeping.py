@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from rayserve_operator.model.serve import ServeStatus
+from rayserve_operator.planning import notes
 from rayserve_operator.planning.actions import Annotate, Announcement, AnyAction, Create, Kind, Patch, Step
 from rayserve_operator.planning.changes import compare
 from rayserve_operator.planning.cluster import autoscaling
@@ -14,7 +15,6 @@ from rayserve_operator.planning.service import (
     capacity,
     gate,
     giving_up,
-    notes,
     routes,
     shifting,
     submission,

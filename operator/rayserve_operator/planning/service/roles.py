@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rayserve_operator.model.serve import ServeStatus
+from rayserve_operator.planning import notes
 from rayserve_operator.planning.observed import Failure, ObservedCluster, ObservedService, RevisionView, ServiceView
-from rayserve_operator.planning.service import notes
 from rayserve_operator.planning.service.goal import Goal
 from rayserve_operator.planning.service.share import Sharing, share_of
 from rayserve_operator.render import labels, ports

@@ -10,6 +10,7 @@ from typing import Any
 from rayserve_operator.model.objects import RayCluster
 from rayserve_operator.model.raycluster import RayClusterStatus
 from rayserve_operator.model.serve import ServeStatus
+from rayserve_operator.planning import notes
 from rayserve_operator.planning.actions import (
     Annotate,
     Announcement,
@@ -23,7 +24,7 @@ from rayserve_operator.planning.actions import (
 )
 from rayserve_operator.planning.drift import disown, drifted, fitted, is_headless, stamped
 from rayserve_operator.planning.observed import ObservedCluster, ObservedService, ServiceView
-from rayserve_operator.planning.service import labelling, notes, shifting
+from rayserve_operator.planning.service import labelling, shifting
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.roles import is_conflict, is_detached, stamped_cluster, was_routed
 from rayserve_operator.planning.service.share import WHOLE

@@ -12,8 +12,8 @@ from datetime import datetime
 from fractions import Fraction
 
 from rayserve_operator.model.objects import Meta
+from rayserve_operator.planning import notes
 from rayserve_operator.planning.observed import ObservedCluster, PodView
-from rayserve_operator.planning.service import notes
 from rayserve_operator.render import labels
 
 WHOLE = 100

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from rayserve_operator.model.serve import ApplicationState, ServeConfig, ServeStatus
+from rayserve_operator.planning import notes
 from rayserve_operator.planning.actions import Announcement, AnyAction, Step, SubmitServe
 from rayserve_operator.planning.observed import ObservedCluster
-from rayserve_operator.planning.service import gate, notes
+from rayserve_operator.planning.service import gate
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.words import few
 from rayserve_operator.render import labels, names

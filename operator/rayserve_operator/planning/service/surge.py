@@ -22,10 +22,11 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from rayserve_operator.model.raycluster import RayClusterSpec
+from rayserve_operator.planning import notes
 from rayserve_operator.planning.actions import Annotate, Announcement, AnyAction, Kind, Patch
 from rayserve_operator.planning.changes import compare
 from rayserve_operator.planning.observed import ObservedCluster, Silence
-from rayserve_operator.planning.service import capacity, gate, notes, shifting
+from rayserve_operator.planning.service import capacity, gate, shifting
 from rayserve_operator.planning.service.capacity import Portion
 from rayserve_operator.planning.service.course import Course
 from rayserve_operator.planning.service.roles import needs_new_cluster
