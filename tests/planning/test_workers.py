@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rayserve_operator.model.raycluster import RayClusterStatus
-from rayserve_operator.planning.actions import Announcement, Create, Delete, Kind, Plan
+from rayserve_operator.planning.actions import Annotate, Announcement, Create, Delete, Kind, Plan
 from rayserve_operator.planning.cluster.planner import plan_cluster
 from rayserve_operator.planning.observed import NodeView, PodView
 from rayserve_operator.render import labels
@@ -16,6 +16,7 @@ from rayserve_operator.render.options import RenderOptions
 from ..builders import (
     NOW,
     actions_of,
+    ago,
     announced,
     cluster_config,
     cluster_plan,
@@ -117,7 +118,7 @@ def test_what_is_wanted_no_more_goes(workers: list[PodView], fields: dict[str, A
             {"replicas": 0, "nodes": SILENT},
             "its node node-1 was lost",
         ),
-        ([pod("a"), pod("b", age=10)], {"head": NEW_HEAD}, "its head is gone"),
+        ([pod("a", serve="false"), pod("b", age=10)], {"head": NEW_HEAD}, "its head is gone"),
         ([host("a", 0), host("b", 1, leaving=True)], {"numOfHosts": 2}, "b, another host of its replica, is lost"),
         ([host("a", 0)], {"numOfHosts": 2}, "another host of its replica is gone"),
         ([host("a", 0, phase="Pending")], {"numOfHosts": 2, "replicas": 0}, "group cpu has more than the 0 wanted"),
@@ -136,7 +137,12 @@ def test_it_is_told_why_a_worker_goes(workers: list[PodView], fields: dict[str, 
     [
         ([host("a", 0), host("b", 1)], {"replicas": 0}, "group cpu has more than the 0 wanted"),
         (
-            [host("a", 0), host("b", 1), host("c", 0, "s", age=9), host("d", 1, "s", age=9)],
+            [
+                host("a", 0, serve="false"),
+                host("b", 1, ready=False),
+                host("c", 0, "s", age=9),
+                host("d", 1, "s", age=9),
+            ],
             {"head": NEW_HEAD},
             "its head is gone",
         ),
@@ -217,7 +223,8 @@ def test_a_replica_remembers_the_failures_of_the_one_before(hosts: list[PodView]
 OLD, YOUNG = pod("old"), pod("young", age=49)
 OLD_HOSTS = (host("a", 0), host("b", 1))
 YOUNG_HOSTS = (host("c", 0, "s", age=49), host("d", 1, "s", age=49))
-RESTED = "delete old"
+LEAVING_HOSTS = ["note retired-at, serve on a", "note retired-at, serve on b"]
+RESTED, LEAVES = "delete old", "note retired-at, serve on old"
 
 
 @pytest.mark.parametrize(
@@ -227,11 +234,13 @@ RESTED = "delete old"
         ([pod("begun since", age=100, since=50)], {}, []),
         ([pod("crashes", age=100, waiting="CrashLoopBackOff")], {}, []),
         ([OLD, pod("young", age=49, ready=False)], {"of_service": False}, [RESTED]),
-        ([OLD, pod("young", age=49, ready=False)], {"head": head(age=50, serve="true")}, [RESTED]),
+        ([OLD, pod("young", age=49, ready=False)], {"head": head(age=50, serve="true")}, [LEAVES]),
+        ([OLD, pod("young", age=49, started=False, unschedulable="no room")], {}, [RESTED]),
+        ([OLD, YOUNG, pod("late", age=49, started=False, unschedulable="no room")], {"replicas": 2}, [LEAVES]),
         ([OLD, YOUNG, pod("slow", age=49, started=False)], {"replicas": 2}, []),
         ([*OLD_HOSTS], {"numOfHosts": 2}, [NEW, NEW]),
         ([OLD_HOSTS[0], host("b", 1, age=49)], {"numOfHosts": 2}, [NEW, NEW]),
-        ([*OLD_HOSTS, *YOUNG_HOSTS], {"numOfHosts": 2}, ["delete a", "delete b"]),
+        ([*OLD_HOSTS, *YOUNG_HOSTS], {"numOfHosts": 2}, LEAVING_HOSTS),
         ([*OLD_HOSTS, YOUNG_HOSTS[0], host("d", 1, "s", age=49, started=False)], {"numOfHosts": 2}, []),
     ],
     ids=[
@@ -240,6 +249,8 @@ RESTED = "delete old"
         "not running",
         "nothing serves",
         "the head serves",
+        "in the way",
+        "in the way of some",
         "too few",
         "hosts",
         "a host",
@@ -251,6 +262,40 @@ def test_a_worker_of_a_head_that_is_gone_stays_until_others_can_do_its_work(
     workers: list[PodView], fields: dict[str, Any], expected: list[str]
 ) -> None:
     assert words(*workers, **{"of_service": True, "head": NEW_HEAD, **fields}) == expected
+
+
+def left(name: str, seconds: float, index: int | None = None, **fields: Any) -> PodView:
+    """One that was taken from the Services so long ago."""
+    fields |= {"serve": "false", "notes": {labels.RETIRED_AT: ago(seconds)}}
+    return pod(name, **fields) if index is None else host(name, index, **fields)
+
+
+def test_one_that_nobody_can_drain_leaves_the_services_before_it_ends() -> None:
+    leaving = [a for a in actions_of(plan(OLD, YOUNG, of_service=True, head=NEW_HEAD)) if isinstance(a, Annotate)]
+    assert [(a.labels, a.annotations) for a in leaving] == [
+        ({labels.SERVE: "false"}, {labels.RETIRED_AT: NOW.isoformat()})
+    ]
+
+
+@pytest.mark.parametrize(
+    ("workers", "fields", "expected", "again"),
+    [
+        ([left("a", 4), YOUNG], {}, [], 6),
+        ([left("a", 4), left("b", 7), pod("c", age=49), YOUNG], {"replicas": 2}, [], 3),
+        ([left("a", 10), YOUNG], {}, ["delete a"], None),
+        ([left("a", 9, 0), left("b", 10, 1), *YOUNG_HOSTS], {"numOfHosts": 2}, [], 1),
+        ([left("a", 10, 0), left("b", 10, 1), *YOUNG_HOSTS], {"numOfHosts": 2}, ["delete a", "delete b"], None),
+        ([left("a", 4, leaving=True), YOUNG], {}, [], None),
+    ],
+    ids=["too early", "two", "in time", "one of two hosts", "both hosts", "on its way out"],
+)
+def test_requests_under_way_in_it_have_time_to_end(
+    workers: list[PodView], fields: dict[str, Any], expected: list[str], again: float | None
+) -> None:
+    options = {"of_service": True, "head": NEW_HEAD, **fields}
+    assert words(*workers, **options) == expected
+    wait = plan(*workers, **options).recheck_after
+    assert wait == (None if again is None else timedelta(seconds=again))
 
 
 def test_while_there_is_no_head_no_worker_is_an_orphan() -> None:

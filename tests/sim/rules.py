@@ -490,11 +490,22 @@ class Rules:
         return silence is None or self.world.seconds - silence.since < NODE_LOST_AFTER
 
     def _pod_deleted(self, before: Json) -> None:
+        self._leaves_first(before)
         cluster = self.world.find(Kind.RAY_CLUSTER, owner_of(before))
         if cluster is None or not cluster["spec"].get("enableInTreeAutoscaling"):
             return
         if before["metadata"]["labels"][labels.NODE_TYPE] == labels.WORKER and self._holds_its_place(before):
             self._must(False, f"{name_of(before)} lives, and nobody asked to delete it")
+
+    def _leaves_first(self, pod: Json) -> None:
+        """One that nobody could drain takes no new requests when it ends, where others do."""
+        world, since = self.world, self.world.seconds - self._slack
+        if not world.body(pod).runs or world.is_silent(pod) or not world.is_orphaned(pod) or since < self.patience:
+            return
+        for service in world.all(Kind.SERVICE):
+            behind = world.endpoints(name_of(service))
+            is_asked = labels.SERVE in (service["spec"].get("selector") or {}) and name_of(pod) in behind
+            self._must(not is_asked or len(behind) == 1, f"{name_of(pod)} ends behind {name_of(service)}, and nobody drains it")
 
     def _submission(self, sent: Submission) -> None:
         name, essence = owner_of(sent.pod), essence_of(sent.config.applications)

@@ -30,6 +30,7 @@ from rayserve_operator.planning.cluster import (
     farewell,
     heads,
     nodes,
+    orphans,
     recreation,
     replacement,
     troubles,
@@ -197,6 +198,7 @@ def _recheck(observed: ObservedRayCluster, now: datetime, lost_after: timedelta)
         *(wait for wait in left if wait > timedelta()),
         nodes.recheck(observed, now, lost_after),
         budget.recheck(observed, now),
+        orphans.recheck(observed.workers, now),
         troubles.recheck(observed.pods, now),
     ]
     return min((wait for wait in waits if wait is not None), default=None)

@@ -16,10 +16,10 @@ from itertools import count
 from rayserve_operator.model.raycluster import WorkerGroupSpec
 from rayserve_operator.model.scale import desired_replicas, hosts
 from rayserve_operator.planning.actions import Announcement, AnyAction, Create, Delete, Kind
-from rayserve_operator.planning.cluster import nodes, replacement
+from rayserve_operator.planning.cluster import nodes, orphans, replacement
 from rayserve_operator.planning.cluster.heads import end_of
 from rayserve_operator.planning.observed import ObservedRayCluster, PodView
-from rayserve_operator.render import fault_tolerance, names, pods
+from rayserve_operator.render import names, pods
 from rayserve_operator.render.manifests import annotated
 from rayserve_operator.render.node import runs_service
 from rayserve_operator.render.options import RenderOptions
@@ -64,19 +64,6 @@ class _Replica:
     def usefulness(self) -> tuple[object, ...]:
         ready, running = all(p.ready for p in self.pods), all(p.phase == "Running" for p in self.pods)
         return (self.state is _State.WHOLE, ready, self.up, running, self.pods[0].meta.name)
-
-
-def is_orphaned(pod: PodView, observed: ObservedRayCluster, head: PodView | None) -> bool:
-    """Whether a worker belongs to a head that is gone.
-
-    Without fault tolerance a new head knows nothing of it. Ray in it clings to the old head for a minute before it
-    ends, and serves meanwhile. Its creation is compared, and not only its start, because that clock is its node's.
-    """
-    if head is None or head.meta.created is None or pod.meta.created is None or pod.ray is None:
-        return False
-    if fault_tolerance.is_fault_tolerant(observed.cluster) or pod.ray.running_since is None:
-        return False
-    return pod.meta.created < head.meta.created and pod.ray.running_since < head.meta.created
 
 
 def tend(
@@ -128,12 +115,12 @@ class _Group:
         yield from self._add(self.wanted - len(self.holding))
         going = [r for r in self.replicas if r.state in (_State.NAMED, _State.SPENT, _State.BROKEN)]
         going += self._surplus(len(self.holding) - self.wanted)
-        going += self._relieved()
         if self.wanted == 0:
             going += [replica for replica in self.replicas if replica.state is _State.LOST]
         for replica in going:
             why = replica.why or f"group {self.spec.group_name} has more than the {self.wanted} wanted"
             yield from (delete_worker(pod, why) for pod in replica.pods)
+        yield from self._relieve()
 
     def _together(self) -> Iterator[list[PodView]]:
         """The pods of each replica. Those that an older KubeRay made do not say which is whose, so any will do."""
@@ -159,7 +146,7 @@ class _Group:
             return self._judge_hosts(members, staying, lost)
         if lost:
             return _State.LOST, f"its node {lost[0].node} was lost"
-        if is_orphaned(staying[0], self.observed, self.head):
+        if orphans.is_orphaned(staying[0], self.observed, self.head):
             return _State.ORPHANED, "its head is gone"
         return _State.WHOLE, ""
 
@@ -169,7 +156,7 @@ class _Group:
         gone = [*lost, *(pod for pod in members if pod.meta.deleting)]
         if gone:
             return _State.BROKEN, f"{gone[0].meta.name}, another host of its replica, is lost"
-        if any(is_orphaned(pod, self.observed, self.head) for pod in staying):
+        if any(orphans.is_orphaned(pod, self.observed, self.head) for pod in staying):
             return _State.ORPHANED, "its head is gone"
         if len(staying) == self.hosts:
             return _State.WHOLE, ""
@@ -226,13 +213,18 @@ class _Group:
         expendable = [r for r in self.holding if not is_rays_choice or all(p.phase == "Pending" for p in r.pods)]
         return sorted(expendable, key=lambda replica: replica.usefulness)[: max(excess, 0)]
 
-    def _relieved(self) -> list[_Replica]:
-        """The orphans that are needed no more: others serve, or cannot come because the orphans take their room."""
-        orphans = [replica for replica in self.replicas if replica.state is _State.ORPHANED]
+    def _relieve(self) -> Iterator[AnyAction]:
+        """Let orphans go that are needed no more: others serve, or cannot come because the orphans take their room."""
         whole = [replica for replica in self.replicas if replica.state is _State.WHOLE]
         successors = [pod for replica in whole for pod in replica.pods]
-        if any(pod.unschedulable is not None for pod in successors):
-            return orphans
+        are_in_the_way = any(pod.unschedulable is not None for pod in successors)
         others_serve = any(pod.serving for pod in (*successors, *([self.head] if self.head else [])))
         enough = sum(replica.up for replica in whole) >= self.wanted
-        return orphans if enough and (others_serve or not runs_service(self.observed.cluster)) else []
+        if not are_in_the_way and not (enough and (others_serve or not runs_service(self.observed.cluster))):
+            return
+        for replica in self.replicas:
+            if replica.state is _State.ORPHANED:
+                if others_serve and not all(orphans.has_left(pod, self.now) for pod in replica.pods):
+                    yield from orphans.leave(replica.pods, self.now)
+                else:
+                    yield from (delete_worker(pod, replica.why) for pod in replica.pods)
