@@ -505,7 +505,9 @@ class Rules:
         for service in world.all(Kind.SERVICE):
             behind = world.endpoints(name_of(service))
             is_asked = labels.SERVE in (service["spec"].get("selector") or {}) and name_of(pod) in behind
-            self._must(not is_asked or len(behind) == 1, f"{name_of(pod)} ends behind {name_of(service)}, and nobody drains it")
+            self._must(
+                not is_asked or len(behind) == 1, f"{name_of(pod)} ends behind {name_of(service)}, and nobody drains it"
+            )
 
     def _submission(self, sent: Submission) -> None:
         name, essence = owner_of(sent.pod), essence_of(sent.config.applications)

@@ -17,8 +17,8 @@ from rayserve_operator.model.resources import parse_quantity
 from rayserve_operator.model.scale import desired_pods, fewest_pods, most_pods
 from rayserve_operator.planning.cluster import nodes
 from rayserve_operator.planning.cluster.heads import HeadCare
-from rayserve_operator.planning.cluster.troubles import Trouble, trouble_of
 from rayserve_operator.planning.cluster.orphans import is_orphaned
+from rayserve_operator.planning.cluster.troubles import Trouble, trouble_of
 from rayserve_operator.planning.condition_list import Fact, acceptance, carried, dated, replaced, timestamp
 from rayserve_operator.planning.observed import ObservedRayCluster, PodView
 from rayserve_operator.planning.suspension import Phase
