@@ -247,7 +247,7 @@ YOUNG_HEAD = head(age=50)
         ([OLD], [CONFIRMED, NEW_WORKER]),
         ([OLD, pod("new", age=49, phase="Pending")], []),
         ([OLD, pod("new", age=49, ready=False)], []),
-        ([OLD, pod("new", age=49)], ["delete old"]),
+        ([OLD, pod("new", age=49)], ["note retired-at, serve on old"]),
         ([OLD, pod("new", age=49, phase="Pending", unschedulable="no room")], ["delete old"]),
         ([pod("waits", age=100, phase="Pending")], []),
         ([pod("started anew", age=100, since=40)], []),

@@ -274,8 +274,10 @@ def rights(cluster: Mapping[str, Any]) -> Iterator[Manifest]:
 def head_pod(cluster: Mapping[str, Any], drawn: str = "x2v8k") -> Manifest:
     """The head."""
     metadata, spec = cluster["metadata"], cluster["spec"]
-    args = "ulimit -n 65536; ray start --head --block --dashboard-host=0.0.0.0"
-    containers = [_ray(spec["headGroupSpec"], args, _LIVES)]
+    group = {**spec["headGroupSpec"], "groupName": "headgroup"}
+    start = _start("--head", {"dashboard-host": "0.0.0.0", **group["rayStartParams"]})
+    ray = _ray(group, start, _environment("127.0.0.1:6379"))
+    containers = [ray | {"readinessProbe": {**_ASKED, "failureThreshold": 10}}]
     if spec.get("enableInTreeAutoscaling"):
         containers.append(
             {
@@ -311,9 +313,18 @@ def _worker(
     name, namespace = metadata["name"], metadata["namespace"]
     address = f"{name}-head-svc.{namespace}.svc.cluster.local:6379"
     wait = f"until ray health-check --address {address}; do sleep 5; done"
-    waiting = {"name": "wait-gcs-ready", "image": "ray", "args": [wait]}
-    proxy = f"{_LIVES} && wget -T 10 -q -O- http://localhost:8000/-/healthz | grep success"
-    args = f"ulimit -n 65536; ray start --address={address} --block --metrics-export-port=8080"
+    start = _start("", {"address": address, **group["rayStartParams"]})
+    ray = _ray(group, start, _environment(address))
+    serves = {"exec": {"command": ["bash", "-c", _SERVES]}, "periodSeconds": 5}
+    ray["readinessProbe"] = {**serves, "timeoutSeconds": 2, "failureThreshold": 1}
+    image = {key: ray[key] for key in ("image", "imagePullPolicy") if key in ray}
+    waiting: Manifest = {
+        **image,
+        "env": ray["env"],
+        "name": "wait-gcs-ready",
+        "command": ["/bin/bash", "-c", "--"],
+        "args": [wait],
+    }
     group_name = group["groupName"]
     place = {"worker-group-replica-index": str(index)}
     if group["numOfHosts"] > 1:
@@ -326,29 +337,59 @@ def _worker(
         (f"{name}-{group_name}-worker-", f"w{index}h{host}"),
         {"group": group_name, "node-type": "worker", "serve": "true", **place},
         {},
-        {"containers": [_ray(group, args, proxy)], "initContainers": [waiting]},
+        {"containers": [ray], "initContainers": [waiting]},
     )
 
 
-_LIVES = "wget -T 2 -q -O- http://localhost:52365/api/local_raylet_healthz | grep success"
+_SERVES = (
+    "wget --tries 1 -T 2 -q -O- http://localhost:52365/api/local_raylet_healthz | grep success"
+    " && wget --tries 1 -T 10 -q -O- http://localhost:8000/-/healthz | grep success"
+)
+_ASKED = {
+    "httpGet": {"path": "/api/healthz", "port": 52365},
+    "periodSeconds": 5,
+    "timeoutSeconds": 2,
+}
 
 
-def _ray(group: Mapping[str, Any], args: str, ready: str) -> Manifest:
+def _start(role: str, params: Mapping[str, str]) -> str:
+    """The command of a Ray container."""
+    given = {"dashboard-agent-listen-port": "52365", "metrics-export-port": "8080", **params}
+    options = " ".join(f" --{key}={given[key]} " for key in sorted(given))
+    return f"ulimit -n 65536; ray start {role} --block {options}"
+
+
+def _environment(address: str) -> list[Manifest]:
+    """What Ray is told about its place."""
+    fields = {
+        "RAY_CLUSTER_NAME": "metadata.labels['ray.io/cluster']",
+        "RAY_CLUSTER_NAMESPACE": "metadata.namespace",
+        "RAY_CLOUD_INSTANCE_ID": "metadata.name",
+        "RAY_NODE_TYPE_NAME": "metadata.labels['ray.io/group']",
+    }
+    values = {
+        "RAY_PORT": "6379",
+        "RAY_ADDRESS": address,
+        "RAY_USAGE_STATS_KUBERAY_IN_USE": "1",
+        "RAY_timeout_ms_task_wait_for_death_info": "0",
+        "RAY_gcs_server_request_timeout_seconds": "5",
+        "RAY_SERVE_KV_TIMEOUT_S": "5",
+    }
+    return [
+        *({"name": n, "valueFrom": {"fieldRef": {"fieldPath": p}}} for n, p in fields.items()),
+        *({"name": name, "value": value} for name, value in values.items()),
+    ]
+
+
+def _ray(group: Mapping[str, Any], start: str, environment: list[Manifest]) -> Manifest:
     [ray, *_] = group["template"]["spec"]["containers"]
     return {
         **ray,
+        "env": [*ray.get("env", ()), *environment],
         "command": ["/bin/bash", "-c", "--"],
-        "args": [args],
-        "readinessProbe": {
-            "exec": {"command": ["bash", "-c", ready]},
-            "periodSeconds": 5,
-            "failureThreshold": 1,
-        },
-        "livenessProbe": {
-            "exec": {"command": ["bash", "-c", _LIVES]},
-            "periodSeconds": 5,
-            "failureThreshold": 120,
-        },
+        "args": [start],
+        "livenessProbe": {**_ASKED, "initialDelaySeconds": 30, "failureThreshold": 120},
+        "volumeMounts": [{"name": "shared-mem", "mountPath": "/dev/shm"}],
     }
 
 
@@ -380,7 +421,11 @@ def _pod(
             "annotations": noted,
             "ownerReferences": [_owner("RayCluster", owner)],
         },
-        "spec": {"restartPolicy": "Always", "terminationGracePeriodSeconds": 30, **spec},
+        "spec": {
+            "restartPolicy": "Always",
+            "volumes": [{"name": "shared-mem", "emptyDir": {"medium": "Memory"}}],
+            **spec,
+        },
     }
 
 

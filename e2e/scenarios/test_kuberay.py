@@ -1,0 +1,188 @@
+"""From KubeRay to the operator and back under load: no pod begins or ends, no request is lost.
+
+KubeRay itself does not run here. What it makes is written as it writes it, and Ray runs in its
+pods.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import pytest
+
+from scenarios.harness import kuberay, manifests, ray
+from scenarios.harness.asking import GREET
+from scenarios.harness.kube import Kube, Manifest
+from scenarios.harness.mix import NEW, Mix
+from scenarios.harness.namespaces import fresh_namespace
+from scenarios.harness.rayservice import START, RayService, all_ready
+from scenarios.harness.release import LANE, OperatorRelease
+from scenarios.harness.rollout import Rollout, Run, rolled, under_load
+from scenarios.harness.sampler import sampling
+from scenarios.harness.table import Tables
+from scenarios.harness.waiting import Stopwatch, until
+
+SAMPLE = manifests.with_deployment(
+    manifests.sample("minimal"), "Echo", num_replicas=2, max_ongoing_requests=100
+)
+CLUSTER = "minimal-k2b4c"
+CRDS = ("rayclusters.ray.io", "rayservices.ray.io")
+SHORT = (10.0, 20.0)
+"""Seconds that the long requests take."""
+RENEWED_EVERY = 2.0
+"""Seconds; KubeRay has 15 before its Lease counts as given up."""
+TAKEN_OVER = 60.0
+OWNED = ("pods", "services", "rayclusters")
+
+
+@pytest.fixture(scope="module")
+def crds(kube: Kube, operator: OperatorRelease) -> Iterator[None]:
+    """KubeRay's CRDs in the place of ours, and no operator at first."""
+    if LANE:
+        pytest.skip("the CRDs are for all lanes")
+    operator.scale(0)
+    ours = [kube.get("customresourcedefinitions", None, name) for name in CRDS]
+    _replace(kube, kuberay.crds(ours))
+    yield
+    _replace(kube, ours)
+    operator.install()
+
+
+@pytest.fixture
+def echo(kube: Kube, namespace: str, crds: None) -> RayService:
+    """The minimal sample with two replicas, as KubeRay serves it."""
+    made = kube.create(
+        "rayservices", kuberay.ray_service(SAMPLE["spec"], SAMPLE["metadata"]["name"], namespace)
+    )
+    cluster = kube.create("rayclusters", kuberay.ray_cluster(made, CLUSTER))
+    for front in kuberay.services(made, cluster):
+        del front["metadata"]["managedFields"]
+        if front["spec"]["clusterIP"] != "None":
+            del front["spec"]["clusterIP"]
+        kube.create("services", front)
+    head = kuberay.head_pod(cluster)
+    for pod in (head, *kuberay.workers(cluster)):
+        kube.create("pods", pod)
+    service = RayService(kube, namespace, made["metadata"]["name"])
+    config = manifests.serve_config(SAMPLE)
+    until(lambda: ray.takes(service.head_address(CLUSTER), config), "Ray takes the config", START)
+    until(lambda: all_ready(service.pods()), "its pods are ready", START)
+    kube.merge("pods", namespace, head["metadata"]["name"], _labelled("ray.io/serve", "true"))
+    service.wait_answer(GREET)
+    generation = made["metadata"]["generation"]
+    for plural, name, status in (
+        ("rayservices", service.name, kuberay.service_status(CLUSTER, generation=generation)),
+        ("rayclusters", CLUSTER, kuberay.cluster_status(CLUSTER)),
+    ):
+        kube.merge(plural, namespace, name, {"status": status}, "status")
+    return service
+
+
+@pytest.fixture
+def system(kube: Kube) -> Iterator[str]:
+    """The namespace of KubeRay."""
+    with fresh_namespace(kube, "kuberay-system") as name:
+        yield name
+
+
+def test_a_service_comes_from_kuberay_goes_back_and_comes_again(
+    kube: Kube, echo: RayService, system: str, operator: OperatorRelease, tables: Tables
+) -> None:
+    """Its pods stay throughout; only a rollout, when it is the operator's, replaces them."""
+    before = _uids(echo)
+    mix = Mix(echo.url).with_long(SHORT)
+    with under_load(tables, "from KubeRay, back, and again", mix) as run:
+        with _leading(kube, system):
+            operator.scale(1)
+            until(lambda: "Standing by for KubeRay" in operator.logs(), "it stands by", 30)
+            _ask_more(run)
+            assert echo.object["metadata"]["finalizers"] == [kuberay.FINALIZER]
+            assert not echo.events
+        run.steps["KubeRay stops → taken over"].append(_taken_over(echo))
+        _ask_more(run)
+        assert _uids(echo) == before
+        operator.scale(0)
+        _come_back(kube, echo)
+        _ask_more(run)
+        assert _uids(echo) == before
+        watch = Stopwatch()
+        operator.scale(1)
+        _taken_over(echo)
+        run.steps["started again → taken over"].append(watch.seconds)
+        _ask_more(run)
+        assert _uids(echo) == before
+        run.remarks.append(
+            "The same objects before and after: "
+            + ", ".join(f"{len(before[plural])} {plural}" for plural in OWNED)
+        )
+        Rollout(echo, rolled(SAMPLE)).run(run)
+
+
+def _replace(kube: Kube, crds: list[Manifest]) -> None:
+    """Give the CRDs these schemas; who manages the objects stays as it is."""
+    for crd in crds:
+        kube.replace_spec("customresourcedefinitions", None, crd["metadata"]["name"], crd["spec"])
+
+
+@contextmanager
+def _leading(kube: Kube, system: str) -> Iterator[None]:
+    """KubeRay renews its Lease."""
+    kube.create("leases", {**kuberay.lease(_now()), "metadata": _LEASE | {"namespace": system}})
+
+    def renew() -> None:
+        kube.merge("leases", system, _LEASE["name"], {"spec": {"renewTime": _now()}})
+
+    with sampling(renew, every=RENEWED_EVERY):
+        yield
+
+
+_LEASE = kuberay.lease("")["metadata"]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _labelled(key: str, value: str) -> Manifest:
+    return {"metadata": {"labels": {key: value}}}
+
+
+def _come_back(kube: Kube, service: RayService) -> None:
+    """Do what KubeRay does first when it finds its objects again."""
+    kube.merge(
+        "rayservices",
+        service.namespace,
+        service.name,
+        {"metadata": {"finalizers": [kuberay.FINALIZER]}},
+    )
+    stamped = {"metadata": {"annotations": {"ray.io/kuberay-version": kuberay.VERSION}}}
+    kube.merge("rayclusters", service.namespace, CLUSTER, stamped)
+
+
+def _taken_over(service: RayService) -> float:
+    """Wait until the operator has made the service its own; the seconds that it took."""
+    watch = Stopwatch()
+    until(
+        lambda: not service.object["metadata"].get("finalizers"),
+        "KubeRay's finalizer is gone",
+        TAKEN_OVER,
+    )
+    service.wait_ready()
+    return watch.seconds
+
+
+def _ask_more(run: Run) -> None:
+    """Wait for twenty more answers."""
+    load = run.mix.kinds[NEW]
+    sent = load.sent
+    until(lambda: load.sent > sent + 20, "more is asked", 30)
+
+
+def _uids(service: RayService) -> dict[str, dict[str, str]]:
+    return {
+        plural: {
+            found["metadata"]["name"]: found["metadata"]["uid"]
+            for found in service.kube.list(plural, service.namespace)
+        }
+        for plural in OWNED
+    }
