@@ -317,7 +317,7 @@ def _worker(
     ray = _ray(group, start, _environment(address))
     serves = {"exec": {"command": ["bash", "-c", _SERVES]}, "periodSeconds": 5}
     ray["readinessProbe"] = {**serves, "timeoutSeconds": 2, "failureThreshold": 1}
-    image = {key: ray[key] for key in ("image", "imagePullPolicy") if key in ray}
+    image: Manifest = {key: ray[key] for key in ("image", "imagePullPolicy") if key in ray}
     waiting: Manifest = {
         **image,
         "env": ray["env"],
