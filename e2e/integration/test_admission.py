@@ -11,7 +11,8 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from tests.lint.cases import CASES, GOOD, TRIED
-from tests.lint.generated import CONFIG, with_serve
+from tests.lint.generated import MANIFEST
+from tests.lint.guides import TOLD as GUIDES
 
 from scenarios.harness import manifests, reviews
 from scenarios.harness.kube import ApiError, Kube, Manifest
@@ -129,12 +130,12 @@ def test_good_manifests_are_let_through(kube: Kube, reviewed: str) -> None:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(config=CONFIG)
+@given(manifest=MANIFEST)
 def test_generated_manifests_are_let_through(
-    kube: Kube, reviewed: str, config: dict[str, Any]
+    kube: Kube, reviewed: str, manifest: dict[str, Any]
 ) -> None:
-    """None that Ray takes is refused."""
-    assert reviews.refusal(kube, _named(with_serve(config), reviewed)) is None
+    """None that can be made is refused, unwise as it may be."""
+    assert reviews.refusal(kube, _named(manifest, reviewed)) is None
 
 
 def test_what_is_unwise_is_told_to_who_applies(reviewed: str) -> None:
@@ -142,6 +143,21 @@ def test_what_is_unwise_is_told_to_who_applies(reviewed: str) -> None:
     case = next(case for case in CASES if case.code == "RS201")
     done = _applied(_named(case.manifest, reviewed))
     assert f"Warning: {case.code} {case.place}" in done.stderr
+
+
+def test_the_cases_of_the_guides_are_told_to_who_applies(kube: Kube, reviewed: str) -> None:
+    """With the guides' numbers; of what fits nothing is said."""
+    for title, case in GUIDES.items():
+        manifest = _named(case.manifest, reviewed)
+        words = reviews.refusal(kube, manifest)
+        if case.refused:
+            assert case.refused in (words or ""), title
+            continue
+        assert words is None, title
+        told = [line for line in _applied(manifest).stderr.splitlines() if "Warning: RS" in line]
+        print(title, *told or ["nothing to say"], sep="\n  ")
+        assert bool(told) == bool(case.warnings), title
+        assert all(any(words in line for line in told) for words in case.warnings), (title, told)
 
 
 def test_an_object_that_was_bad_before_can_be_mended(kube: Kube, namespace: str) -> None:

@@ -85,6 +85,111 @@ CONFIG = st.fixed_dictionaries(
 )
 
 
+QUANTITY = st.sampled_from(["1Gi", "1500M", "2147483648", "3.5Gi"])
+RESOURCES = st.fixed_dictionaries(
+    {},
+    optional={
+        "requests": options(cpu=st.sampled_from(["500m", "1", 2, "1.5"]), memory=st.just("1Gi")),
+        "limits": options(
+            **{"cpu": st.sampled_from(["4", 8]), "memory": QUANTITY, "nvidia.com/gpu": st.integers(1, 2)}
+        ),
+    },
+)
+CONTAINER = st.fixed_dictionaries({"name": st.just("ray"), "image": st.just("ray"), "resources": RESOURCES})
+POD = st.fixed_dictionaries(
+    {"containers": CONTAINER.map(lambda container: [container])},
+    optional={
+        "terminationGracePeriodSeconds": st.integers(60, 900),
+        "nodeSelector": st.dictionaries(WORD, WORD, max_size=1),
+        "tolerations": st.just([{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}]),
+        "serviceAccountName": st.just("default"),
+    },
+)
+TEMPLATE = st.fixed_dictionaries(
+    {"spec": POD}, optional={"metadata": options(labels=st.dictionaries(WORD, WORD, max_size=1))}
+)
+SIZE = st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(1, 3)).map(
+    lambda n: {"minReplicas": n[0], "replicas": n[0] + n[1], "maxReplicas": sum(n)}
+)
+GROUP = st.tuples(
+    SIZE,
+    st.fixed_dictionaries(
+        {"template": TEMPLATE},
+        optional={
+            "numOfHosts": st.integers(1, 2),
+            "idleTimeoutSeconds": st.integers(10, 600),
+            "rayStartParams": options(**{"num-cpus": st.sampled_from(["1", "4"])}),
+        },
+    ),
+).map(lambda found: found[0] | found[1])
+GROUPS = st.lists(GROUP, max_size=3).map(lambda found: [{"groupName": f"g{i}", **one} for i, one in enumerate(found)])
+SMOKE = st.fixed_dictionaries({"path": st.just("/health")}, optional={"status": st.sampled_from([200, 404])})
+LIMITS = options(
+    progressDeadlineSeconds=st.integers(60, 7200),
+    rollback=st.sampled_from(["Automatic", "Manual"]),
+    warmUpTimeoutSeconds=st.integers(0, 600),
+    onWarmUpTimeout=st.sampled_from(["Proceed", "Rollback"]),
+    drainTimeoutSeconds=st.integers(0, 3600),
+    revisionHistoryLimit=st.integers(0, 20),
+)
+BESIDE = options(
+    previewService=st.booleans(),
+    autoPromotion=st.booleans(),
+    analysis=options(
+        smokeRequests=st.lists(SMOKE, max_size=2, unique_by=lambda smoke: smoke["path"]),
+        maxErrorPercent=st.integers(1, 50),
+        maxLatencyPercent=st.integers(110, 500),
+        minRequests=st.integers(1, 100),
+    ),
+)
+STEPS = st.one_of(
+    st.fixed_dictionaries({"stepSizePercent": st.integers(1, 100)}, optional={"maxSurgePercent": st.integers(1, 100)}),
+    st.fixed_dictionaries({"steps": st.lists(st.integers(1, 99), unique=True, max_size=3).map(sorted)}),
+)
+STRATEGY = st.one_of(
+    st.tuples(LIMITS, options(type=st.sampled_from(["None", "Recreate"]))),
+    st.tuples(LIMITS, BESIDE, options(type=st.just("NewCluster"))),
+    st.tuples(LIMITS, BESIDE, STEPS, st.integers(1, 600)).map(
+        lambda found: (
+            *found[:2],
+            {
+                "type": "NewClusterWithIncrementalUpgrade",
+                "clusterUpgradeOptions": {**found[2], "intervalSeconds": found[3]},
+            },
+        )
+    ),
+).map(lambda parts: {key: value for part in parts for key, value in part.items()})
+SPEC = options(
+    rayClusterDeletionDelaySeconds=st.integers(0, 600),
+    excludeHeadPodFromServeSvc=st.booleans(),
+    upgradeStrategy=STRATEGY,
+)
+CLUSTER = st.fixed_dictionaries(
+    {
+        "rayVersion": st.just("2.60.0"),
+        "enableInTreeAutoscaling": st.just(value=True),
+        "headGroupSpec": st.fixed_dictionaries(
+            {"template": TEMPLATE}, optional={"rayStartParams": options(**{"num-cpus": st.just("0")})}
+        ),
+        "workerGroupSpecs": GROUPS,
+    },
+    optional={"autoscalerOptions": options(idleTimeoutSeconds=st.integers(10, 600), upscalingMode=st.just("Default"))},
+)
+MANIFEST = st.tuples(CONFIG, SPEC, CLUSTER).map(
+    lambda found: (
+        GOOD
+        | {
+            "spec": {
+                **found[1],
+                "serveConfigV2": yaml.safe_dump(found[0], sort_keys=False),
+                "rayClusterConfig": found[2],
+            }
+        }
+    )
+)
+"""Whole manifests, unwise as they may be."""
+
+
 def with_serve(config: Any) -> dict[str, Any]:
     """The good manifest with another Serve config."""
     manifest = copy.deepcopy(GOOD)

@@ -13,12 +13,17 @@ from rayserve_operator.model.problems import InvalidSpec
 from rayserve_operator.model.serve_parsing import parse_serve_config, read_serve_config
 
 from .cases import GOOD, SERVE
-from .generated import CONFIG, JSON, places, replaced, with_serve
+from .generated import CONFIG, JSON, MANIFEST, places, replaced, with_serve
 
 
 @given(config=CONFIG)
 def test_none_that_ray_takes_is_refused(config: dict[str, Any]) -> None:
     assert [str(f.problem) for f in inspect(with_serve(config)) if f.level is Level.ERROR] == []
+
+
+@given(manifest=MANIFEST)
+def test_none_that_can_be_made_is_refused(manifest: dict[str, Any]) -> None:
+    assert [str(f.problem) for f in inspect(manifest) if f.level is Level.ERROR] == []
 
 
 @given(place=st.sampled_from(places(SERVE)), value=JSON)

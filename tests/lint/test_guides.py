@@ -5,43 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import yaml
 
 from rayserve_operator.advice.inspection import SILENCE, inspect
+
+from .guides import (
+    actor,
+    fourteen_above_ten,
+    group,
+    pipeline,
+    pod,
+    quarters,
+    service,
+    ten_replicas,
+    two_hundred_replicas,
+)
 
 Found = list[tuple[str, str, str]]
 
 FRONT = "applications[0].deployments[0]"
-
-
-def pod(cpu: int, memory: str, **limits: Any) -> dict[str, Any]:
-    resources = {"requests": {"cpu": cpu, "memory": memory}, "limits": {"memory": memory, **limits}}
-    return {"spec": {"containers": [{"name": "ray", "image": "ray", "resources": resources}]}}
-
-
-def group(template: dict[str, Any], least: int, most: int, name: str = "workers") -> dict[str, Any]:
-    return {"groupName": name, "replicas": least, "minReplicas": least, "maxReplicas": most, "template": template}
-
-
-def service(
-    deployments: list[dict[str, Any]], *groups: dict[str, Any], autoscaling: bool = True, ray: str = "2.60.0"
-) -> dict[str, Any]:
-    head = {"rayStartParams": {"num-cpus": "0"}, "template": pod(4, "8Gi")}
-    config = {"applications": [{"import_path": "app:app", "deployments": deployments}]}
-    return {
-        "apiVersion": "ray.io/v1",
-        "kind": "RayService",
-        "metadata": {"name": "guide"},
-        "spec": {
-            "serveConfigV2": yaml.safe_dump(config),
-            "rayClusterConfig": {
-                "rayVersion": ray,
-                "enableInTreeAutoscaling": autoscaling,
-                "headGroupSpec": head,
-                "workerGroupSpecs": list(groups),
-            },
-        },
-    }
 
 
 def found(manifest: dict[str, Any]) -> Found:
@@ -56,26 +37,15 @@ def only(manifest: dict[str, Any]) -> tuple[str, str, str]:
     return one
 
 
-def actor(**options: Any) -> dict[str, Any]:
-    return {"ray_actor_options": options}
-
-
-def gib(amount: int) -> int:
-    return amount * 1024**3
-
-
 def test_ten_replicas_of_a_cpu_do_not_fit_eight_cores() -> None:
-    model = {"name": "Model", "num_replicas": 10, **actor(num_cpus=1)}
-    code, path, words = only(service([model], group(pod(4, "16Gi"), 2, 2), autoscaling=False))
+    code, path, words = only(ten_replicas())
     assert (code, path) == ("RS203", f"{FRONT}.num_replicas")
     assert "asks for 10 replicas of 1 CPU, and there is room for 8 of them (group workers: 2 of 4 CPUs" in words
     assert words.endswith("raise replicas of group workers to 3, or ask for 8 replicas at most")
 
 
 def test_two_hundred_replicas_against_the_maxima_and_the_start_from_none() -> None:
-    scaling = {"min_replicas": 0, "initial_replicas": 0, "max_replicas": 200, "target_ongoing_requests": 1}
-    model = {"name": "Model", "max_ongoing_requests": 2, "autoscaling_config": scaling, **actor(num_cpus=1)}
-    room, cold = found(service([model], group(pod(8, "64Gi"), 0, 10)))
+    room, cold = found(two_hundred_replicas())
     assert room[:2] == ("RS204", f"{FRONT}.autoscaling_config.max_replicas")
     assert "is 200, and there is room for 80 replicas of 1 CPU (group workers: 10 of 8 CPUs, 64 GiB)" in room[2]
     assert room[2].endswith("write 80, or raise maxReplicas of group workers to 25")
@@ -94,9 +64,7 @@ def test_two_hundred_replicas_of_a_guide_and_its_five_requests() -> None:
 
 @pytest.mark.parametrize(("ray", "level"), [("2.60.0", "error"), ("2.40.0", "warning")])
 def test_fourteen_above_ten_in_retired_names(ray: str, level: str) -> None:
-    scaling = {"target_num_ongoing_requests_per_replica": 10, "min_replicas": 0, "max_replicas": 20}
-    model = {"name": "Model", "max_concurrent_queries": 14, "autoscaling_config": scaling, **actor(num_cpus=1)}
-    manifest = service([model], group(pod(8, "16Gi"), 1, 3), ray=ray)
+    manifest = fourteen_above_ten(ray)
     retired = [one for one in found(manifest) if one[0] == "RS105"]
     assert [words.rpartition("; ")[2] for _, _, words in retired] == [
         "write target_ongoing_requests",
@@ -107,20 +75,12 @@ def test_fourteen_above_ten_in_retired_names(ray: str, level: str) -> None:
     assert {code for code, _, _ in found(manifest)} == {"RS105", "RS302"}
 
 
-def pipeline(embedders: int = 3) -> list[dict[str, Any]]:
-    embedder = {"name": "Embedder", "num_replicas": embedders, **actor(num_cpus=2, memory=gib(4))}
-    ranker = {"name": "Ranker", "num_replicas": 1, "max_surge_percent": 100}
-    return [embedder, {**ranker, **actor(num_cpus=2, num_gpus=1, memory=gib(8))}]
-
-
 def test_three_embedders_and_a_ranker_fit_one_pod() -> None:
-    whole = group(pod(8, "24Gi", **{"nvidia.com/gpu": 1}), 1, 1)
-    assert found(service(pipeline(), whole)) == []
+    assert found(pipeline()) == []
 
 
 def test_a_fourth_embedder_does_not() -> None:
-    whole = group(pod(8, "24Gi", **{"nvidia.com/gpu": 1}), 1, 1)
-    code, path, words = only(service(pipeline(4), whole))
+    code, path, words = only(pipeline(4))
     assert (code, path) == ("RS203", f"{FRONT}.num_replicas")
     assert "there is room for 3 of them" in words
 
@@ -136,14 +96,11 @@ def test_what_fits_in_sum_need_not_fit_any_pod() -> None:
 
 @pytest.mark.parametrize(("replicas", "codes"), [(4, []), (5, ["RS203"])])
 def test_four_quarters_of_a_gpu_fit_and_five_do_not(replicas: int, codes: list[str]) -> None:
-    light = {"name": "Light", "num_replicas": replicas, **actor(num_cpus=1, num_gpus=0.25)}
-    one_gpu = group(pod(8, "16Gi", **{"nvidia.com/gpu": 1}), 1, 1)
-    assert [code for code, _, _ in found(service([light], one_gpu))] == codes
+    assert [code for code, _, _ in found(quarters(replicas))] == codes
 
 
 def test_advice_is_silenced_by_its_code() -> None:
-    model = {"name": "Model", "num_replicas": 10, **actor(num_cpus=1)}
-    manifest = service([model], group(pod(4, "16Gi"), 2, 2), autoscaling=False)
+    manifest = ten_replicas()
     manifest["metadata"]["annotations"] = {SILENCE: "RS203"}
     assert found(manifest) == []
 
