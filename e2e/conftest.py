@@ -9,7 +9,7 @@ import pytest
 
 from localcluster import ClusterSpec, LocalClusterError, packages
 from localcluster.progress import Steps
-from scenarios.harness import diagnosis, gateways, prometheus, session, traefik
+from scenarios.harness import diagnosis, prometheus, published, session, traefik
 from scenarios.harness.audit import AuditLog
 from scenarios.harness.kube import Kube
 
@@ -37,7 +37,8 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
             if _is_asked_for(OF_GATEWAYS, config):
                 traefik.build()
         else:
-            gateways.crd_files()
+            for definitions in published.ALL:
+                definitions.fetch()
         return session.run_inside(
             [sys.executable, "-m", "pytest", *config.invocation_params.args],
             control_plane=ClusterSpec(control_plane_only=True) if suites == {SUITES[1]} else None,

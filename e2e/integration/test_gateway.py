@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.harness import gateways, manifests
+from scenarios.harness import gateways, manifests, published
 from scenarios.harness import kube as kubernetes
 from scenarios.harness.kube import Kube, Manifest, kubectl
 from scenarios.harness.rayservice import RayService
@@ -38,13 +38,13 @@ def _sample(**way: object) -> Manifest:
 @pytest.fixture(scope="module")
 def crd_files() -> list[Path]:
     """The CRDs of Gateways and HTTPRoutes."""
-    return gateways.crd_files()
+    return published.GATEWAYS.files(gateways.PLURALS)
 
 
 @pytest.fixture
 def gateway_api(crd_files: list[Path]) -> None:
     """The Gateway API, without any controller."""
-    gateways.install(crd_files)
+    published.install(crd_files)
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_it_serves_without_the_gateway_api_and_finds_it_later(
     """A condition says what to install; once it is there, no restart is needed."""
     service = _serving(kube, namespace, _sample(gatewayClassName="any"))
     until(lambda: _reason(service, "RouteReady") == "GatewayAPIMissing", "it is told", SOON)
-    gateways.install(crd_files)
+    published.install(crd_files)
     until(lambda: service.holds("RouteReady"), "it is found", SOON)
     assert _weights(kube, namespace, MADE) == {_own(service.active_cluster): 100}
     gateway = kube.get("gateways", namespace, "minimal-gateway")

@@ -8,6 +8,8 @@ COREDNS = "1.14.7"
 HELM = "3.22.0"
 KWOK = "0.8.0"
 GATEWAY_API = "1.6.1"
+PROMETHEUS_OPERATOR = "0.85.0"
+CERT_MANAGER = "1.19.1"
 TRAEFIK = "3.7.13"
 
 TRAEFIK_FORKS: Mapping[str, str] = {

@@ -8,7 +8,7 @@ from pathlib import Path
 from localcluster import binaries
 from localcluster.progress import Steps
 from localcluster.spec import NODE_ADDRESS
-from scenarios.harness import gateways
+from scenarios.harness import gateways, published
 from scenarios.harness import kube as kubernetes
 from scenarios.harness.background import background
 from scenarios.harness.kube import Kube, Manifest
@@ -47,13 +47,13 @@ def build() -> None:
     """
     with Steps() as steps:
         binaries.build_all(steps, (PROGRAM,))
-    gateways.crd_files(_WATCHED)
+    published.GATEWAYS.fetch()
 
 
 @contextmanager
 def running(kube: Kube, folder: Path) -> Iterator[None]:
     """Run it, as the controller of its GatewayClass; its log is in the folder."""
-    gateways.install(gateways.crd_files(_WATCHED))
+    published.install(published.GATEWAYS.files(_WATCHED))
     kubernetes.apply(_GATEWAY_CLASS)
     log = folder / "traefik.log"
     options = [f"--{name}={value}" for name, value in _options().items()]
