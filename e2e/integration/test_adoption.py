@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from scenarios.harness import kuberay, manifests
+from scenarios.harness import adopted, kuberay, manifests
 from scenarios.harness.audit import AuditLog
 from scenarios.harness.fakes import FakeRay
 from scenarios.harness.kube import Kube, Manifest, kubectl
@@ -45,28 +45,10 @@ def kuberays_crds() -> Iterator[None]:
 
 def _make(kube: Kube, namespace: str, ray: FakeRay) -> RayService:
     """A RayService that serves, with everything that KubeRay makes for it."""
-    wanted = kuberay.ray_service(SAMPLE["spec"], SAMPLE["metadata"]["name"], namespace)
-    made = kube.create("rayservices", wanted)
-    cluster = kube.create("rayclusters", kuberay.ray_cluster(made, CLUSTER))
-    for front in kuberay.services(made, cluster):
-        del front["metadata"]["managedFields"]
-        if front["spec"]["clusterIP"] != "None":
-            del front["spec"]["clusterIP"]
-        kube.create("services", front)
-    head = kuberay.head_pod(cluster)
-    head["metadata"]["labels"]["ray.io/serve"] = "true"
-    for pod in (head, *kuberay.workers(cluster)):
-        kube.create("pods", pod)
-    service = RayService(kube, namespace, made["metadata"]["name"])
+    service = adopted.make(kube, namespace, SAMPLE, CLUSTER)
     until(lambda: service.head_address(CLUSTER), "the head has an address", SOON)
     ray.take(service.head_address(CLUSTER), manifests.serve_config(SAMPLE))
-    generation = made["metadata"]["generation"]
-    for plural, status in {
-        "rayservices": kuberay.service_status(CLUSTER, generation=generation),
-        "rayclusters": kuberay.cluster_status(CLUSTER),
-    }.items():
-        name = CLUSTER if plural == "rayclusters" else service.name
-        kube.merge(plural, namespace, name, {"status": status}, "status")
+    adopted.tell_that_it_serves(service, CLUSTER)
     return service
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from scenarios.harness import kuberay, manifests, ray
+from scenarios.harness import adopted, kuberay, manifests, ray
 from scenarios.harness.asking import GREET
 from scenarios.harness.kube import Kube, Manifest
 from scenarios.harness.mix import NEW, Mix
@@ -51,30 +51,12 @@ def crds(kube: Kube, operator: OperatorRelease) -> Iterator[None]:
 @pytest.fixture
 def echo(kube: Kube, namespace: str, crds: None) -> RayService:
     """The minimal sample with two replicas, as KubeRay serves it."""
-    made = kube.create(
-        "rayservices", kuberay.ray_service(SAMPLE["spec"], SAMPLE["metadata"]["name"], namespace)
-    )
-    cluster = kube.create("rayclusters", kuberay.ray_cluster(made, CLUSTER))
-    for front in kuberay.services(made, cluster):
-        del front["metadata"]["managedFields"]
-        if front["spec"]["clusterIP"] != "None":
-            del front["spec"]["clusterIP"]
-        kube.create("services", front)
-    head = kuberay.head_pod(cluster)
-    for pod in (head, *kuberay.workers(cluster)):
-        kube.create("pods", pod)
-    service = RayService(kube, namespace, made["metadata"]["name"])
+    service = adopted.make(kube, namespace, SAMPLE, CLUSTER)
     config = manifests.serve_config(SAMPLE)
     until(lambda: ray.takes(service.head_address(CLUSTER), config), "Ray takes the config", START)
     until(lambda: all_ready(service.pods()), "its pods are ready", START)
-    kube.merge("pods", namespace, head["metadata"]["name"], _labelled("ray.io/serve", "true"))
+    adopted.tell_that_it_serves(service, CLUSTER)
     service.wait_answer(GREET)
-    generation = made["metadata"]["generation"]
-    for plural, name, status in (
-        ("rayservices", service.name, kuberay.service_status(CLUSTER, generation=generation)),
-        ("rayclusters", CLUSTER, kuberay.cluster_status(CLUSTER)),
-    ):
-        kube.merge(plural, namespace, name, {"status": status}, "status")
     return service
 
 
@@ -102,7 +84,7 @@ def test_a_service_comes_from_kuberay_goes_back_and_comes_again(
         _ask_more(run)
         assert _uids(echo) == before
         operator.scale(0)
-        _come_back(kube, echo)
+        adopted.come_back(echo, CLUSTER)
         _ask_more(run)
         assert _uids(echo) == before
         watch = Stopwatch()
@@ -141,22 +123,6 @@ _LEASE = kuberay.lease("")["metadata"]
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _labelled(key: str, value: str) -> Manifest:
-    return {"metadata": {"labels": {key: value}}}
-
-
-def _come_back(kube: Kube, service: RayService) -> None:
-    """Do what KubeRay does first when it finds its objects again."""
-    kube.merge(
-        "rayservices",
-        service.namespace,
-        service.name,
-        {"metadata": {"finalizers": [kuberay.FINALIZER]}},
-    )
-    stamped = {"metadata": {"annotations": {"ray.io/kuberay-version": kuberay.VERSION}}}
-    kube.merge("rayclusters", service.namespace, CLUSTER, stamped)
 
 
 def _taken_over(service: RayService) -> float:
