@@ -9,7 +9,7 @@ import pytest
 
 from localcluster import ClusterSpec, LocalClusterError, packages
 from localcluster.progress import Steps
-from scenarios.harness import diagnosis, prometheus, published, session, traefik
+from scenarios.harness import diagnosis, earlier, prometheus, published, session, traefik
 from scenarios.harness.audit import AuditLog
 from scenarios.harness.kube import Kube
 
@@ -17,6 +17,7 @@ HERE = Path(__file__).parent
 WITHOUT_CLUSTER = HERE / "unit"
 SUITES = (HERE / "scenarios", HERE / "integration", WITHOUT_CLUSTER)
 OF_GATEWAYS = HERE / "scenarios" / "test_gateway_rollout.py"
+OF_RELEASES = HERE / "scenarios" / "test_release_before.py"
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
@@ -36,6 +37,9 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
                 packages.unpack(steps, prometheus.PACKAGE)
             if _is_asked_for(OF_GATEWAYS, config):
                 traefik.build()
+            release = earlier.find() if _is_asked_for(OF_RELEASES, config) else None
+            if release is not None:
+                release.build()
         else:
             for definitions in published.ALL:
                 definitions.fetch()

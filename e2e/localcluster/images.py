@@ -138,15 +138,13 @@ def _ray() -> Image:
     )
 
 
-def _operator() -> Image | None:
-    dockerfile = PROJECT_ROOT / "Dockerfile"
-    if not dockerfile.exists():
-        return None
+def operator_image(root: Path = PROJECT_ROOT, name: str = OPERATOR_IMAGE) -> Image:
+    """Return the operator's image, made from the sources in a folder."""
     return Image(
-        OPERATOR_IMAGE,
+        name,
         "the operator",
-        PROJECT_ROOT,
-        dockerfile.read_text(),
+        root,
+        (root / "Dockerfile").read_text(),
         parent=_base(),
     )
 
@@ -158,8 +156,7 @@ def pause_image() -> Image:
 
 def all_images() -> dict[str, Image]:
     """Return every image by its short name, in the order in which they are built."""
-    candidates = {"pause": _pause(), "base": _base(), "operator": _operator(), "ray": _ray()}
-    return {name: image for name, image in candidates.items() if image is not None}
+    return {"pause": _pause(), "base": _base(), "operator": operator_image(), "ray": _ray()}
 
 
 def select(names: Iterable[str]) -> list[Image]:

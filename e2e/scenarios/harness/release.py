@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from localcluster import images
 from localcluster.proc import process_start_time
@@ -31,14 +32,16 @@ class OperatorRelease:
 
     kube: Kube
 
-    def install(self, *further: str) -> None:
+    def install(
+        self, *further: str, chart: Path = CHART, image: images.Image | None = None
+    ) -> None:
         """Install or upgrade by helm, and wait until all replicas are ready.
 
         `further` are more values, as `name=value`. In a lane the operator looks after that
         namespace alone, and leaves the CRDs to who made the lanes.
         """
-        [image] = images.select(["operator"])
-        repository, tag = images.OPERATOR_IMAGE.rsplit(":", 1)
+        image = image or images.operator_image()
+        repository, tag = image.name.rsplit(":", 1)
         values = {
             "image.repository": repository,
             "image.tag": tag,
@@ -53,7 +56,7 @@ class OperatorRelease:
         if LANE:
             settings += [f"--set=watchNamespaces={{{LANE}}}", "--set=crds.install=false"]
         settings += [f"--set={value}" for value in further]
-        _helm("upgrade", "--install", RELEASE, str(CHART), *settings, "--create-namespace")
+        _helm("upgrade", "--install", RELEASE, str(chart), *settings, "--create-namespace")
 
     def roll_back(self) -> None:
         """Go back to the release before the last one, and wait until it is ready."""
