@@ -143,7 +143,9 @@ BESIDE = options(
     ),
 )
 STEPS = st.one_of(
-    st.fixed_dictionaries({"stepSizePercent": st.integers(1, 100)}, optional={"maxSurgePercent": st.integers(1, 100)}),
+    st.tuples(st.integers(1, 100), st.integers(0, 99)).map(
+        lambda n: {"stepSizePercent": n[0], "maxSurgePercent": min(n[0] + n[1], 100)}
+    ),
     st.fixed_dictionaries({"steps": st.lists(st.integers(1, 99), unique=True, max_size=3).map(sorted)}),
 )
 STRATEGY = st.one_of(
