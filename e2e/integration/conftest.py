@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
-from scenarios.harness import manifests
+from scenarios.harness import kuberay, manifests
 from scenarios.harness.fakes import FakeKubelet, FakeRay
 from scenarios.harness.kube import Kube, kubectl
 from scenarios.harness.line import Line, line_to_api_server
@@ -19,6 +20,18 @@ def crds() -> None:
     """The CRDs, as `kubectl apply` without any option brings them."""
     kubectl("apply", "-f", str(manifests.CRDS))
     kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(manifests.CRDS))
+
+
+@pytest.fixture
+def kuberays_crds() -> Iterator[None]:
+    """KubeRay's CRDs in the place of ours, for one test."""
+    ours = [manifests.load(path) for path in sorted(manifests.CRDS.glob("*.yaml"))]
+    for crds in (kuberay.crds(ours), ours):
+        kubectl("replace", "--save-config", "-f", "-", text=yaml.safe_dump_all(crds))
+        names = [f"crd/{crd['metadata']['name']}" for crd in crds]
+        kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
+        if crds is not ours:
+            yield
 
 
 @pytest.fixture

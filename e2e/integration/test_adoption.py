@@ -1,14 +1,11 @@
 """What KubeRay made, behind CRDs that default as KubeRay's do, is taken over as it is."""
 
-from collections.abc import Iterator
-
 import pytest
-import yaml
 
-from scenarios.harness import adopted, kuberay, manifests
+from scenarios.harness import adopted, manifests
 from scenarios.harness.audit import AuditLog
 from scenarios.harness.fakes import FakeRay
-from scenarios.harness.kube import Kube, Manifest, kubectl
+from scenarios.harness.kube import Kube, Manifest
 from scenarios.harness.process import OperatorProcess
 from scenarios.harness.rayservice import RayService
 from scenarios.harness.release import USER_AGENT
@@ -29,18 +26,6 @@ ONCE = {
     "patch poddisruptionbudgets": 1,
 }
 """How often each kind is written at most; a status a second time for what happens meanwhile."""
-
-
-@pytest.fixture
-def kuberays_crds() -> Iterator[None]:
-    """KubeRay's CRDs in the place of ours, for one test."""
-    ours = [manifests.load(path) for path in sorted(manifests.CRDS.glob("*.yaml"))]
-    for crds in (kuberay.crds(ours), ours):
-        kubectl("replace", "--save-config", "-f", "-", text=yaml.safe_dump_all(crds))
-        names = [f"crd/{crd['metadata']['name']}" for crd in crds]
-        kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
-        if crds is not ours:
-            yield
 
 
 def _make(kube: Kube, namespace: str, ray: FakeRay) -> RayService:

@@ -8,8 +8,8 @@ import yaml
 
 from localcluster.versions import KUBERNETES
 from scenarios.harness import kube as kubernetes
-from scenarios.harness import published
-from scenarios.harness.kube import Kube, tool
+from scenarios.harness import kuberay, manifests, published
+from scenarios.harness.kube import Kube, KubectlError, kubectl, tool
 from scenarios.harness.manifests import CHART
 from scenarios.harness.namespaces import fresh_namespace
 
@@ -117,3 +117,43 @@ def test_a_variant_is_taken_without_a_word(values: tuple[str, ...], namespace: s
     assert len(done.stdout.splitlines()) == len(objects)
     unexpected = [line for line in done.stderr.splitlines() if "last-applied-config" not in line]
     assert not unexpected
+
+
+@pytest.fixture
+def moved(kube: Kube, namespace: str, kuberays_crds: None) -> Iterator[str]:
+    """The uid of a RayService that was made behind KubeRay's CRDs, which Helm knows nothing of."""
+    sample = manifests.sample("minimal")
+    made = kube.create("rayservices", kuberay.ray_service(sample["spec"], "moved", namespace))
+    yield made["metadata"]["uid"]
+    tool("helm", "uninstall", "rayserve", f"--namespace={namespace}", "--ignore-not-found")
+    kube.merge("rayservices", namespace, "moved", {"metadata": {"finalizers": None}})
+    kube.delete("rayservices", namespace, "moved")
+
+
+def test_helm_takes_kuberays_definitions_and_they_become_ours(
+    kube: Kube, namespace: str, moved: str
+) -> None:
+    """Not unless it is told to; nothing of KubeRay's rules stays in them, and no object goes."""
+    install = ("helm", "install", "rayserve", str(CHART), f"--namespace={namespace}")
+    with pytest.raises(KubectlError, match="cannot be imported into the current release"):
+        tool(*install)
+    tool(*install, "--take-ownership")
+    _assert_ours(kube, namespace, moved)
+    tool("helm", "uninstall", "rayserve", f"--namespace={namespace}")
+    _assert_ours(kube, namespace, moved)
+
+
+def test_the_definitions_are_brought_first(kube: Kube, namespace: str, moved: str) -> None:
+    """By kubectl, as GitOps has it; the chart is installed without them then."""
+    kubectl("replace", "-f", str(manifests.CRDS))
+    options = (f"--namespace={namespace}", "--set=crds.install=false")
+    tool("helm", "install", "rayserve", str(CHART), *options)
+    _assert_ours(kube, namespace, moved)
+
+
+def _assert_ours(kube: Kube, namespace: str, uid: str) -> None:
+    for path in manifests.CRDS.glob("*.yaml"):
+        ours = manifests.load(path)
+        stored = kube.get("customresourcedefinitions", None, ours["metadata"]["name"])
+        assert stored["spec"]["versions"] == ours["spec"]["versions"]
+    assert kube.get("rayservices", namespace, "moved")["metadata"]["uid"] == uid
