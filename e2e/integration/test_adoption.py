@@ -5,7 +5,7 @@ import pytest
 from scenarios.harness import adopted, manifests
 from scenarios.harness.audit import AuditLog
 from scenarios.harness.fakes import FakeRay
-from scenarios.harness.kube import Kube, Manifest
+from scenarios.harness.kube import Kube
 from scenarios.harness.process import OperatorProcess
 from scenarios.harness.rayservice import RayService
 from scenarios.harness.release import USER_AGENT
@@ -37,10 +37,6 @@ def _make(kube: Kube, namespace: str, ray: FakeRay) -> RayService:
     return service
 
 
-def _uids(objects: list[Manifest]) -> dict[str, str]:
-    return {found["metadata"]["name"]: found["metadata"]["uid"] for found in objects}
-
-
 @pytest.mark.usefixtures("kuberays_crds")
 def test_what_kuberay_made_is_taken_over_as_it_is(
     kube: Kube, namespace: str, ray: FakeRay, operator: OperatorProcess, audit_log: AuditLog
@@ -48,15 +44,14 @@ def test_what_kuberay_made_is_taken_over_as_it_is(
     """Pods, RayCluster and Services stay the same objects, and each is written once."""
     operator.kill()
     service = _make(kube, namespace, ray)
-    owned = ("pods", "services", "rayclusters")
-    before = {plural: _uids(kube.list(plural, namespace)) for plural in owned}
+    before = adopted.uids(service)
     told = len(ray.puts)
     since = audit_log.position()
     operator.start()
     service.wait_ready(SOON)
     watch = Stopwatch()
     until(lambda: watch.seconds > QUIET, "a time of rest", QUIET + 5)
-    assert {plural: _uids(kube.list(plural, namespace)) for plural in owned} == before
+    assert adopted.uids(service) == before
     assert service.active_cluster == CLUSTER
     assert not service.object["metadata"].get("finalizers")
     assert len(ray.puts) == told

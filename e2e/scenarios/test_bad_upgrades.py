@@ -105,7 +105,7 @@ def steady(echo: RayService) -> RayService:
 def test_bad_upgrade_ends_by_itself(steady: RayService, tables: Tables, mistake: str) -> None:
     """The new cluster goes, the old one never notices, and the condition says why."""
     bad = MISTAKES[mistake]
-    cluster, pods = steady.active_cluster, _uids(steady)
+    cluster, pods = steady.active_cluster, steady.uids
     with under_load(tables, f"bad upgrade: {mistake}", Mix(steady.url)) as run:
         watch = Stopwatch()
         steady.patch(bad.edited(SAMPLE))
@@ -121,14 +121,14 @@ def test_bad_upgrade_ends_by_itself(steady: RayService, tables: Tables, mistake:
         steady.patch(SAMPLE)
         until(lambda: not _is_stalled(steady), "a good spec is not Stalled", CLEARED)
         steady.wait_ready()
-    assert _uids(steady) == pods
+    assert steady.uids == pods
     assert run.mix.by_cluster.keys() == {cluster}
 
 
 @pytest.mark.ci
 def test_bad_config_in_place_is_rolled_back(steady: RayService, tables: Tables) -> None:
     """The last good config runs again, on the same pods, and the condition says why."""
-    pods = _uids(steady)
+    pods = steady.uids
     good = manifests.with_user_config(SAMPLE, "Echo", greeting="last good")
     steady.patch(good)
     steady.wait_answer(GREET, 30, greeting="last good")
@@ -145,14 +145,14 @@ def test_bad_config_in_place_is_rolled_back(steady: RayService, tables: Tables) 
     assert "no_such_module" in condition["message"]
     assert steady.ask(GREET)["greeting"] == "last good"
     assert steady.holds("Ready")
-    assert _uids(steady) == pods
+    assert steady.uids == pods
 
 
 def test_bad_config_in_place_stays_where_that_is_asked_for(
     steady: RayService, tables: Tables
 ) -> None:
     """With `rollback: Manual` Ray keeps the bad config, what served serves on, and it is told."""
-    pods = _uids(steady)
+    pods = steady.uids
     bad = manifests.with_import_path(SAMPLE, "no_such_module:app")
     with under_load(tables, "bad config in place, left", Mix(steady.url)) as run:
         watch = Stopwatch()
@@ -163,12 +163,12 @@ def test_bad_config_in_place_stays_where_that_is_asked_for(
         assert _application(steady)["status"] == "DEPLOY_FAILED"
     assert condition["reason"] == "DeployFailed"
     assert "no_such_module" in condition["message"]
-    assert _uids(steady) == pods
+    assert steady.uids == pods
 
 
 def test_revert_in_mid_upgrade_cancels_it(steady: RayService, tables: Tables) -> None:
     """Going back to what serves ends the rollout; no third cluster is ever made."""
-    cluster, pods = steady.active_cluster, _uids(steady)
+    cluster, pods = steady.active_cluster, steady.uids
     with (
         under_load(tables, "reverted in mid-rollout", Mix(steady.url)) as run,
         sampling(lambda: steady.clusters) as samples,
@@ -182,7 +182,7 @@ def test_revert_in_mid_upgrade_cancels_it(steady: RayService, tables: Tables) ->
         steady.wait_alone()
         steady.wait_ready()
     assert len({name for seen in samples for name in seen}) == 2, samples
-    assert _uids(steady) == pods
+    assert steady.uids == pods
     assert run.mix.by_cluster.keys() == {cluster}
 
 
@@ -219,11 +219,6 @@ def _wait_stalled(service: RayService, within: float) -> Manifest:
 
 def _is_stalled(service: RayService) -> bool:
     return service.holds(STALLED)
-
-
-def _uids(service: RayService) -> set[str]:
-    """The pods that are there, each by what no other pod has."""
-    return {pod["metadata"]["uid"] for pod in service.pods().values()}
 
 
 def _application(service: RayService) -> Manifest:

@@ -15,12 +15,11 @@ from scenarios.harness.asking import GREET
 from scenarios.harness.kube import Kube, kubectl
 from scenarios.harness.load import Load
 from scenarios.harness.rayservice import RayService
-from scenarios.harness.release import NAMESPACE, OperatorRelease
+from scenarios.harness.release import CRDS, NAMESPACE, OperatorRelease
 from scenarios.harness.waiting import Stopwatch, until
 
 SAMPLE = manifests.sample("minimal")
 WEBHOOK = "webhook.enabled=true"
-CRDS = ("rayclusters.ray.io", "rayservices.ray.io")
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +42,7 @@ def echo(kube: Kube, namespace: str, release: OperatorRelease) -> RayService:
 
 def test_upgrade_and_rollback_touch_no_pod(echo: RayService, release: OperatorRelease) -> None:
     """Another operator pod comes and goes; those of Ray stay, and no request is lost."""
-    pods, operator = _uids(echo), release.pod["metadata"]["name"]
+    pods, operator = echo.uids, release.pod["metadata"]["name"]
     with Load(echo.url, GREET).running() as load:
         until(lambda: load.sent > 10, "the load runs", 10)
         release.install(WEBHOOK, "podAnnotations.release=second", "logLevel=INFO")
@@ -52,7 +51,7 @@ def test_upgrade_and_rollback_touch_no_pod(echo: RayService, release: OperatorRe
         release.roll_back()
         _edit(echo, "after the rollback")
     assert not load.failed, load.explain()
-    assert _uids(echo) == pods
+    assert echo.uids == pods
 
 
 def _end(pod: str) -> None:
@@ -76,7 +75,7 @@ def test_another_replica_takes_over(
 ) -> None:
     """The one that waits acts on the next edit; no pod of Ray notices."""
     release.install(WEBHOOK, "replicas=2")
-    pods, leader = _uids(echo), release.leader
+    pods, leader = echo.uids, release.leader
     watch = Stopwatch()
     befall(leader)
     new = until(lambda: release.leader not in ("", leader) and release.leader, "another leads", 60)
@@ -86,14 +85,14 @@ def test_another_replica_takes_over(
         os.kill(OperatorRelease.process_in(leader), signal.SIGCONT)
     _edit(echo, f"still led by {new}")
     assert release.leader == new
-    assert _uids(echo) == pods
+    assert echo.uids == pods
 
 
 def test_uninstalling_leaves_everything_serving(
     echo: RayService, release: OperatorRelease, kube: Kube
 ) -> None:
     """The service, its pods and the CRDs stay; installed again, the operator goes on."""
-    pods = _uids(echo)
+    pods = echo.uids
     with Load(echo.url, GREET).running() as load:
         until(lambda: load.sent > 10, "the load runs", 10)
         release.uninstall()
@@ -103,7 +102,7 @@ def test_uninstalling_leaves_everything_serving(
         release.install(WEBHOOK)
         echo.wait_answer(GREET, 60, greeting="Nobody")
     assert not load.failed, load.explain()
-    assert _uids(echo) == pods
+    assert echo.uids == pods
 
 
 def test_a_service_goes_without_an_operator(echo: RayService, release: OperatorRelease) -> None:
@@ -111,10 +110,6 @@ def test_a_service_goes_without_an_operator(echo: RayService, release: OperatorR
     release.uninstall()
     kubectl("delete", "rayservice", echo.name, f"--namespace={echo.namespace}", "--timeout=60s")
     until(lambda: not echo.pods(), "its pods are gone", 120)
-
-
-def _uids(service: RayService) -> set[str]:
-    return {pod["metadata"]["uid"] for pod in service.pods().values()}
 
 
 def _edit(service: RayService, greeting: str) -> None:

@@ -13,10 +13,10 @@ import pytest
 from scenarios.harness import adopted, kuberay, manifests, ray
 from scenarios.harness.asking import GREET
 from scenarios.harness.kube import Kube, Manifest
-from scenarios.harness.mix import NEW, Mix
+from scenarios.harness.mix import NEW, SHORT, Mix
 from scenarios.harness.namespaces import fresh_namespace
 from scenarios.harness.rayservice import START, RayService, all_ready
-from scenarios.harness.release import LANE, OperatorRelease
+from scenarios.harness.release import CRDS, LANE, OperatorRelease
 from scenarios.harness.rollout import Rollout, Run, rolled, under_load
 from scenarios.harness.sampler import sampling
 from scenarios.harness.table import Tables
@@ -26,13 +26,9 @@ SAMPLE = manifests.with_deployment(
     manifests.sample("minimal"), "Echo", num_replicas=2, max_ongoing_requests=100
 )
 CLUSTER = "minimal-k2b4c"
-CRDS = ("rayclusters.ray.io", "rayservices.ray.io")
-SHORT = (10.0, 20.0)
-"""Seconds that the long requests take."""
 RENEWED_EVERY = 2.0
 """Seconds; KubeRay has 15 before its Lease counts as given up."""
 TAKEN_OVER = 60.0
-OWNED = ("pods", "services", "rayclusters")
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +67,7 @@ def test_a_service_comes_from_kuberay_goes_back_and_comes_again(
     kube: Kube, echo: RayService, system: str, operator: OperatorRelease, tables: Tables
 ) -> None:
     """Its pods stay throughout; only a rollout, when it is the operator's, replaces them."""
-    before = _uids(echo)
+    before = adopted.uids(echo)
     mix = Mix(echo.url).with_long(SHORT)
     with under_load(tables, "from KubeRay, back, and again", mix) as run:
         with _leading(kube, system):
@@ -82,20 +78,20 @@ def test_a_service_comes_from_kuberay_goes_back_and_comes_again(
             assert not echo.events
         run.steps["KubeRay stops → taken over"].append(_taken_over(echo))
         _ask_more(run)
-        assert _uids(echo) == before
+        assert adopted.uids(echo) == before
         operator.scale(0)
         adopted.come_back(echo, CLUSTER)
         _ask_more(run)
-        assert _uids(echo) == before
+        assert adopted.uids(echo) == before
         watch = Stopwatch()
         operator.scale(1)
         _taken_over(echo)
         run.steps["started again → taken over"].append(watch.seconds)
         _ask_more(run)
-        assert _uids(echo) == before
+        assert adopted.uids(echo) == before
         run.remarks.append(
             "The same objects before and after: "
-            + ", ".join(f"{len(before[plural])} {plural}" for plural in OWNED)
+            + ", ".join(f"{len(before[plural])} {plural}" for plural in adopted.OWNED)
         )
         Rollout(echo, rolled(SAMPLE)).run(run)
 
@@ -142,13 +138,3 @@ def _ask_more(run: Run) -> None:
     load = run.mix.kinds[NEW]
     sent = load.sent
     until(lambda: load.sent > sent + 20, "more is asked", 30)
-
-
-def _uids(service: RayService) -> dict[str, dict[str, str]]:
-    return {
-        plural: {
-            found["metadata"]["name"]: found["metadata"]["uid"]
-            for found in service.kube.list(plural, service.namespace)
-        }
-        for plural in OWNED
-    }

@@ -7,7 +7,7 @@ import pytest
 from scenarios.harness import earlier, manifests
 from scenarios.harness.asking import GREET
 from scenarios.harness.kube import Kube
-from scenarios.harness.mix import Mix
+from scenarios.harness.mix import SHORT, Mix
 from scenarios.harness.rayservice import RayService
 from scenarios.harness.release import LANE, OperatorRelease
 from scenarios.harness.rollout import Rollout, edit_in_place, rolled, under_load
@@ -57,22 +57,17 @@ def test_an_upgrade_and_its_rollback_touch_no_pod(
 ) -> None:
     """Each of the two edits in place and rolls out what the other one has made."""
     title = f"from {before.commit} to this release, and back"
-    with under_load(tables, title, Mix(echo.url).with_long((10.0, 20.0))) as run:
-        made, watch = _made(echo), Stopwatch()
+    with under_load(tables, title, Mix(echo.url).with_long(SHORT)) as run:
+        made, watch = echo.uids, Stopwatch()
         release.install()
         run.steps["upgrade → ready"].append(watch.seconds)
         greeted = manifests.with_user_config(SAMPLE, "Echo", greeting="upgraded")
         run.steps["edit in place → done"].append(edit_in_place(echo, greeted))
-        assert _made(echo) == made
+        assert echo.uids == made
         current = rolled(greeted)
         Rollout(echo, current).run(run)
-        made = _made(echo)
+        made = echo.uids
         release.roll_back()
         greeted = manifests.with_user_config(current, "Echo", greeting="rolled back")
         run.steps["edit in place after the rollback → done"].append(edit_in_place(echo, greeted))
-        assert _made(echo) == made
-
-
-def _made(service: RayService) -> dict[str, str]:
-    """The uids of its pods."""
-    return {name: pod["metadata"]["uid"] for name, pod in service.pods().items()}
+        assert echo.uids == made

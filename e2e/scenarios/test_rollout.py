@@ -15,7 +15,7 @@ import pytest
 from scenarios.harness import manifests
 from scenarios.harness.asking import GREET
 from scenarios.harness.kube import Kube, Manifest
-from scenarios.harness.mix import HELD, HELD_AT_ONCE, Mix
+from scenarios.harness.mix import HELD, HELD_AT_ONCE, SHORT, Mix
 from scenarios.harness.phases import Phase, killing
 from scenarios.harness.ray import answer
 from scenarios.harness.rayservice import ROLLOUT, SERVE_PORT, RayService, all_ready
@@ -28,8 +28,6 @@ COMPARES = bool(os.environ.get("COMPARE"))
 
 PAIRS = max(3, ROUNDS)
 """Of an edit in place and a blue/green rollout."""
-SHORT = (10.0, 20.0)
-"""Seconds that the long requests take where time is short."""
 HELD_BACK = 15
 """Seconds that a worker is not Ready although it serves."""
 

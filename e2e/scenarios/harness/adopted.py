@@ -4,6 +4,8 @@ from scenarios.harness import kuberay
 from scenarios.harness.kube import Kube, Manifest
 from scenarios.harness.rayservice import RayService
 
+OWNED = ("pods", "services", "rayclusters")
+
 
 def make(kube: Kube, namespace: str, sample: Manifest, cluster: str) -> RayService:
     """Everything that KubeRay makes for a RayService with one cluster of this name."""
@@ -40,3 +42,14 @@ def come_back(service: RayService, cluster: str) -> None:
     service.kube.merge("rayservices", service.namespace, service.name, held)
     stamped = {"metadata": {"annotations": {"ray.io/kuberay-version": kuberay.VERSION}}}
     service.kube.merge("rayclusters", service.namespace, cluster, stamped)
+
+
+def uids(service: RayService) -> dict[str, dict[str, str]]:
+    """The uids of what is made for RayServices of the namespace, by plural and name."""
+    return {
+        plural: {
+            found["metadata"]["name"]: found["metadata"]["uid"]
+            for found in service.kube.list(plural, service.namespace)
+        }
+        for plural in OWNED
+    }

@@ -274,7 +274,7 @@ def rights(cluster: Mapping[str, Any]) -> Iterator[Manifest]:
 def head_pod(cluster: Mapping[str, Any], drawn: str = "x2v8k") -> Manifest:
     """The head."""
     metadata, spec = cluster["metadata"], cluster["spec"]
-    group = {**spec["headGroupSpec"], "groupName": "headgroup"}
+    group = spec["headGroupSpec"]
     start = _start("--head", {"dashboard-host": "0.0.0.0", **group["rayStartParams"]})
     ray = _ray(group, start, _environment("127.0.0.1:6379"))
     containers = [ray | {"readinessProbe": {**_ASKED, "failureThreshold": 10}}]

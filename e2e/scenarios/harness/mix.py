@@ -24,6 +24,8 @@ NEW_RATE, KEPT_RATE, LONG_RATE, POST_RATE = 4.8, 4.0, 0.2, 1.0
 """Requests a second: ten in all."""
 LASTING = (30.0, 60.0)
 """Seconds that a long request takes."""
+SHORT = (10.0, 20.0)
+"""The same where time is short."""
 
 
 @dataclass

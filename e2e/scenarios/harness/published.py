@@ -47,7 +47,6 @@ CERTIFICATES = Definitions(
     "github.com/cert-manager/cert-manager", CERT_MANAGER, "deploy/crds", "cert-manager.io"
 )
 
-
 ALL = (GATEWAYS, MONITORS, CERTIFICATES)
 
 

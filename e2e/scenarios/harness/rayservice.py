@@ -85,6 +85,11 @@ class RayService:
         found = self.kube.list("pods", self.namespace, selector) if clusters else []
         return {pod["metadata"]["name"]: pod for pod in found}
 
+    @property
+    def uids(self) -> set[str]:
+        """The Ray pods that are there, each by what no other pod has."""
+        return {pod["metadata"]["uid"] for pod in self.pods().values()}
+
     def workers(self, cluster: str | None = None) -> dict[str, Manifest]:
         """Its worker pods that are not on their way out."""
         return _of_type("worker", self.pods(cluster))

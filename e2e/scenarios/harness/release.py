@@ -23,6 +23,9 @@ PORT = 8080
 """Where it answers probes, and tells its metrics."""
 USER_AGENT = "rayserve-operator/"
 
+CRDS = ("rayclusters.ray.io", "rayservices.ray.io")
+"""What the chart defines."""
+
 _SELECTOR = f"app.kubernetes.io/instance={RELEASE}"
 
 

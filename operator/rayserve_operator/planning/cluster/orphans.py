@@ -7,7 +7,7 @@ sooner than the last node has heard that no connection is to be made to them any
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from rayserve_operator.planning import notes
@@ -36,7 +36,7 @@ def has_left(pod: PodView, now: datetime) -> bool:
     return not pod.serving and _time_left(pod, now) <= timedelta()
 
 
-def leave(pods: Iterable[PodView], now: datetime) -> Iterable[Annotate]:
+def leave(pods: Iterable[PodView], now: datetime) -> Iterator[Annotate]:
     """Take them from the Services."""
     for pod in pods:
         if pod.serving:
