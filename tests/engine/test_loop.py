@@ -1,10 +1,11 @@
 import asyncio
+from collections import Counter
 from datetime import timedelta
 from itertools import pairwise
 
 import pytest
 
-from rayserve_operator.engine.loop import DAWDLING, JITTER, LONGEST_DAWDLE, RUSH, Load, Loop
+from rayserve_operator.engine.loop import AT_ONCE, DAWDLING, JITTER, LONGEST_DAWDLE, PATIENCE, RUSH, Load, Loop
 from rayserve_operator.engine.store import Key
 from rayserve_operator.model.errors import Unavailable
 from rayserve_operator.planning.actions import Kind
@@ -112,32 +113,39 @@ async def test_a_failure_is_tried_again_later_and_later(error: Exception, delays
 
 
 async def test_two_writers_that_undo_each_other_get_further_apart(delays: list[float]) -> None:
+    passes = 0
+
     async def look(key: Key) -> timedelta:
+        nonlocal passes
+        passes += 1
         return timedelta()
 
     loop = Loop(look)
     loop.open()
-    for _ in range(RUSH + 10):
+    for _ in range(10):
         loop.wake(KEY)
         await settle()
-    assert set(delays[:RUSH]) == {0}
-    assert 0 < delays[RUSH] < delays[RUSH + 5]
+    assert passes == RUSH + len(delays)
+    assert 0 < delays[0] < delays[5]
 
 
 async def test_a_users_edit_is_followed_at_once_however_much_there_was_to_do(delays: list[float]) -> None:
+    passes = 0
+
     async def look(key: Key) -> timedelta:
+        nonlocal passes
+        passes += 1
         return timedelta()
 
     loop = Loop(look)
     loop.open()
-    for _ in range(RUSH + 1):
-        loop.wake(KEY)
-        await settle()
-    assert delays[-1] > 0
+    loop.wake(KEY)
+    await settle()
+    assert (passes, len(delays)) == (RUSH + 1, 1)
     loop.relent(KEY)
     loop.wake(KEY)
     await settle()
-    assert delays[-1] == 0
+    assert passes > RUSH + 2
 
 
 OFTEN = timedelta(seconds=0.5)
@@ -217,3 +225,149 @@ def test_the_load_tells_what_runs_for_how_long_and_what_waits() -> None:
     held, busy = run(whole())
     assert held == Load(running=0, waiting=1, longest=timedelta(), is_held=True)
     assert busy == Load(running=2, waiting=0, longest=timedelta(seconds=5), is_held=False)
+
+
+def keys(count: int) -> list[Key]:
+    return [Key(Kind.RAY_SERVICE, "default", f"demo-{number:03}") for number in range(count)]
+
+
+class Busy:
+    """A loop whose passes each take a while; each object's passes give the answers that are set for it, then None."""
+
+    def __init__(self, takes: float = PATIENCE.total_seconds() / 2) -> None:
+        self.loop = Loop(self._look)
+        self.looks: list[Key] = []
+        self.most = 0
+        self.answers: dict[Key, list[timedelta]] = {}
+        self._takes = takes
+
+    async def _look(self, key: Key) -> timedelta | None:
+        self.looks.append(key)
+        self.most = max(self.most, self.loop.load().running)
+        await wait(self._takes)
+        answers = self.answers.get(key)
+        return answers.pop(0) if answers else None
+
+
+def test_no_more_passes_are_under_way_than_there_is_room_for() -> None:
+    many = keys(3 * AT_ONCE)
+
+    async def story() -> Busy:
+        busy = Busy()
+        busy.loop.open()
+        for key in many * 3:
+            busy.loop.wake(key)
+        await wait(1)
+        return busy
+
+    busy = run(story())
+    assert busy.most == AT_ONCE
+    assert Counter(busy.looks) == Counter(many) + Counter(many[:AT_ONCE])  # Those were woken during their pass.
+    assert busy.looks[: len(many)] == many
+    assert busy.loop.is_idle
+
+
+def test_passes_that_take_long_keep_no_other_waiting() -> None:
+    many = keys(5 * AT_ONCE)
+
+    async def story() -> list[Key]:
+        busy = Busy(takes=3600)
+        busy.loop.open()
+        for key in many:
+            busy.loop.wake(key)
+        await wait(5 * PATIENCE.total_seconds())
+        await busy.loop.close()
+        return busy.looks
+
+    assert run(story()) == many
+
+
+def test_a_pass_that_took_long_counts_again_when_it_goes_on() -> None:
+    async def story() -> int:
+        busy = Busy(takes=2 * PATIENCE.total_seconds())
+        busy.loop.open()
+        busy.answers = {KEY: [timedelta()] * 5}
+        busy.loop.wake(KEY)
+        await wait(20 * PATIENCE.total_seconds())
+        busy._takes /= 4
+        for key in keys(3 * AT_ONCE):
+            busy.loop.wake(key)
+        await wait(20 * PATIENCE.total_seconds())
+        return busy.most
+
+    assert run(story()) == AT_ONCE
+
+
+def test_who_is_in_the_middle_of_something_goes_on_with_it() -> None:
+    many = keys(2 * AT_ONCE)
+
+    async def story() -> list[Key]:
+        busy = Busy()
+        busy.answers = {many[0]: [timedelta()] * 2}
+        busy.loop.open()
+        for key in many:
+            busy.loop.wake(key)
+        await wait(1)
+        return busy.looks
+
+    looks = run(story())
+    assert looks[AT_ONCE] == many[0]
+    assert looks.count(many[0]) == 3
+
+
+async def told(others: int) -> tuple[list[Key], list[Key]]:
+    """Which passes there are over one object that has a status to write among so many others, and who writes when."""
+    looks: list[Key] = []
+    writes: list[Key] = []
+
+    async def look(key: Key) -> None:
+        looks.append(key)
+        await wait(PATIENCE.total_seconds() / 2)
+        if key == KEY and loop.may_tell(key):
+            writes.append(looks[-1])
+
+    loop = Loop(look)
+    loop.open()
+    for key in (KEY, *keys(others)):
+        loop.wake(key)
+    await wait(10)
+    return looks, writes
+
+
+@pytest.mark.parametrize(("others", "passes"), [(0, 1), (AT_ONCE - 1, 1), (AT_ONCE, 2), (20 * AT_ONCE, 2)])
+def test_a_status_lets_others_go_first_but_only_once(others: int, passes: int) -> None:
+    looks, writes = run(told(others))
+    assert looks.count(KEY) == passes
+    assert len(writes) == 1
+    assert passes == 1 or looks.index(KEY, 1) == len(looks) - 1
+
+
+def test_it_is_calm_when_nobody_waits_for_a_turn() -> None:
+    async def story() -> tuple[float, float]:
+        running = asyncio.get_running_loop()
+        busy = Busy()
+        busy.loop.open()
+        await busy.loop.calm()
+        began = running.time()
+        for key in keys(3 * AT_ONCE):
+            busy.loop.wake(key)
+        await busy.loop.calm()
+        return running.time() - began, PATIENCE.total_seconds()
+
+    took, patience = run(story())
+    assert took == pytest.approx(patience)
+
+
+def test_it_is_calm_when_it_is_held() -> None:
+    async def story() -> float:
+        running = asyncio.get_running_loop()
+        busy = Busy(takes=3600)
+        busy.loop.open()
+        for key in keys(3 * AT_ONCE):
+            busy.loop.wake(key)
+        await busy.loop.close()
+        busy.loop.wake(KEY)
+        await busy.loop.calm()
+        return running.time()
+
+    assert run(story()) == 0

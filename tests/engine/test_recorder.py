@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, cast
 
 import pytest
 
 from rayserve_operator.engine.ports import Kube
-from rayserve_operator.engine.recorder import MESSAGE_LIMIT, REPEATED_AFTER, Recorder
+from rayserve_operator.engine.recorder import MESSAGE_LIMIT, REPEATED_AFTER, YIELDS_FOR, Recorder
 from rayserve_operator.model.errors import NotFound, Unavailable
 from rayserve_operator.model.objects import Meta
 from rayserve_operator.planning.actions import Announcement, Kind
+from tests.sim.virtual_time import run, wait
 
 META = Meta.parse({"metadata": {"name": "demo", "namespace": "default", "uid": "u", "resourceVersion": "4"}})
 
@@ -134,3 +136,21 @@ async def test_an_event_that_cannot_be_sent_is_in_nobodys_way(recorder: Recorder
 async def test_a_long_message_is_cut_to_what_kubernetes_takes(recorder: Recorder, sink: Sink) -> None:
     await tell(recorder, "x" * 5000)
     assert len(sink.events[0]["message"]) == MESSAGE_LIMIT
+
+
+@pytest.mark.parametrize(("busy_for", "told_after"), [(0, 0), (7, 7), (3600, YIELDS_FOR.total_seconds())])
+def test_an_event_lets_what_is_to_be_done_go_first_but_not_for_ever(busy_for: float, told_after: float) -> None:
+    async def story() -> float:
+        running = asyncio.get_running_loop()
+        began, sink = running.time(), Sink()
+
+        async def calm() -> None:
+            await wait(began + busy_for - running.time())
+
+        recorder = Recorder(cast("Kube", sink), Clock(), calm=calm)
+        recorder.tell(Kind.RAY_SERVICE, META, Announcement("Done", "it is done"))
+        await recorder.close()
+        assert [event["reason"] for event in sink.events] == ["Done"]
+        return running.time() - began
+
+    assert run(story()) == pytest.approx(told_after)

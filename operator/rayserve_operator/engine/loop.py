@@ -1,10 +1,11 @@
-"""Which object is looked at when: one pass at a time per object, as many objects at once as there are."""
+"""Which object is looked at when: one pass at a time per object, and only so many at once as one process can do."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import random
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -20,6 +21,12 @@ UNEXPECTED_FIRST_RETRY = timedelta(seconds=1)
 UNEXPECTED_LAST_RETRY = timedelta(seconds=30)
 JITTERED_FROM = timedelta(seconds=5)
 JITTER = 0.2
+
+AT_ONCE = 16
+"""Passes that are under way at a time. What is woken while it waits for its turn is looked at once for all that has
+come until then, so that the more there is to do, the fewer passes it takes."""
+PATIENCE = timedelta(seconds=0.25)
+"""A pass that takes longer waits for an answer, and no longer counts: a Ray that hangs takes nobody's turn."""
 
 DAWDLING = 1 / 20
 """What is looked at again and again without any news is looked at less and less often: after this part of the time that
@@ -42,7 +49,7 @@ class Load(NamedTuple):
     running: int
     """Passes under way."""
     waiting: int
-    """Objects that are due and have no pass under way, because the loop is held."""
+    """Objects that are due and have no pass under way: their turn has not come, or the loop is held."""
     longest: timedelta
     """How long the oldest of the passes under way has been so."""
     is_held: bool
@@ -56,7 +63,14 @@ class _Turn:
     began_at: float = 0.0
     """When the pass under way began, by the loop's clock."""
     is_due_again: bool = False
+    """Whether it was woken during the pass under way."""
+    patience: asyncio.TimerHandle | None = None
+    """Runs as long as the pass under way counts."""
     timer: asyncio.TimerHandle | None = None
+    yields: bool = False
+    """Whether the pass leaves its status to the next one."""
+    has_yielded: bool = False
+    """Whether the pass before did."""
     failures: int = 0
     rush: int = 0
     news_at: float = 0.0
@@ -70,18 +84,26 @@ class Loop:
     run_pass: Pass
     chance: random.Random = field(default_factory=random.Random)
     _turns: dict[Key, _Turn] = field(default_factory=dict)
+    _due: OrderedDict[Key, _Turn] = field(default_factory=OrderedDict)
+    """What waits for its turn, in that order."""
+    _counted: int = 0
+    """Passes under way that have not taken long yet."""
     _is_open: bool = False
+    _calm: asyncio.Event = field(default_factory=asyncio.Event)
+    """Whether no pass that could begin waits for its turn."""
+
+    def __post_init__(self) -> None:
+        self._calm.set()
 
     def open(self) -> None:
         """Run passes, beginning with everything that was woken while the loop was closed."""
         self._is_open = True
-        for key, turn in list(self._turns.items()):
-            if turn.is_due_again:
-                self._start(key, turn)
+        self._begin()
 
     def hold(self) -> None:
         """Begin no more passes until the loop is opened again; those under way go on."""
         self._is_open = False
+        self._calm.set()
 
     async def close(self) -> None:
         """End the passes under way; what they had planned is planned again by the next operator."""
@@ -105,21 +127,62 @@ class Loop:
         if key in self._turns:
             self._turns[key].rush = 0
 
-    def _start(self, key: Key, turn: _Turn) -> None:
-        if turn.task is not None or not self._is_open:
+    def _start(self, key: Key, turn: _Turn, *, first: bool = False) -> None:
+        if turn.task is not None:
             turn.is_due_again = True
             return
         if turn.timer is not None:
             turn.timer.cancel()
             turn.timer = None
-        turn.is_due_again = False
-        turn.began_at = asyncio.get_running_loop().time()
-        turn.task = asyncio.get_running_loop().create_task(self._run(key, turn), name=f"{key.kind} {key.name}")
+        self._due[key] = turn
+        if first:
+            self._due.move_to_end(key, last=False)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin passes over what is due, as long as there is room for more."""
+        running = asyncio.get_running_loop()
+        while self._is_open and self._due and self._counted < AT_ONCE:
+            key, turn = self._due.popitem(last=False)
+            turn.is_due_again = False
+            turn.has_yielded, turn.yields = turn.yields, False
+            turn.began_at = running.time()
+            turn.patience = running.call_at(turn.began_at + PATIENCE.total_seconds(), self._excuse, turn)
+            self._counted += 1
+            turn.task = running.create_task(self._run(key, turn), name=f"{key.kind} {key.name}")
+        if self._due and self._is_open:
+            self._calm.clear()
+        else:
+            self._calm.set()
+
+    def may_tell(self, key: Key) -> bool:
+        """Whether the pass under way may write a status that only tells how things are.
+
+        Where others wait for their turn it goes behind them once, and by then there is often more to tell.
+        """
+        turn = self._turns[key]
+        turn.yields = bool(self._due) and not turn.has_yielded
+        return not turn.yields
+
+    async def calm(self) -> None:
+        """Wait until no pass that could begin waits for its turn."""
+        await self._calm.wait()
+
+    def _excuse(self, turn: _Turn) -> None:
+        """Let another pass begin, because this one takes long."""
+        self._uncount(turn)
+        self._begin()
+
+    def _uncount(self, turn: _Turn) -> None:
+        if turn.patience is not None:
+            turn.patience.cancel()
+            turn.patience = None
+            self._counted -= 1
 
     def forget(self, key: Key) -> None:
         """Drop what is known of an object that is gone."""
         turn = self._turns.get(key)
-        if turn is not None and turn.task is None and turn.timer is None:
+        if turn is not None and turn.task is None and turn.timer is None and key not in self._due:
             del self._turns[key]
 
     @property
@@ -130,20 +193,24 @@ class Loop:
     def load(self) -> Load:
         """How busy the loop is now."""
         begun = [turn.began_at for turn in self._turns.values() if turn.task is not None]
-        waiting = sum(turn.is_due_again and turn.task is None for turn in self._turns.values())
         now = asyncio.get_running_loop().time()
-        return Load(len(begun), waiting, timedelta(seconds=now - min(begun, default=now)), not self._is_open)
+        return Load(len(begun), len(self._due), timedelta(seconds=now - min(begun, default=now)), not self._is_open)
 
     async def _run(self, key: Key, turn: _Turn) -> None:
         scope.enter(key)
         again = await self._attempt(key, turn)
         turn.task = None
-        if turn.is_due_again and turn.failures == 0 and turn.rush <= RUSH:
+        self._uncount(turn)
+        if again == timedelta():
+            # Who is in the middle of something goes on with it.
+            self._start(key, turn, first=True)
+        elif turn.yields or (turn.is_due_again and turn.failures == 0 and turn.rush <= RUSH):
             self._start(key, turn)
         elif again is not None:
             turn.timer = asyncio.get_running_loop().call_later(again.total_seconds(), self._on_time, key, turn)
         else:
             self.forget(key)
+        self._begin()
 
     def _on_time(self, key: Key, turn: _Turn) -> None:
         turn.timer = None

@@ -69,14 +69,24 @@ class Operator:
         self._kube = kube
         self._meter = meter or Unmetered()
         self.store = Store(self._wake, self._relent)
-        self.recorder = Recorder(kube, clock, self._meter)
+        self.loop = Loop(self._pass)
+        self.recorder = Recorder(kube, clock, self._meter, calm=self.loop.calm)
         tokens = Tokens(kube)
         executor = Executor(kube, ray, self.store, tokens, may_act=lambda: self.acts, on_done=self._did)
         self.passes = Passes(
-            kube, ray, clock, self.store, tokens, executor, self.recorder, options, Custody(manage), node_lost_after
+            kube,
+            ray,
+            clock,
+            self.store,
+            tokens,
+            executor,
+            self.recorder,
+            options,
+            Custody(manage),
+            node_lost_after,
+            may_tell=self.loop.may_tell,
         )
         self.standby = Standby(kube, clock, self._stand_by)
-        self.loop = Loop(self._pass)
         self._clock = clock
         self._shard = shard
         self._elsewhere: set[Key] = set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -67,6 +67,8 @@ class Passes:
     options: RenderOptions
     custody: Custody
     node_lost_after: timedelta = nodes.NODE_LOST_AFTER
+    may_tell: Callable[[Key], bool] = lambda _: True
+    """Whether a status may be written now that only tells how things are; if not, there is another pass soon."""
     served: Served = field(default_factory=Served)
     trials: Trials = field(init=False)
     dry_runs: DryRuns = field(init=False)
@@ -181,12 +183,14 @@ class Passes:
                 words = "; ".join(map(str, refusals))
                 tell(Announcement("ActionRefused", words, "Warning"))
                 plan = blame(plan, before, words, self.clock.now())
-            await self._report_status(kind, meta, before, plan, tell)
+            if self.served.is_news(kind, plan.status, before):
+                await self._report_status(kind, meta, plan, tell)
             raise
         if plan.strands:
             # What was done may allow the next thing at once, and nothing else may wake the object for it.
             return timedelta()
-        await self._report_status(kind, meta, before, plan, tell)
+        if self.served.is_news(kind, plan.status, before) and self.may_tell(Key(kind, meta.namespace, meta.name)):
+            await self._report_status(kind, meta, plan, tell)
         return plan.recheck_after
 
     async def _carry_out(self, namespace: str, strand: Strand, tell: Tell, refusals: list[Refused]) -> None:
@@ -196,11 +200,7 @@ class Passes:
         except Refused as refusal:
             refusals.append(refusal)
 
-    async def _report_status(
-        self, kind: Kind, meta: Meta, before: RayServiceStatus | RayClusterStatus, plan: Plan[Any], tell: Tell
-    ) -> None:
-        if not self.served.is_news(kind, plan.status, before):
-            return
+    async def _report_status(self, kind: Kind, meta: Meta, plan: Plan[Any], tell: Tell) -> None:
         status = plan.status.manifest()
         self.store.put(kind, await self.kube.write_status(kind, meta.namespace, meta.name, status))
         for announcement in plan.announcements:

@@ -6,9 +6,10 @@ What repeats itself is one Event with a count, as the events of Kubernetes' own 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,8 +27,14 @@ REPEATED_AFTER = timedelta(minutes=10)
 REMEMBERED = 4096
 """Series, a KB each: as many as the recorder of Kubernetes' own client library remembers."""
 MESSAGE_LIMIT = 1024
+YIELDS_FOR = timedelta(seconds=30)
+"""How long an event waits at most, after it was told, until objects need the API server less than it does."""
 AT_ONCE = 2
 """Events under way at a time, few, so that where there is much to do the API server is not kept busy with telling."""
+
+
+async def _at_once() -> None:
+    """Nothing is urgent."""
 
 
 @dataclass(slots=True)
@@ -75,6 +82,8 @@ class Recorder:
     kube: Kube
     clock: Clock
     meter: Meter = field(default_factory=Unmetered)
+    calm: Callable[[], Awaitable[None]] = _at_once
+    """Returns when there is nothing more urgent to do than telling."""
     _series: OrderedDict[tuple[str, Announcement], _Series] = field(default_factory=OrderedDict)
     _sending: set[asyncio.Task[None]] = field(default_factory=set)
     _sequence: int = 0
@@ -118,6 +127,7 @@ class Recorder:
         try:
             while series.untold:
                 async with self._turn:
+                    await self._yield(series)
                     series.untold = False
                     await self._write(series)
         except OperatorError as error:
@@ -127,6 +137,13 @@ class Recorder:
             self.meter.event_lost()
         finally:
             series.is_under_way = False
+
+    async def _yield(self, series: _Series) -> None:
+        """Let what is to be done go first, but not for ever."""
+        left = YIELDS_FOR - (self.clock.now() - series.last)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(left.total_seconds(), 0)):
+                await self.calm()
 
     async def _write(self, series: _Series) -> None:
         if series.name:
