@@ -28,6 +28,9 @@ come until then, so that the more there is to do, the fewer passes it takes."""
 PATIENCE = timedelta(seconds=0.25)
 """A pass that takes longer waits for an answer, and no longer counts: a Ray that hangs takes nobody's turn."""
 
+YIELDS_FOR = timedelta(seconds=5)
+"""For how long a status that only tells how things are lets those go first who have something to do."""
+
 DAWDLING = 1 / 20
 """What is looked at again and again without any news is looked at less and less often: after this part of the time that
 it has been without news, so that whatever comes in the end is seen later by no more than that part of the wait."""
@@ -68,9 +71,7 @@ class _Turn:
     """Runs as long as the pass under way counts."""
     timer: asyncio.TimerHandle | None = None
     yields: bool = False
-    """Whether the pass leaves its status to the next one."""
-    has_yielded: bool = False
-    """Whether the pass before did."""
+    """Whether the pass under way leaves its status to another one."""
     failures: int = 0
     rush: int = 0
     news_at: float = 0.0
@@ -84,8 +85,10 @@ class Loop:
     run_pass: Pass
     chance: random.Random = field(default_factory=random.Random)
     _turns: dict[Key, _Turn] = field(default_factory=dict)
-    _due: OrderedDict[Key, _Turn] = field(default_factory=OrderedDict)
+    _due: OrderedDict[Key, None] = field(default_factory=OrderedDict)
     """What waits for its turn, in that order."""
+    _telling: OrderedDict[Key, float] = field(default_factory=OrderedDict)
+    """What has a status to write that lets others go first, and since when, by the loop's clock."""
     _counted: int = 0
     """Passes under way that have not taken long yet."""
     _is_open: bool = False
@@ -134,7 +137,7 @@ class Loop:
         if turn.timer is not None:
             turn.timer.cancel()
             turn.timer = None
-        self._due[key] = turn
+        self._due[key] = None
         if first:
             self._due.move_to_end(key, last=False)
         self._begin()
@@ -142,10 +145,10 @@ class Loop:
     def _begin(self) -> None:
         """Begin passes over what is due, as long as there is room for more."""
         running = asyncio.get_running_loop()
-        while self._is_open and self._due and self._counted < AT_ONCE:
-            key, turn = self._due.popitem(last=False)
-            turn.is_due_again = False
-            turn.has_yielded, turn.yields = turn.yields, False
+        while self._is_open and self._counted < AT_ONCE and (key := self._next()) is not None:
+            turn = self._turns[key]
+            self._due.pop(key, None)
+            turn.is_due_again = turn.yields = False
             turn.began_at = running.time()
             turn.patience = running.call_at(turn.began_at + PATIENCE.total_seconds(), self._excuse, turn)
             self._counted += 1
@@ -155,14 +158,27 @@ class Loop:
         else:
             self._calm.set()
 
+    def _next(self) -> Key | None:
+        """Whose turn it is, None where nobody waits for one."""
+        key = next((key for key in self._telling if self._turns[key].task is None), None)
+        if key is not None and (not self._due or self._has_yielded(key)):
+            return key
+        return next(iter(self._due), None)
+
+    def _has_yielded(self, key: Key) -> bool:
+        now = asyncio.get_running_loop().time()
+        return now - self._telling.get(key, now) >= YIELDS_FOR.total_seconds()
+
     def may_tell(self, key: Key) -> bool:
         """Whether the pass under way may write a status that only tells how things are.
 
-        Where others wait for their turn it goes behind them once, and by then there is often more to tell.
+        If not, another pass comes that may: when nobody has something to do, or after a while. By then there is often
+        more to tell.
         """
-        turn = self._turns[key]
-        turn.yields = bool(self._due) and not turn.has_yielded
-        return not turn.yields
+        self._turns[key].yields = yields = bool(self._due) and not self._has_yielded(key)
+        if yields:
+            self._telling.setdefault(key, asyncio.get_running_loop().time())
+        return not yields
 
     async def calm(self) -> None:
         """Wait until no pass that could begin waits for its turn."""
@@ -182,8 +198,11 @@ class Loop:
     def forget(self, key: Key) -> None:
         """Drop what is known of an object that is gone."""
         turn = self._turns.get(key)
-        if turn is not None and turn.task is None and turn.timer is None and key not in self._due:
+        if turn is not None and turn.task is None and turn.timer is None and not self._waits(key):
             del self._turns[key]
+
+    def _waits(self, key: Key) -> bool:
+        return key in self._due or key in self._telling
 
     @property
     def is_idle(self) -> bool:
@@ -194,19 +213,22 @@ class Loop:
         """How busy the loop is now."""
         begun = [turn.began_at for turn in self._turns.values() if turn.task is not None]
         now = asyncio.get_running_loop().time()
-        return Load(len(begun), len(self._due), timedelta(seconds=now - min(begun, default=now)), not self._is_open)
+        longest = timedelta(seconds=now - min(begun, default=now))
+        return Load(len(begun), len({*self._due, *self._telling}), longest, not self._is_open)
 
     async def _run(self, key: Key, turn: _Turn) -> None:
         scope.enter(key)
         again = await self._attempt(key, turn)
         turn.task = None
         self._uncount(turn)
+        if not turn.yields:
+            self._telling.pop(key, None)
         if again == timedelta():
             # Who is in the middle of something goes on with it.
             self._start(key, turn, first=True)
-        elif turn.yields or (turn.is_due_again and turn.failures == 0 and turn.rush <= RUSH):
+        elif turn.is_due_again and turn.failures == 0 and turn.rush <= RUSH:
             self._start(key, turn)
-        elif again is not None:
+        elif again is not None and not turn.yields:
             turn.timer = asyncio.get_running_loop().call_later(again.total_seconds(), self._on_time, key, turn)
         else:
             self.forget(key)
