@@ -36,11 +36,11 @@ from benchmarks.admission.costs import (
     buckets_of,
     counts_since,
     lines,
-    placed,
     quantile,
 )
 from benchmarks.admission.kinds import EDITED, Kind, edited, kinds, ray_service
 from benchmarks.api import Api
+from benchmarks.pages import placed
 from benchmarks.processes import Consumption, consumption
 from localcluster import ClusterSpec
 from localcluster.progress import Steps
@@ -89,7 +89,7 @@ def main(
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(dataclasses.asdict(cost), indent=1, ensure_ascii=False) + "\n")
     if page:
-        page.write_text(placed(page.read_text(), told))
+        page.write_text(placed(page.read_text(), "make bench-admission", told))
 
 
 @contextmanager

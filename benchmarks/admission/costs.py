@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +11,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.measures import percentile
 from rayserve_operator.adapters.metrics import REVIEW_SECONDS
-
-BEGIN, END = "<!-- Told by make bench-admission: -->", "<!-- So far. -->"
-"""What stands around the numbers in a page."""
 
 Buckets = Counter[float]
 """How many reviews took so many seconds or less, by the histogram's bounds."""
@@ -130,14 +126,6 @@ def lines(cost: Cost) -> Iterator[str]:
     yield f"- the operator's memory: {told} reviews; {max(one.peak for one in cost.memory):.0f} MB at most"
     yield f"- reviews that did not end as they had to: {cost.wrong}"
     yield f"- at {cost.commit}, {cost.began}, load {cost.load:.1f} before"
-
-
-def placed(page: str, told: str) -> str:
-    """The page with this in place of what the last run told. Raises ValueError where it has no place for it."""
-    found = re.compile(f"{re.escape(BEGIN)}\n.*?{re.escape(END)}", re.DOTALL)
-    if not found.search(page):
-        raise ValueError(f"the page has no {BEGIN} … {END}")
-    return found.sub(lambda _: f"{BEGIN}\n{told}\n{END}", page, count=1)
 
 
 def _pair(latency: Latency) -> str:

@@ -5,8 +5,6 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from benchmarks.admission.costs import (
-    BEGIN,
-    END,
     Applied,
     Cost,
     Latency,
@@ -14,7 +12,6 @@ from benchmarks.admission.costs import (
     buckets_of,
     counts_since,
     lines,
-    placed,
     quantile,
 )
 from benchmarks.admission.kinds import Kind, kinds, ray_service
@@ -87,12 +84,3 @@ def test_a_table_tells_what_is_not_known_by_a_dash() -> None:
     assert "- in the webhook itself, by its histogram: 12 ms at the median, - at p99" in told
     assert "- the operator's CPU: 5.0 ms for each review, with all else that it did meanwhile" in told
     assert "- the operator's memory: 60 MB after 0, 70 MB after 1,000 reviews; 73 MB at most" in told
-
-
-def test_a_page_is_told_anew_in_the_same_place() -> None:
-    page = f"before\n{BEGIN}\n{END}\nafter\n"
-    once = placed(page, "| a \\1 |")
-    assert once == f"before\n{BEGIN}\n| a \\1 |\n{END}\nafter\n"
-    assert placed(once, "b") == f"before\n{BEGIN}\nb\n{END}\nafter\n"
-    with pytest.raises(ValueError, match="no <!--"):
-        placed("no place", "b")
