@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -34,8 +35,8 @@ from rayserve_operator.planning.actions import Kind
 
 ROUNDS = 2
 """How often every head is asked until the operator counts as being at rest."""
-PATIENCE = 900.0
-"""Seconds until it must be."""
+PATIENCE, PATIENCE_EACH = 900.0, 0.5
+"""Seconds until it must be, and for each RayService."""
 MOST = 40
 """Lines of code, and types, of which it is told what they hold."""
 KB = 1024
@@ -50,8 +51,14 @@ class Found:
     services: int
     made: Consumption
     """Once all RayServices are Ready, every object has changed once more, and the operator rests."""
+    found: int
+    """RayServices that the next process found: those, or copies of the only one."""
     restarted: Consumption
-    """Of another process that has found all this there, once it rests."""
+    """Of that process, once it rests."""
+    started_seconds: float
+    """Until it had asked the Ray of each."""
+    round_seconds: float
+    """How long it took at rest to ask each of them once."""
     looks: int
     """Requests to Ray of that process from the beginning of its rest, each of them in a pass of its own."""
     looks_cpu_seconds: float
@@ -67,12 +74,14 @@ class Found:
 def main(
     *,
     count: Annotated[int, typer.Option("-n", help="How many RayServices.", min=2)] = 100,
+    copies: Annotated[int, typer.Option(help="Make one, and let so many of the same be found.", min=2)] = 0,
     holders: Annotated[bool, typer.Option("--holders", help="Tell which lines of code hold it; slow.")] = False,
     out: Annotated[Path | None, typer.Option(help="File for the results, as JSON.")] = None,
 ) -> None:
     """Measure what memory each RayService takes."""
     allow_all_files()
-    one, many = (asyncio.run(_run(services, holders=holders)) for services in (1, count))
+    one = asyncio.run(_run(1, 1, holders=holders))
+    many = asyncio.run(_run(1, copies, holders=False) if copies else _run(count, count, holders=holders))
     console = Console()
     console.print(_figures(one, many))
     if holders:
@@ -82,18 +91,17 @@ def main(
         out.write_text(json.dumps([dataclasses.asdict(found) for found in (one, many)], indent=1) + "\n")
 
 
-async def _run(services: int, *, holders: bool) -> Found:
-    """Let an operator make so many RayServices, and another one find them."""
+async def _run(services: int, found: int, *, holders: bool) -> Found:
+    """Let an operator make so many RayServices, and another one find them, or so many copies of the only one."""
     rays = Rays()
     api = ApiServer(rays.saw)
     api_port, ray_port, serve_port = free_port(), free_port(), free_port()
-    pods = [address for number in range(services) for address in objects.addresses(number)]
-    async with AsyncExitStack() as stack, asyncio.timeout(PATIENCE):
+    async with AsyncExitStack() as stack, asyncio.timeout(PATIENCE + PATIENCE_EACH * found):
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         kubeconfig, report = folder / "kubeconfig", folder / "report"
         kubeconfig.write_text(_kubeconfig(api_port))
-        await stack.enter_async_context(listening(api.runner, ["127.0.0.1"], api_port))
-        await stack.enter_async_context(listening(rays.runner, pods, ray_port, serve_port))
+        await stack.enter_async_context(listening(api.runner, api_port))
+        await stack.enter_async_context(listening(rays.runner, ray_port, serve_port))
         group = await stack.enter_async_context(asyncio.TaskGroup())
         module = ["benchmarks.memory.traced", str(report)] if holders else ["rayserve_operator"]
         command = ["env", f"RAYSERVE_HEALTH_PORT={free_port()}", sys.executable, "-m", *module]
@@ -109,12 +117,27 @@ async def _run(services: int, *, holders: bool) -> Found:
         made = subject.used()
         told = await _told(subject, report) if holders else {}
         await subject.stop()
+        if found > services:
+            api.multiply(found)
+            rays.multiply(objects.addresses(number)[0] for number in range(1, found))
+            # What is no exact copy is mended before anything is measured.
+            await subject.start()
+            await rays.asked_by_all(ROUNDS, found)
+            await subject.stop()
+        written, started = api.writes, time.monotonic()
         await subject.start()
-        await rays.asked_by_all(ROUNDS, services)
-        began, asked = subject.used(), rays.requests
-        await rays.asked_by_all(ROUNDS, services)
-        restarted, asked = subject.used(), rays.requests - asked
-    return Found(services, made, restarted, asked, restarted.cpu_seconds - began.cpu_seconds, api.writes, **told)
+        await rays.asked_by_all(1, found)
+        started = time.monotonic() - started
+        await rays.asked_by_all(ROUNDS - 1, found)
+        began, asked, rests = subject.used(), rays.requests, time.monotonic()
+        await rays.asked_by_all(ROUNDS, found)
+        restarted, asked, rested = subject.used(), rays.requests - asked, time.monotonic() - rests
+    if api.writes != written:
+        raise RuntimeError(f"{api.writes - written} writes by an operator that has nothing to do")
+    return Found(
+        services, made, found, restarted, started, rested / ROUNDS, asked,
+        restarted.cpu_seconds - began.cpu_seconds, api.writes, **told,
+    )  # fmt: skip
 
 
 async def _told(subject: Subject, report: Path) -> dict[str, dict[str, int]]:
@@ -134,14 +157,21 @@ def _kubeconfig(port: int) -> str:
 
 
 def _figures(one: Found, many: Found) -> Table:
-    further = many.services - one.services
-    table = Table("", f"{one.services} RayService", f"{many.services} RayServices", "for each further one")
-    for when, few, most in (("it made all", one.made, many.made), ("it found all", one.restarted, many.restarted)):
-        for title, before, after in (("memory", few.rss_kb, most.rss_kb), ("peak", few.peak_kb, most.peak_kb)):
-            price = f"{(after - before) / further:.0f} KB"
-            table.add_row(f"{title}, where {when}", f"{before / KB:.1f} MB", f"{after / KB:.1f} MB", price)
+    table = Table("", "1 RayService", f"{many.found} RayServices", "for each further one")
+    phases = [("it found all", many.found - 1, one.restarted, many.restarted)]
+    if many.services > 1:
+        phases.insert(0, ("it made all", many.services - 1, one.made, many.made))
+    for when, further, few, most in phases:
+        for title, alone, among in (("memory", few.rss_kb, most.rss_kb), ("peak", few.peak_kb, most.peak_kb)):
+            price = f"{(among - alone) / further:.0f} KB"
+            table.add_row(f"{title}, where {when}", f"{alone / KB:.1f} MB", f"{among / KB:.1f} MB", price)
         table.add_row(f"CPU, where {when}", f"{few.cpu_seconds:.2f} s", f"{most.cpu_seconds:.2f} s",
                       f"{1000 * (most.cpu_seconds - few.cpu_seconds) / further:.1f} ms")  # fmt: skip
+    for title, before, after in (
+        ("from its start until it had asked every Ray", one.started_seconds, many.started_seconds),
+        ("to ask every Ray once, at rest", one.round_seconds, many.round_seconds),
+    ):
+        table.add_row(title, f"{before:.1f} s", f"{after:.1f} s", "")
     table.add_row("CPU of each look at rest", "", f"{1000 * many.looks_cpu_seconds / many.looks:.2f} ms", "")
     table.add_row("writes", str(one.writes), str(many.writes), "")
     return table

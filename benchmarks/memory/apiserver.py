@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import jsonpatch
 from aiohttp import web
 
-from benchmarks.memory.objects import created, with_managed_fields
+from benchmarks.memory.objects import copies, created, with_managed_fields
 from rayserve_operator.adapters.kube import APPLY, JSON_PATCH, RESOURCES, Resource
 from rayserve_operator.crdgen import definitions
 from rayserve_operator.engine.store import OPTIONAL, WATCHED
@@ -69,6 +69,14 @@ class ApiServer:
     def create(self, kind: Kind, manifest: Manifest) -> Manifest:
         """Have another object."""
         return self._keep(kind, "ADDED", created(kind, manifest))
+
+    def multiply(self, services: int) -> None:
+        """Have so many RayServices, each with the same as the only one that there is now."""
+        kinds = {str(kind): kind for kind in WATCHED}
+        first = [manifest for found in self._objects.values() for manifest in found.values()]
+        for number in range(1, services):
+            for manifest in copies(first, number):
+                self._keep(kinds[manifest["kind"]], "ADDED", manifest)
 
     async def ready(self, services: int) -> None:
         """Wait until so many RayServices take traffic."""

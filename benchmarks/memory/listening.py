@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import socket
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiohttp import web
+
+BACKLOG = 4096
+"""Connections that may be asked for at once."""
 
 
 def free_port() -> int:
@@ -19,12 +21,16 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def listening(runner: web.BaseRunner, hosts: Iterable[str], *ports: int) -> AsyncIterator[None]:
-    """Serve at these ports of these addresses."""
+async def listening(runner: web.BaseRunner, *ports: int) -> AsyncIterator[None]:
+    """Serve at these ports of all addresses that lead nowhere but to this machine (127.0.0.0/8)."""
     await runner.setup()
     try:
-        for host, port in itertools.product(hosts, ports):
-            await web.TCPSite(runner, host, port).start()
+        for port in ports:
+            listener = socket.socket()
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+            listener.bind(("", port))
+            await web.SockSite(runner, listener, backlog=BACKLOG).start()
         yield
     finally:
         await runner.cleanup()

@@ -6,13 +6,17 @@ Much of what an operator is sent is that: defaults, addresses, who manages which
 from __future__ import annotations
 
 import copy
+import json
+import re
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmarks.manifests import SERVICE, ray_service
+from rayserve_operator.model.objects import Meta
 from rayserve_operator.planning.actions import Kind
+from rayserve_operator.planning.service.goal import Goal
 from rayserve_operator.render import labels
 from scenarios.harness import manifests
 from scenarios.harness.kube import Manifest
@@ -44,6 +48,7 @@ _TOKEN_SOURCES = [
     {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
     {"downwardAPI": {"items": [_NAMESPACE_FILE]}},
 ]
+_UID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _OPAQUE = frozenset({"template", "fieldsV1"})
 
 
@@ -63,6 +68,26 @@ def ray_services(count: int, dashboard_port: int, serve_port: int) -> Iterator[M
 def addresses(number: int) -> list[str]:
     """The addresses of a RayService's pods, on this machine: that of its head, and those of its groups."""
     return [f"127.{1 + number // 250}.{1 + number % 250}.{1 + part}" for part in range(1 + len(GROUPS))]
+
+
+def copies(belongings: Sequence[Manifest], number: int) -> list[Manifest]:
+    """The first RayService and all that has come of it, as they are for another one.
+
+    The names of revisions and the fingerprints on Services stand for what is written: the first are made anew here, the
+    others an operator mends when it first sees them.
+    """
+    text = json.dumps(belongings).replace(f"{NAME}-{0:04d}", f"{NAME}-{number:04d}")
+    for its, other in zip(addresses(0), addresses(number), strict=True):
+        text = text.replace(json.dumps(its), json.dumps(other))
+    text = _UID.sub(lambda uid: str(uuid.uuid5(uuid.UUID(uid[0]), str(number))), text)
+    found: list[Manifest] = json.loads(text)
+    [service] = (one for one in found if one["kind"] == "RayService")
+    revisions = [one["metadata"]["name"] for one in found if one["kind"] == "ControllerRevision"]
+    if not revisions:
+        return found
+    revision = Goal.parse(Meta.parse(service), service["spec"]).revision
+    renamed: list[Manifest] = json.loads(json.dumps(found).replace(revisions[0], revision))
+    return renamed
 
 
 def created(kind: Kind, manifest: Manifest) -> Manifest:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Iterable
 
 from aiohttp import web
 
@@ -20,7 +21,12 @@ class Rays:
     def __init__(self) -> None:
         self.requests = 0
         self._heads = Heads()
+        self._config: Manifest = {}
+        """What was sent last."""
         self._asked: Counter[str] = Counter()
+        self._times = 0
+        self._done = 0
+        """Heads that were asked so many times."""
         self._was_asked = asyncio.Condition()
 
     @property
@@ -38,18 +44,24 @@ class Rays:
         if request.path != APPLICATIONS:
             return web.Response(text="success")
         if request.method == "PUT":
-            self._heads.take(at, json.loads(await request.read()))
+            self._config = json.loads(await request.read())
+            self._heads.take(at, self._config)
             return web.Response()
         async with self._was_asked:
             self.requests += 1
             self._asked[at] += 1
+            self._done += self._asked[at] == self._times
             self._was_asked.notify_all()
         return web.Response(body=self._heads.answer(at), content_type="application/json")
 
     async def asked_by_all(self, times: int, heads: int) -> None:
         """Wait until each of so many heads was asked so many times more."""
-        before = self._asked.copy()
+        self._asked.clear()
+        self._times, self._done = times, 0
         async with self._was_asked:
-            await self._was_asked.wait_for(
-                lambda: len(self._asked) == heads and all(self._asked[at] >= before[at] + times for at in self._asked)
-            )
+            await self._was_asked.wait_for(lambda: self._done == heads)
+
+    def multiply(self, addresses: Iterable[str]) -> None:
+        """Let the heads at these addresses run what the only one that there is runs."""
+        for address in addresses:
+            self._heads.take(address, self._config)

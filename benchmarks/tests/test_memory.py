@@ -45,7 +45,7 @@ def api() -> ApiServer:
 @pytest.fixture
 async def session(api: ApiServer) -> AsyncIterator[ClientSession]:
     port = free_port()
-    async with listening(api.runner, ["127.0.0.1"], port), ClientSession(f"http://127.0.0.1:{port}") as found:
+    async with listening(api.runner, port), ClientSession(f"http://127.0.0.1:{port}") as found:
         yield found
 
 
@@ -121,7 +121,7 @@ async def test_every_ray_runs_what_it_is_sent() -> None:
     rays, port = Rays(), free_port()
     [head, *_] = objects.addresses(0)
     rays.saw(Kind.POD, objects.created(Kind.POD, pod(0, "headgroup")))
-    async with listening(rays.runner, [head], port), ClientSession(f"http://{head}:{port}") as session:
+    async with listening(rays.runner, port), ClientSession(f"http://{head}:{port}") as session:
         config = {"applications": [{"name": "echo"}]}
         async with session.put("/api/serve/applications/", json=config) as answer:
             assert answer.status == web.HTTPOk.status_code

@@ -6,7 +6,9 @@ import asyncio
 import logging
 import random
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
@@ -26,7 +28,7 @@ AT_ONCE = 16
 """Passes that are under way at a time. What is woken while it waits for its turn is looked at once for all that has
 come until then, so that the more there is to do, the fewer passes it takes."""
 PATIENCE = timedelta(seconds=0.25)
-"""A pass that takes longer waits for an answer, and no longer counts: a Ray that hangs takes nobody's turn."""
+"""A pass that waits longer for anybody but the API server no longer counts: a Ray that hangs takes nobody's turn."""
 
 YIELDS_FOR = timedelta(seconds=5)
 """For how long a status that only tells how things are lets those go first who have something to do."""
@@ -67,8 +69,12 @@ class _Turn:
     """When the pass under way began, by the loop's clock."""
     is_due_again: bool = False
     """Whether it was woken during the pass under way."""
+    counts: bool = False
+    """Whether the pass under way is one of those for which there is room."""
+    waits: int = 0
+    """For how many answers from elsewhere the pass under way waits."""
     patience: asyncio.TimerHandle | None = None
-    """Runs as long as the pass under way counts."""
+    """Runs while it does."""
     timer: asyncio.TimerHandle | None = None
     yields: bool = False
     """Whether the pass under way leaves its status to another one."""
@@ -76,6 +82,10 @@ class _Turn:
     rush: int = 0
     news_at: float = 0.0
     """When something last woke the object, or was done in a pass of it; by the loop's clock."""
+
+
+_under_way: ContextVar[_Turn | None] = ContextVar("turn", default=None)
+"""To which pass the running code belongs."""
 
 
 @dataclass(slots=True)
@@ -90,7 +100,7 @@ class Loop:
     _telling: OrderedDict[Key, float] = field(default_factory=OrderedDict)
     """What has a status to write that lets others go first, and since when, by the loop's clock."""
     _counted: int = 0
-    """Passes under way that have not taken long yet."""
+    """Passes under way for which there was room, but for those that have waited long elsewhere."""
     _is_open: bool = False
     _calm: asyncio.Event = field(default_factory=asyncio.Event)
     """Whether no pass that could begin waits for its turn."""
@@ -150,7 +160,7 @@ class Loop:
             self._due.pop(key, None)
             turn.is_due_again = turn.yields = False
             turn.began_at = running.time()
-            turn.patience = running.call_at(turn.began_at + PATIENCE.total_seconds(), self._excuse, turn)
+            turn.counts = True
             self._counted += 1
             turn.task = running.create_task(self._run(key, turn), name=f"{key.kind} {key.name}")
         if self._due and self._is_open:
@@ -184,16 +194,31 @@ class Loop:
         """Wait until no pass that could begin waits for its turn."""
         await self._calm.wait()
 
+    @contextmanager
+    def elsewhere(self) -> Iterator[None]:
+        """Lasts as long as the running pass waits for anybody but the API server."""
+        turn = _under_way.get()
+        if turn is None:
+            yield
+            return
+        if turn.waits == 0:
+            turn.patience = asyncio.get_running_loop().call_later(PATIENCE.total_seconds(), self._excuse, turn)
+        turn.waits += 1
+        try:
+            yield
+        finally:
+            turn.waits -= 1
+            if turn.waits == 0 and turn.patience is not None:
+                turn.patience.cancel()
+
     def _excuse(self, turn: _Turn) -> None:
-        """Let another pass begin, because this one takes long."""
+        """Let another pass begin, because this one waits for long."""
         self._uncount(turn)
         self._begin()
 
     def _uncount(self, turn: _Turn) -> None:
-        if turn.patience is not None:
-            turn.patience.cancel()
-            turn.patience = None
-            self._counted -= 1
+        self._counted -= turn.counts
+        turn.counts = False
 
     def forget(self, key: Key) -> None:
         """Drop what is known of an object that is gone."""
@@ -218,6 +243,7 @@ class Loop:
 
     async def _run(self, key: Key, turn: _Turn) -> None:
         scope.enter(key)
+        _under_way.set(turn)
         again = await self._attempt(key, turn)
         turn.task = None
         self._uncount(turn)

@@ -11,6 +11,7 @@ from typing import Any
 
 from rayserve_operator.engine import scope
 from rayserve_operator.engine.election import Election
+from rayserve_operator.engine.elsewhere import Elsewhere
 from rayserve_operator.engine.executor import Executor
 from rayserve_operator.engine.insistence import insist
 from rayserve_operator.engine.loop import Loop
@@ -71,6 +72,7 @@ class Operator:
         self.store = Store(self._wake, self._relent)
         self.loop = Loop(self._pass)
         self.recorder = Recorder(kube, clock, self._meter, calm=self.loop.calm)
+        ray = Elsewhere(ray, self.loop.elsewhere)
         tokens = Tokens(kube)
         executor = Executor(kube, ray, self.store, tokens, may_act=lambda: self.acts, on_done=self._did)
         self.passes = Passes(
