@@ -37,16 +37,21 @@ def tables(runs: Sequence[Results]) -> str:
     return "\n".join([*_effects(ordered), "", *_usages(ordered), "", *_goals(ordered)])
 
 
+def _outcomes(runs: Sequence[Results]) -> Iterator[tuple[str, Results, Outcome, Outcome]]:
+    """Each scenario's title with what came of it in each run, and in its floor."""
+    for scenario, title in TITLES.items():
+        for run in runs:
+            yield title, run, run.scenarios.get(scenario, Outcome()), run.floor.get(scenario, Outcome())
+
+
 def _effects(runs: Sequence[Results]) -> Iterator[str]:
     yield "| | RayServices | p50 | p99 | in all | to the floor |"
     yield "|---|--:|--:|--:|--:|--:|"
-    for scenario, title in TITLES.items():
-        for run in runs:
-            floor = run.floor.get(scenario, Outcome()).effects
-            for name, effect in run.scenarios.get(scenario, Outcome()).effects.items():
-                times = [seconds(one) for one in (effect.p50, effect.p99, effect.total)]
-                cells = (f"{title} → {name}", f"{run.services:,}", *times, _ratio(effect, floor.get(name)))
-                yield f"| {' | '.join(cells)} |"
+    for title, run, outcome, floor in _outcomes(runs):
+        for name, effect in outcome.effects.items():
+            times = [seconds(one) for one in (effect.p50, effect.p99, effect.total)]
+            cells = (f"{title} → {name}", f"{run.services:,}", *times, _ratio(effect, floor.effects.get(name)))
+            yield f"| {' | '.join(cells)} |"
 
 
 def _ratio(effect: Effect, floor: Effect | None) -> str:
@@ -59,15 +64,14 @@ def _ratio(effect: Effect, floor: Effect | None) -> str:
 def _usages(runs: Sequence[Results]) -> Iterator[str]:
     yield "| for each RayService | RayServices | API requests | writes | requests to Ray | CPU | memory in all |"
     yield "|---|--:|--:|--:|--:|--:|--:|"
-    for scenario, title in TITLES.items():
-        for run in runs:
-            usage = run.scenarios.get(scenario, Outcome()).usage
-            if usage is None:
-                continue
-            sums = (sum(usage.requests.values()), usage.writes, sum(usage.ray.values()))
-            each = (f"{count / run.services:.1f}" for count in sums)
-            cpu = f"{1000 * usage.cpu_seconds / run.services:.0f} ms"
-            yield f"| {title} | {run.services:,} | {' | '.join(each)} | {cpu} | {usage.rss_mb:.0f} MB |"
+    for title, run, outcome, _ in _outcomes(runs):
+        usage = outcome.usage
+        if usage is None:
+            continue
+        sums = (sum(usage.requests.values()), usage.writes, sum(usage.ray.values()))
+        each = (f"{count / run.services:.1f}" for count in sums)
+        cpu = f"{1000 * usage.cpu_seconds / run.services:.0f} ms"
+        yield f"| {title} | {run.services:,} | {' | '.join(each)} | {cpu} | {usage.rss_mb:.0f} MB |"
 
 
 def _goals(runs: Sequence[Results]) -> Iterator[str]:

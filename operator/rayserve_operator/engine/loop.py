@@ -8,7 +8,6 @@ import random
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
@@ -82,10 +81,6 @@ class _Turn:
     rush: int = 0
     news_at: float = 0.0
     """When something last woke the object, or was done in a pass of it; by the loop's clock."""
-
-
-_under_way: ContextVar[_Turn | None] = ContextVar("turn", default=None)
-"""To which pass the running code belongs."""
 
 
 @dataclass(slots=True)
@@ -197,7 +192,8 @@ class Loop:
     @contextmanager
     def elsewhere(self) -> Iterator[None]:
         """Lasts as long as the running pass waits for anybody but the API server."""
-        turn = _under_way.get()
+        under_way = scope.current()
+        turn = None if under_way is None else self._turns.get(under_way.key)
         if turn is None:
             yield
             return
@@ -243,7 +239,6 @@ class Loop:
 
     async def _run(self, key: Key, turn: _Turn) -> None:
         scope.enter(key)
-        _under_way.set(turn)
         again = await self._attempt(key, turn)
         turn.task = None
         self._uncount(turn)

@@ -183,14 +183,12 @@ class Passes:
                 words = "; ".join(map(str, refusals))
                 tell(Announcement("ActionRefused", words, "Warning"))
                 plan = blame(plan, before, words, self.clock.now())
-            if self.served.is_news(kind, plan.status, before):
-                await self._report_status(kind, meta, plan, tell)
+            await self._report_status(kind, meta, before, plan, tell)
             raise
         if plan.strands:
             # What was done may allow the next thing at once, and nothing else may wake the object for it.
             return timedelta()
-        if self.served.is_news(kind, plan.status, before) and self.may_tell(Key(kind, meta.namespace, meta.name)):
-            await self._report_status(kind, meta, plan, tell)
+        await self._report_status(kind, meta, before, plan, tell, may_wait=True)
         return plan.recheck_after
 
     async def _carry_out(self, namespace: str, strand: Strand, tell: Tell, refusals: list[Refused]) -> None:
@@ -200,7 +198,20 @@ class Passes:
         except Refused as refusal:
             refusals.append(refusal)
 
-    async def _report_status(self, kind: Kind, meta: Meta, plan: Plan[Any], tell: Tell) -> None:
+    async def _report_status(
+        self,
+        kind: Kind,
+        meta: Meta,
+        before: RayServiceStatus | RayClusterStatus,
+        plan: Plan[Any],
+        tell: Tell,
+        *,
+        may_wait: bool = False,
+    ) -> None:
+        if not self.served.is_news(kind, plan.status, before):
+            return
+        if may_wait and not self.may_tell(Key(kind, meta.namespace, meta.name)):
+            return
         status = plan.status.manifest()
         self.store.put(kind, await self.kube.write_status(kind, meta.namespace, meta.name, status))
         for announcement in plan.announcements:
