@@ -111,8 +111,8 @@ bench: $(VENV)/ready ## N=100 RayServices without nodes or Ray, in ratio to no o
 bench-admission: $(VENV)/ready ## What the webhook costs who applies and the operator, for docs/admission.md (REVIEWS=10000)
 	$(BIN)/python -m benchmarks.admission --reviews $(REVIEWS) --page docs/admission.md $(if $(OUT),--out "$(OUT)")
 
-bench-memory: $(VENV)/ready ## What each RayService costs in memory, without a cluster (N=100, OUT=FILE)
-	$(BIN)/python -m benchmarks.memory -n $(N) $(if $(OUT),--out "$(OUT)")
+bench-memory: $(VENV)/ready ## What each RayService costs in memory, without a cluster (N=100, COPIES=10000, SHARDS=4, OUT=FILE)
+	$(BIN)/python -m benchmarks.memory -n $(N) $(if $(COPIES),--copies $(COPIES)) $(if $(SHARDS),--shards $(SHARDS)) $(if $(OUT),--out "$(OUT)")
 
 soak: $(VENV)/ready ## Rollouts of every kind, ROUNDS=20 times, for docs/rollouts-soak.md (two hours; K=PART selects)
 	$(BIN)/python -m scenarios.soak $(ROUNDS) $(K)

@@ -97,7 +97,7 @@ def _over_the_floor(results: Results) -> float | None:
 def _ratio_to_the_floor(scenario: str, effect: str) -> Callable[[Results], float | None]:
     def measured(results: Results) -> float | None:
         mine, floor = (_effect(found.get(scenario), effect) for found in (results.scenarios, results.floor))
-        return mine.total / floor.total if mine and floor and mine.total and floor.total else None
+        return mine.ratio(floor) if mine else None
 
     return measured
 

@@ -46,6 +46,16 @@ class Effect:
         came = {trial: seconds for trial, seconds in trials.items() if seconds is not None}
         return replace(cls.of(dict.fromkeys(trials, 0.0), came), total=None)
 
+    @property
+    def time(self) -> float | None:
+        """In all, or the median where that says nothing; None where not all came."""
+        return self.p50 if self.total is None and self.came == self.wanted else self.total
+
+    def ratio(self, floor: Effect | None) -> float | None:
+        """How many times as long it took as the floor; None where either has not ended, or there is none."""
+        least = floor.time if floor is not None else None
+        return self.time / least if self.time and least else None
+
 
 def percentile(ordered: Sequence[float], share: float, *, of: int) -> float | None:
     """The value that this share of so many values do not exceed, by nearest rank.

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.goals import verdicts
-from benchmarks.measures import Effect, Outcome, Results
-from benchmarks.report import TITLES, read, seconds
+from benchmarks.measures import Outcome, Results
+from benchmarks.report import TITLES, read, seconds, times_floor
 
 END = "<!-- So far. -->"
 
@@ -50,15 +50,8 @@ def _effects(runs: Sequence[Results]) -> Iterator[str]:
     for title, run, outcome, floor in _outcomes(runs):
         for name, effect in outcome.effects.items():
             times = [seconds(one) for one in (effect.p50, effect.p99, effect.total)]
-            cells = (f"{title} → {name}", f"{run.services:,}", *times, _ratio(effect, floor.effects.get(name)))
+            cells = (f"{title} → {name}", f"{run.services:,}", *times, times_floor(effect, floor.effects.get(name)))
             yield f"| {' | '.join(cells)} |"
-
-
-def _ratio(effect: Effect, floor: Effect | None) -> str:
-    if floor is None:
-        return ""
-    mine, least = (effect.total, floor.total) if effect.total else (effect.p50, floor.p50)
-    return f"{mine / least:.2f}" if mine and least else ""
 
 
 def _usages(runs: Sequence[Results]) -> Iterator[str]:

@@ -56,18 +56,13 @@ def _bars(runs: Mapping[str, Results], scenario: str, name: str) -> Iterator[Bar
     for number, (label, run) in enumerate(runs.items()):
         mine, floor = (_effect(found.get(scenario), name) for found in (run.scenarios, run.floor))
         if mine is not None:
-            yield Bar(label, _time(mine), COLOURS[number % len(COLOURS)])
+            yield Bar(label, mine.time, COLOURS[number % len(COLOURS)])
         if floor is not None:
-            yield Bar(f"{label}: floor", _time(floor), FLOOR)
+            yield Bar(f"{label}: floor", floor.time, FLOOR)
 
 
 def _effect(outcome: Outcome | None, name: str) -> Effect | None:
     return outcome.effects.get(name) if outcome else None
-
-
-def _time(effect: Effect) -> float | None:
-    """In all, or the median where that says nothing."""
-    return effect.p50 if effect.total is None and effect.came == effect.wanted else effect.total
 
 
 def svg(drawn: Sequence[Group]) -> str:

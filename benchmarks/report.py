@@ -61,13 +61,18 @@ def _table(title: str, *columns: str, show_header: bool = True) -> Table:
 def effect_row(name: str, effect: Effect, floor: Effect | None) -> Sequence[str]:
     """The cells of an effect."""
     missing = f" ({effect.wanted - effect.came} of {effect.wanted} never)" if effect.came < effect.wanted else ""
-    ratio = f"{effect.total / floor.total:.2f}" if floor and effect.total and floor.total else ""
     return (
         f"→ {name}{missing}",
         *(seconds(number) for number in (effect.p50, effect.p99, effect.most, effect.total)),
         *((seconds(floor.p50), seconds(floor.total)) if floor else ("", "")),
-        ratio,
+        times_floor(effect, floor),
     )
+
+
+def times_floor(effect: Effect, floor: Effect | None) -> str:
+    """The ratio to the floor; nothing where there is none."""
+    ratio = effect.ratio(floor)
+    return "" if ratio is None else f"{ratio:.2f}"
 
 
 def seconds(number: float | None) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import math
 import os
 import signal
 import sys
@@ -51,8 +52,15 @@ class Found:
     services: int
     made: Consumption
     """Once all RayServices are Ready, every object has changed once more, and the operator rests."""
+    events: int
+    """That watches had told until then."""
+    events_bytes: int
     found: int
-    """RayServices that the next process found: those, or copies of the only one."""
+    """RayServices that the next process looked after: those, or its share of copies of the only one."""
+    there: int
+    """And how many there were in all."""
+    listed_bytes: int
+    """Of the lists that it read."""
     restarted: Consumption
     """Of that process, once it rests."""
     started_seconds: float
@@ -74,14 +82,19 @@ class Found:
 def main(
     *,
     count: Annotated[int, typer.Option("-n", help="How many RayServices.", min=2)] = 100,
-    copies: Annotated[int, typer.Option(help="Make one, and let so many of the same be found.", min=2)] = 0,
+    copies: Annotated[int, typer.Option(help="Make one, and let so many of the same be found.", min=0)] = 0,
+    shards: Annotated[int, typer.Option(help="Divide the copies among so many operators, by label.", min=1)] = 1,
     holders: Annotated[bool, typer.Option("--holders", help="Tell which lines of code hold it; slow.")] = False,
     out: Annotated[Path | None, typer.Option(help="File for the results, as JSON.")] = None,
 ) -> None:
     """Measure what memory each RayService takes."""
+    if copies and holders:
+        raise typer.BadParameter("tells what was made; leave out --copies", param_hint="--holders")
+    if copies < shards > 1:
+        raise typer.BadParameter(f"divide --copies, of which there are {copies}", param_hint="--shards")
     allow_all_files()
-    one = asyncio.run(_run(1, 1, holders=holders))
-    many = asyncio.run(_run(1, copies, holders=False) if copies else _run(count, count, holders=holders))
+    one = asyncio.run(_run(1, holders=holders))
+    many = asyncio.run(_run(1, copies, shards) if copies else _run(count, holders=holders))
     console = Console()
     console.print(_figures(one, many))
     if holders:
@@ -91,12 +104,13 @@ def main(
         out.write_text(json.dumps([dataclasses.asdict(found) for found in (one, many)], indent=1) + "\n")
 
 
-async def _run(services: int, found: int, *, holders: bool) -> Found:
-    """Let an operator make so many RayServices, and another one find them, or so many copies of the only one."""
+async def _run(services: int, copies: int = 0, shards: int = 1, *, holders: bool = False) -> Found:
+    """Let an operator make so many RayServices, and another one find them, or its share of copies of the only one."""
+    found = math.ceil(copies / shards) or services
     rays = Rays()
     api = ApiServer(rays.saw)
     api_port, ray_port, serve_port = free_port(), free_port(), free_port()
-    async with AsyncExitStack() as stack, asyncio.timeout(PATIENCE + PATIENCE_EACH * found):
+    async with AsyncExitStack() as stack, asyncio.timeout(PATIENCE + PATIENCE_EACH * max(services, copies)):
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         kubeconfig, report = folder / "kubeconfig", folder / "report"
         kubeconfig.write_text(_kubeconfig(api_port))
@@ -112,19 +126,20 @@ async def _run(services: int, found: int, *, holders: bool) -> Found:
         await subject.start()
         await api.ready(services)
         await rays.asked_by_all(1, services)
+        events = api.events, api.events_bytes
         api.touch()
         await rays.asked_by_all(ROUNDS, services)
         made = subject.used()
         told = await _told(subject, report) if holders else {}
         await subject.stop()
-        if found > services:
-            api.multiply(found)
-            rays.multiply(objects.addresses(number)[0] for number in range(1, found))
+        if copies:
+            api.multiply(copies, shards)
+            rays.multiply(objects.addresses(number)[0] for number in range(1, copies))
             # What is no exact copy is mended before anything is measured.
             await subject.start()
             await rays.asked_by_all(ROUNDS, found)
             await subject.stop()
-        written, started = api.writes, time.monotonic()
+        written, listed, started = api.writes, api.listed_bytes, time.monotonic()
         await subject.start()
         await rays.asked_by_all(1, found)
         started = time.monotonic() - started
@@ -135,8 +150,9 @@ async def _run(services: int, found: int, *, holders: bool) -> Found:
     if api.writes != written:
         raise RuntimeError(f"{api.writes - written} writes by an operator that has nothing to do")
     return Found(
-        services, made, found, restarted, started, rested / ROUNDS, asked,
-        restarted.cpu_seconds - began.cpu_seconds, api.writes, **told,
+        services, made, *events, found, copies or services, api.listed_bytes - listed, restarted, started,
+        rested / ROUNDS, asked, restarted.cpu_seconds - began.cpu_seconds, api.writes,
+        told.get("held", {}), told.get("types", {}),
     )  # fmt: skip
 
 
@@ -157,7 +173,8 @@ def _kubeconfig(port: int) -> str:
 
 
 def _figures(one: Found, many: Found) -> Table:
-    table = Table("", "1 RayService", f"{many.found} RayServices", "for each further one")
+    crowd = f"{many.found} RayServices" + (f" of {many.there}" if many.there > many.found else "")
+    table = Table("", "1 RayService", crowd, "for each further one")
     phases = [("it found all", many.found - 1, one.restarted, many.restarted)]
     if many.services > 1:
         phases.insert(0, ("it made all", many.services - 1, one.made, many.made))
@@ -172,6 +189,11 @@ def _figures(one: Found, many: Found) -> Table:
         ("to ask every Ray once, at rest", one.round_seconds, many.round_seconds),
     ):
         table.add_row(title, f"{before:.1f} s", f"{after:.1f} s", "")
+    if many.services > 1:
+        told = many.events - one.events, many.events_bytes - one.events_bytes
+        each = [number / (many.services - 1) for number in told]
+        table.add_row("told by watches until it had made all", "", "", f"{each[0]:.0f} events, {each[1] / KB:.0f} KB")
+    table.add_row("listed at its start", *(f"{run.listed_bytes / KB / KB:.1f} MB" for run in (one, many)))
     table.add_row("CPU of each look at rest", "", f"{1000 * many.looks_cpu_seconds / many.looks:.2f} ms", "")
     table.add_row("writes", str(one.writes), str(many.writes), "")
     return table

@@ -41,6 +41,12 @@ class ApiServer:
     hear: Heard
     writes: int = 0
     """Requests that have changed something."""
+    listed_bytes: int = 0
+    """Of all answers to lists."""
+    events: int = 0
+    """What watches were told."""
+    events_bytes: int = 0
+    """And how long that was."""
     _objects: defaultdict[Kind, dict[tuple[str, str], Manifest]] = field(default_factory=lambda: defaultdict(dict))
     _version: int = 0
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -70,12 +76,12 @@ class ApiServer:
         """Have another object."""
         return self._keep(kind, "ADDED", created(kind, manifest))
 
-    def multiply(self, services: int) -> None:
-        """Have so many RayServices, each with the same as the only one that there is now."""
+    def multiply(self, services: int, shards: int) -> None:
+        """Have so many RayServices, each with the same as the only one that there is now, and divide them by label."""
         kinds = {str(kind): kind for kind in WATCHED}
         first = [manifest for found in self._objects.values() for manifest in found.values()]
         for number in range(1, services):
-            for manifest in copies(first, number):
+            for manifest in copies(first, number, shard=number % shards):
                 self._keep(kinds[manifest["kind"]], "ADDED", manifest)
 
     async def ready(self, services: int) -> None:
@@ -99,6 +105,7 @@ class ApiServer:
         self.hear(kind, kept)
         line = json.dumps({"type": event, "object": kept}).encode() + b"\n"
         for watch in self._watches[kind]:
+            self.events, self.events_bytes = self.events + 1, self.events_bytes + len(line)
             watch.put_nowait(line)
         return kept
 
@@ -113,7 +120,9 @@ class ApiServer:
         if "PartialObjectMetadata" in request.headers.get("Accept", ""):
             items = [{"metadata": item["metadata"]} for item in items]
         metadata = {"resourceVersion": str(self._version), "continue": str(end) if end < len(everything) else ""}
-        return web.json_response({"kind": f"{kind}List", "metadata": metadata, "items": items})
+        body = json.dumps({"kind": f"{kind}List", "metadata": metadata, "items": items}).encode()
+        self.listed_bytes += len(body)
+        return web.Response(body=body, content_type="application/json")
 
     async def _watched(self, kind: Kind, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()

@@ -70,8 +70,13 @@ def addresses(number: int) -> list[str]:
     return [f"127.{1 + number // 250}.{1 + number % 250}.{1 + part}" for part in range(1 + len(GROUPS))]
 
 
-def copies(belongings: Sequence[Manifest], number: int) -> list[Manifest]:
+def copies(belongings: Sequence[Manifest], number: int, shard: int = 0) -> list[Manifest]:
     """The first RayService and all that has come of it, as they are for another one.
+
+    Args:
+        belongings: the first RayService, and all that has come of it.
+        number: of the other one.
+        shard: names the operator that looks after that; 0 is the one that has no name.
 
     The names of revisions and the fingerprints on Services stand for what is written: the first are made anew here, the
     others an operator mends when it first sees them.
@@ -82,6 +87,8 @@ def copies(belongings: Sequence[Manifest], number: int) -> list[Manifest]:
     text = _UID.sub(lambda uid: str(uuid.uuid5(uuid.UUID(uid[0]), str(number))), text)
     found: list[Manifest] = json.loads(text)
     [service] = (one for one in found if one["kind"] == "RayService")
+    if shard:
+        service["metadata"].setdefault("labels", {})[labels.SHARD] = f"shard-{shard}"
     revisions = [one["metadata"]["name"] for one in found if one["kind"] == "ControllerRevision"]
     if not revisions:
         return found

@@ -33,6 +33,13 @@ def test_single_trials_have_no_time_in_all() -> None:
     assert Effect.one_by_one([0.3, None]) == Effect(wanted=2, came=1, p50=0.3, p99=None, most=None, total=None)
 
 
+def test_the_floor_is_compared_by_what_both_tell() -> None:
+    assert Effect.of({"a": 0.0}, {"a": 3.0}).ratio(Effect.of({"b": 0.0}, {"b": 2.0})) == 1.5
+    assert Effect.one_by_one([0.4]).ratio(Effect.one_by_one([0.1, 0.2, 0.3])) == 2
+    assert Effect.one_by_one([0.3, None]).ratio(Effect.one_by_one([0.3])) is None
+    assert Effect.one_by_one([0.3]).ratio(None) is None
+
+
 def test_leases_and_reads_are_no_writes() -> None:
     requests = {"get pods": 9, "update leases": 8, "create pods": 2, "patch rayservices/status": 1, "get ": 4}
     assert count_writes(requests) == 3

@@ -94,6 +94,23 @@ async def test_a_watch_tells_what_is_written(session: ClientSession, api: ApiSer
     await api.ready(1)
 
 
+async def test_what_is_sent_is_counted(session: ClientSession, api: ApiServer) -> None:
+    async with session.get(SERVICES) as answer:
+        assert api.listed_bytes == len(await answer.read())
+    async with session.get(f"{SERVICES}?watch=true") as watch:
+        api.touch()
+        told = [await watch.content.readline() for _ in range(3)]
+    assert (api.events, api.events_bytes) == (3, sum(map(len, told)))
+
+
+def test_a_copy_belongs_to_a_shard() -> None:
+    [service] = objects.ray_services(1, DASHBOARD, SERVE)
+    [unnamed], [named] = (objects.copies([service], 7, shard) for shard in (0, 2))
+    assert "rayserve.ray.io/shard" not in unnamed["metadata"].get("labels", {})
+    assert named["metadata"]["labels"]["rayserve.ray.io/shard"] == "shard-2"
+    assert named["metadata"]["name"] == "measured-0007"
+
+
 async def test_what_is_not_there_is_told_from_a_kind_that_is_not(session: ClientSession) -> None:
     assert (await read(session, f"{SERVICES}/other"))["details"] == {"name": "other"}
     issuers = await read(session, "/apis/cert-manager.io/v1/namespaces/default/issuers")

@@ -208,12 +208,8 @@ class Store:
 
     def ghosts(self, namespace: str, service: str) -> frozenset[str]:
         """Names of clusters of a RayService that are gone while pods of theirs are still there."""
-        prefix = _label_family(namespace, f"{service}-")
-        names = {
-            family.removeprefix(_label_family(namespace, ""))
-            for kind, family in self._families
-            if kind is Kind.POD and family.startswith(prefix)
-        }
+        pods = self._family(Kind.POD, _label_family(namespace, f"{service}-"))
+        names = {view.meta.labels.get(labels.CLUSTER, "") for view in pods}
         return frozenset(name for name in names if self.cluster(namespace, name) is None)
 
     def _parse(self, kind: Kind, meta: Meta, manifest: Mapping[str, Any], before: View | None) -> View:
@@ -324,7 +320,10 @@ def _is_watched(kind: Kind, view: View) -> bool:
 
 def _families(kind: Kind, view: View) -> Iterator[str]:
     if kind is Kind.POD:
-        yield _label_family(view.meta.namespace, view.meta.labels.get(labels.CLUSTER, ""))
+        cluster = view.meta.labels.get(labels.CLUSTER, "")
+        yield _label_family(view.meta.namespace, cluster)
+        # A RayService's name and a dash, under which its pods are found whose cluster is gone.
+        yield _label_family(view.meta.namespace, cluster[: cluster.rfind("-") + 1])
     elif view.meta.owner is not None:
         yield view.meta.owner
 
