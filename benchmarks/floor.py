@@ -7,14 +7,13 @@ from collections.abc import Sequence
 
 from benchmarks.api import CONNECTIONS, Api
 from benchmarks.blueprint import Blueprint, Owner, Part
-from benchmarks.manifests import cluster_edit, ray_service
+from benchmarks.manifests import cluster_edit, home, ray_service
 from benchmarks.measures import Effect, Outcome
 from benchmarks.stage import Stage
 from benchmarks.views import has_left, has_ready_pods, is_gone, pods_are_ready, pods_exist
 from benchmarks.world import World, each
 from scenarios.harness.kube import Manifest
 
-NAMESPACE = "floor"
 GRACE = 1
 """Seconds that the pods of an old cluster are given."""
 
@@ -39,7 +38,7 @@ class Floor:
     async def create(self, names: Sequence[str]) -> Outcome:
         """RayServices, and all that comes of them."""
         exist, ready = (self._world.await_(names, question) for question in (pods_exist, pods_are_ready))
-        wanted = {name: (ray_service(name, NAMESPACE), self._blueprint.for_service(name)) for name in names}
+        wanted = {name: (ray_service(name, home(name)), self._blueprint.for_service(name)) for name in names}
         applied = await each(names, lambda name: self._create_one(*wanted[name]), at_once=len(names))
         patience = self._stage.patience
         return Outcome(
@@ -59,7 +58,7 @@ class Floor:
 
         async def roll_out(name: str) -> None:
             async with self._room:
-                await self._api.merge("rayservices", NAMESPACE, name, edits[name])
+                await self._api.merge("rayservices", home(name), name, edits[name])
             await self._replace(before[name], after[name])
 
         applied = await each(names, roll_out, at_once=len(names))
@@ -68,7 +67,7 @@ class Floor:
     async def delete(self, names: Sequence[str]) -> Outcome:
         """All of it."""
         gone = self._world.await_(names, is_gone)
-        applied = await each(names, lambda name: self._api.delete("rayservices", NAMESPACE, name))
+        applied = await each(names, lambda name: self._api.delete("rayservices", home(name), name))
         return Outcome({"gone": Effect.of(applied, await gone.within(self._stage.patience))})
 
     async def _create_one(self, service: Manifest, blueprint: Blueprint) -> None:
@@ -78,29 +77,31 @@ class Floor:
         await self._create_all(blueprint)
 
     async def _create_all(self, blueprint: Blueprint) -> None:
-        await self._together(blueprint.own)
-        await self._together(blueprint.of_cluster)
-        await self._write_status("rayservices", blueprint.service, blueprint.service_status)
+        namespace = home(blueprint.service)
+        await self._together(namespace, blueprint.own)
+        await self._together(namespace, blueprint.of_cluster)
+        await self._write_status("rayservices", namespace, blueprint.service, blueprint.service_status)
         for part in blueprint.own:
             if part.status:
-                await self._write_status(part.plural, part.name, part.status)
+                await self._write_status(part.plural, namespace, part.name, part.status)
 
-    async def _together(self, parts: Sequence[Part]) -> None:
+    async def _together(self, namespace: str, parts: Sequence[Part]) -> None:
         async with asyncio.TaskGroup() as group:
             for part in parts:
-                group.create_task(self._create_part(part))
+                group.create_task(self._create_part(namespace, part))
 
-    async def _create_part(self, part: Part) -> None:
+    async def _create_part(self, namespace: str, part: Part) -> None:
         async with self._room:
-            made = await self._api.create(part.plural, part.placed(NAMESPACE, self._uids))
+            made = await self._api.create(part.plural, part.placed(namespace, self._uids))
         self._uids[made["kind"], part.name] = made["metadata"]["uid"]
 
-    async def _write_status(self, plural: str, name: str, status: Manifest | object) -> None:
+    async def _write_status(self, plural: str, namespace: str, name: str, status: Manifest | object) -> None:
         async with self._room:
-            await self._api.merge(plural, NAMESPACE, name, {"status": status}, "status")
+            await self._api.merge(plural, namespace, name, {"status": status}, "status")
 
     async def _replace(self, before: Blueprint, after: Blueprint) -> None:
         """Create another cluster, send traffic there when its pods are ready, and end the old one."""
+        namespace = home(before.service)
         leaving = [part.name for part in before.of_cluster if part.plural == "pods"]
         is_up = self._world.await_([before.service], has_ready_pods(after.cluster, len(leaving)))
         await self._create_all(after)
@@ -108,9 +109,9 @@ class Floor:
         for service in before.routing:
             async with self._room:
                 patch = {"spec": {"selector": {"ray.io/cluster": after.cluster}}}
-                await self._api.merge("services", NAMESPACE, service, patch)
+                await self._api.merge("services", namespace, service, patch)
         for pod in leaving:
             async with self._room:
-                await self._api.delete("pods", NAMESPACE, pod, grace=GRACE)
+                await self._api.delete("pods", namespace, pod, grace=GRACE)
         async with self._room:
-            await self._api.delete("rayclusters", NAMESPACE, before.cluster)
+            await self._api.delete("rayclusters", namespace, before.cluster)

@@ -19,9 +19,23 @@ METRICS_PORT = 9080
 DELETION_DELAY = 1
 """Seconds between the switch and the end of the old cluster, as far as they can be chosen."""
 
+OF_A_NAMESPACE = 100
+"""RayServices: what Kubernetes' own controllers do for a Service takes the longer, the more pods its namespace has."""
+
 PODS_OF_A_NODE = 500
 CLUSTERS_AT_ONCE = 2
 """Clusters that one RayService has in the middle of a rollout."""
+
+
+def many(kind: str, count: int) -> list[str]:
+    """Names for so many RayServices."""
+    return [f"{kind}-{number:04}" for number in range(count)]
+
+
+def home(name: str) -> str:
+    """Namespace of a RayService that has such a name."""
+    kind, _, number = name.rpartition("-")
+    return f"{kind}-{int(number) // OF_A_NAMESPACE:02}"
 
 
 def ray_service(name: str, namespace: str, *, edit: int = 0, round_: int = 0) -> Manifest:

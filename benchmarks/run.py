@@ -15,9 +15,8 @@ from pathlib import Path
 from benchmarks import account, report, scenarios
 from benchmarks.api import Api
 from benchmarks.blueprint import Blueprint, kinds_made
-from benchmarks.floor import NAMESPACE as FLOOR
 from benchmarks.floor import Floor
-from benchmarks.manifests import nodes_for
+from benchmarks.manifests import home, many, nodes_for
 from benchmarks.measures import Outcome, Results
 from benchmarks.processes import allow_all_files
 from benchmarks.ray.client import RayStandIn
@@ -37,6 +36,7 @@ CRD = "customresourcedefinitions"
 KINDS = ("rayservices.ray.io", "rayclusters.ray.io")
 PATTERN = "pattern"
 """The RayService that the floor's objects are copied from."""
+_ALONE = many("alone", scenarios.SINGLES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,8 @@ def set_up(plan: Plan, kubeconfig: Path) -> None:
     # Established they are well before they are served: until then, lists are answered by 429.
     until(lambda: all(_is_served(kube, name) for name in KINDS), "the CRDs are served", 30)
     account.open_account(kube, Path(os.environ["KUBECONFIG"]), kubeconfig)
-    namespaces = (scenarios.NAMESPACE, scenarios.PROBES, FLOOR)
+    played = (*many("many", plan.services), *_of_floor(plan.services), *_ALONE)
+    namespaces = sorted({scenarios.PROBES, *map(home, played)})
     for namespace in namespaces:
         recreate(kube, namespace)
     # No pod can be created before its namespace has a service account.
@@ -149,7 +150,7 @@ async def _measure_one(stage: Stage, results: Results, steps: Steps) -> Blueprin
 
 
 async def _copied(stage: Stage, since: int) -> Blueprint:
-    kinds = kinds_made(stage.audit.tally(since, user=stage.user, namespace=scenarios.PROBES))
+    kinds = kinds_made(stage.audit.tally(since, user=stage.user, about={scenarios.PROBES}))
     found = {plural: await stage.api.list(plural, scenarios.PROBES) for plural in kinds}
     [service] = await stage.api.list("rayservices", scenarios.PROBES)
     return Blueprint.of(service, found)
@@ -157,9 +158,9 @@ async def _copied(stage: Stage, since: int) -> Blueprint:
 
 async def _measure_floor(stage: Stage, blueprint: Blueprint, results: Results, steps: Steps) -> None:
     floor = Floor(stage, blueprint)
-    names = [f"floor-{number:04}" for number in range(stage.services)]
+    names = _of_floor(stage.services)
     with steps.step("the floor: one RayService alone"):
-        alone = [await _floor_alone(floor, f"alone-{number}") for number in range(scenarios.SINGLES)]
+        alone = [await _floor_alone(floor, name) for name in _ALONE]
         results.floor["single"] = scenarios.one_by_one(alone)
     with steps.step(f"the floor: create {stage.services}"):
         results.floor["create"] = await floor.create(names)
@@ -167,6 +168,10 @@ async def _measure_floor(stage: Stage, blueprint: Blueprint, results: Results, s
         results.floor["rollout"] = await floor.roll_out(names)
     with steps.step(f"the floor: delete {stage.services}"):
         results.floor["delete"] = await floor.delete(names)
+
+
+def _of_floor(services: int) -> list[str]:
+    return many("floor", services)
 
 
 async def _floor_alone(floor: Floor, name: str) -> Outcome:

@@ -8,12 +8,11 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from benchmarks import views
-from benchmarks.manifests import cluster_edit, ray_service, serve_edit
+from benchmarks.manifests import cluster_edit, home, ray_service, serve_edit
 from benchmarks.measures import Effect, Outcome, count_writes
 from benchmarks.stage import NotInTime, Stage
 from benchmarks.world import each, pass_
 
-NAMESPACE = "bench"
 PROBES = "probes"
 """The namespace of single RayServices, so that what is written for them can be told apart."""
 
@@ -25,7 +24,7 @@ AFTERWARDS = 10.0
 """Seconds after a restart in which an operator may still write what it should not."""
 SINGLES = 5
 """How often one RayService alone is created."""
-SERIAL_EDITS = 50
+SERIAL_EDITS = 200
 """Edits one after the other, with and without heads that hang."""
 UNTIL_HUNG = 30.0
 """Seconds within which an operator at rest asks every head."""
@@ -66,7 +65,7 @@ async def create(stage: Stage) -> Outcome:
     before = stage.subject.used().rss_kb / 1024
     exist = stage.world.await_(stage.names, views.pods_exist)
     ready = stage.world.await_(stage.names, views.is_ready)
-    wanted = {name: ray_service(name, NAMESPACE) for name in stage.names}
+    wanted = {name: ray_service(name, home(name)) for name in stage.names}
     start = await stage.begin()
     applied = await each(stage.names, lambda name: stage.api.create("rayservices", wanted[name]))
     effects = {
@@ -82,7 +81,7 @@ async def edit(stage: Stage) -> Outcome:
     sent = stage.world.await_(stage.names, views.was_sent(number))
     edits = {name: serve_edit(name, number) for name in stage.names}
     start = await stage.begin()
-    applied = await each(stage.names, lambda name: stage.api.merge("rayservices", NAMESPACE, name, edits[name]))
+    applied = await each(stage.names, lambda name: stage.api.merge("rayservices", home(name), name, edits[name]))
     effects = {SENT: Effect.of(applied, await sent.within(stage.patience))}
     return Outcome(effects, await stage.settled(start))
 
@@ -94,7 +93,7 @@ async def rollout(stage: Stage) -> Outcome:
     switched = stage.world.await_(stage.names, views.has_left(old))
     edits = {name: cluster_edit(name, round_) for name in stage.names}
     start = await stage.begin()
-    applied = await each(stage.names, lambda name: stage.api.merge("rayservices", NAMESPACE, name, edits[name]))
+    applied = await each(stage.names, lambda name: stage.api.merge("rayservices", home(name), name, edits[name]))
     seen = await switched.within(stage.patience)
     alone = stage.world.await_(stage.names, views.has_one_cluster)
     effects = {SWITCHED: Effect.of(applied, seen), ALONE: Effect.of(applied, await alone.within(stage.patience))}
@@ -161,7 +160,8 @@ async def restart(stage: Stage) -> Outcome:
     effect = Effect.of(applied, await sent.within(stage.patience))
     await pass_(AFTERWARDS)
     usage = await stage.since(start)
-    others = await asyncio.to_thread(stage.audit.tally, start.log, user=stage.user, namespace=NAMESPACE)
+    homes = {home(other) for other in stage.names}
+    others = await asyncio.to_thread(stage.audit.tally, start.log, user=stage.user, about=homes)
     puts = sum(count for request, count in usage.ray.items() if request.startswith("PUT "))
     await remove_probe(stage, name)
     notes = {"writes for the others": count_writes(others), "PUTs to the others": puts - effect.came}
@@ -180,10 +180,10 @@ async def storm(stage: Stage) -> Outcome:
         is_deleted = dying.index(name) % 2 == 0
         for pod in workers[name]:
             if is_deleted:
-                await stage.api.delete("pods", NAMESPACE, pod.name, grace=0)
+                await stage.api.delete("pods", home(name), pod.name, grace=0)
             else:
                 failed = {"status": {"phase": "Failed", "reason": "Evicted"}}
-                await stage.api.merge("pods", NAMESPACE, pod.name, failed, "status")
+                await stage.api.merge("pods", home(name), pod.name, failed, "status")
 
     applied = await each(dying, kill)
     effects = {WHOLE: Effect.of(applied, await whole.within(stage.patience))}
@@ -194,7 +194,7 @@ async def delete(stage: Stage) -> Outcome:
     """Delete all: nothing is left."""
     gone = stage.world.await_(stage.names, views.is_gone)
     start = await stage.begin()
-    applied = await each(stage.names, lambda name: stage.api.delete("rayservices", NAMESPACE, name))
+    applied = await each(stage.names, lambda name: stage.api.delete("rayservices", home(name), name))
     effects = {GONE: Effect.of(applied, await gone.within(stage.patience))}
     return Outcome(effects, await stage.settled(start))
 
@@ -240,7 +240,7 @@ async def _edit_in_turn(stage: Stage, names: Sequence[str]) -> Effect:
         sent = stage.world.await_([name], views.was_sent(number))
         edit_ = serve_edit(name, number)
         applied[str(turn)] = time.monotonic()
-        await stage.api.merge("rayservices", NAMESPACE, name, edit_)
+        await stage.api.merge("rayservices", home(name), name, edit_)
         for at in (await sent.within(stage.patience)).values():
             seen[str(turn)] = at
         # The next edit may be of the same RayService.

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.api import Api
+from benchmarks.manifests import many
 from benchmarks.measures import Usage, count_writes, counted_since, spent_since
 from benchmarks.processes import cpu_seconds_of
 from benchmarks.ray.client import RayStandIn
@@ -53,7 +54,7 @@ class Stage:
     @property
     def names(self) -> Sequence[str]:
         """Names of the RayServices that are measured."""
-        return [f"many-{number:04}" for number in range(self.services)]
+        return many("many", self.services)
 
     @property
     def patience(self) -> float:

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,8 @@ class AuditLog:
             if event["verb"] in WRITES and _resource(event) != "leases"
         )
 
-    def tally(self, since: int, *, user: str = "", namespace: str = "") -> Counter[str]:
-        """All requests, by verb and resource: of one user, or about one namespace, where told.
+    def tally(self, since: int, *, user: str = "", about: Collection[str] = ()) -> Counter[str]:
+        """All requests, by verb and resource: of one user, or about these namespaces, where told.
 
         A watch counts when it begins, everything else when it is answered.
         """
@@ -50,7 +50,7 @@ class AuditLog:
             for event in self.requests(since)
             if event["stage"] == ("ResponseStarted" if event["verb"] == "watch" else _ANSWERED)
             and (not user or event["user"]["username"] == user)
-            and (not namespace or event.get("objectRef", {}).get("namespace") == namespace)
+            and (not about or event.get("objectRef", {}).get("namespace") in about)
         )
 
     def writers(self, since: int, resource: str, namespace: str) -> Counter[str]:
