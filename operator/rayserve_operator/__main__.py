@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Awaitable, Callable
@@ -94,6 +95,8 @@ def main() -> None:
         except BaseException:
             await disconnect()
             raise
+        # What there is by now mostly stays for good: the garbage collector, which stops everything, passes it over.
+        gc.freeze()
         return operator, disconnect
 
     registry = kopf.OperatorRegistry()

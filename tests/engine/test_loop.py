@@ -54,6 +54,22 @@ async def test_nothing_runs_before_the_loop_is_open() -> None:
     assert seen == [KEY]
 
 
+async def test_what_is_in_a_hurry_is_looked_at_first() -> None:
+    seen: list[Key] = []
+
+    async def look(key: Key) -> None:
+        seen.append(key)
+
+    loop = Loop(look)
+    keys = [Key(Kind.RAY_SERVICE, "default", f"demo-{number}") for number in range(5)]
+    for key in keys:
+        loop.wake(key)
+    loop.hurry([keys[2], OTHER, keys[4]])
+    loop.open()
+    await settle()
+    assert seen == [keys[2], keys[4], keys[0], keys[1], keys[3]]
+
+
 async def test_wakes_during_a_pass_lead_to_one_more() -> None:
     gate = asyncio.Event()
     seen: list[Key] = []

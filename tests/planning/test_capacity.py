@@ -281,6 +281,12 @@ def test_the_part_of_a_cluster_is_what_is_noted_unless_that_was_spoilt(note: Any
     assert portion is None or json.loads(portion.written) == note
 
 
+def test_a_spec_that_is_not_held_down_is_the_same_object() -> None:
+    spec = RayClusterSpec.model_validate(cluster_config(group(minReplicas=3)))
+    assert capacity.held_down(spec, capacity.minima_of(spec), 100) is spec
+    assert capacity.held_down(spec, {"cpu": 3}, 50) is not spec
+
+
 def test_only_groups_that_have_a_minimum_are_held_down() -> None:
     config = cluster_config(group(minReplicas=3), group("idle", minReplicas=0))
     assert capacity.minima_of(RayClusterSpec.model_validate(config)) == {"cpu": 3}

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -129,6 +129,11 @@ class Loop:
         turn = self._turns.setdefault(key, _Turn())
         turn.news_at = asyncio.get_running_loop().time()
         self._start(key, turn)
+
+    def hurry(self, keys: Iterable[Key]) -> None:
+        """Look at these before all others that are due."""
+        for key in [key for key in keys if key in self._due][::-1]:
+            self._due.move_to_end(key, last=False)
 
     def relent(self, key: Key) -> None:
         """Forget how often there was something to do: there is now because a user has asked for it."""

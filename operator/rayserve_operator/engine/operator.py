@@ -14,6 +14,7 @@ from rayserve_operator.engine.election import Election
 from rayserve_operator.engine.elsewhere import Elsewhere
 from rayserve_operator.engine.executor import Executor
 from rayserve_operator.engine.insistence import insist
+from rayserve_operator.engine.listings import Listings
 from rayserve_operator.engine.loop import Loop
 from rayserve_operator.engine.milestones import milestones
 from rayserve_operator.engine.news import News
@@ -35,8 +36,8 @@ logger = logging.getLogger(__name__)
 RELISTED_EVERY = timedelta(minutes=5)
 """kopf's watch says nothing of what vanished while it was cut, so what is gone is found by listing."""
 RELIST_RETRY = timedelta(seconds=1)
-STARTING = timedelta(seconds=10)
-"""For this long after the start, an event without a type belongs to the first listing."""
+FIRST_RELIST = timedelta(seconds=10)
+"""What is gone between the first look and the beginning of the watches is found so long after the start."""
 STUCK_AFTER = timedelta(minutes=15)
 """Every request has a time-out, the longest of 75 s, so a pass of that length is one that never ends."""
 
@@ -96,6 +97,7 @@ class Operator:
         self._election = election
         self._takes_over = False
         self._opened: datetime | None = None
+        self._listings = Listings()
         self.unknown_kinds: frozenset[Kind] = frozenset()
         """Optional kinds that the API server did not know at the start, so that they cannot be watched."""
         self._is_in_doubt = False
@@ -120,9 +122,10 @@ class Operator:
         """
         await insist(self._survey)
         self._opened = self._clock.now()
-        self._relist_in(STARTING)
+        self._listings.expect(kind for kind, count in self.store.counts() if count)
+        self._relist_in(FIRST_RELIST)
         if self._election is None:
-            self.loop.open()
+            self._let_pass()
         else:
             self._election.open(self._take_over)
 
@@ -142,12 +145,12 @@ class Operator:
     def saw(self, kind: Kind, event: str | None, manifest: Mapping[str, Any]) -> None:
         """Take in a watch event. One without a type, after the start, tells that the kind was listed anew."""
         self._meter.saw(kind, event)
+        meta = manifest["metadata"]
         if event == "DELETED":
-            meta = manifest["metadata"]
             self.store.remove(kind, meta["uid"], meta["resourceVersion"])
             return
         self.store.put(kind, manifest)
-        if event is None and self._opened is not None and self._clock.now() - self._opened > STARTING:
+        if event is None and self._listings.is_another(kind, meta["uid"], self._clock.now()):
             self._distrust()
 
     @property
@@ -181,6 +184,15 @@ class Operator:
         """Begin with what the last leader has left: its last writes may not have come by the watches yet."""
         self._takes_over = True
         self._start_relisting()
+
+    def _let_pass(self) -> None:
+        """Begin the passes, with what a user has edited and nobody has looked at yet."""
+        self.loop.hurry(
+            Key(Kind.RAY_SERVICE, record.meta.namespace, record.meta.name)
+            for record in self.store.services()
+            if record.meta.generation != record.status.observed_generation
+        )
+        self.loop.open()
 
     async def _pass(self, key: Key) -> timedelta | None:
         if not self.acts or not self._is_ours(key):
@@ -274,7 +286,7 @@ class Operator:
                 for key in list(self.store.keys()):
                     self.loop.wake(key)
             if self.acts and not self._takes_over:
-                self.loop.open()
+                self._let_pass()
             delay = timedelta() if self._takes_over else RELISTED_EVERY
         except OperatorError as error:
             if self._relisting_news.is_new(str(error)):

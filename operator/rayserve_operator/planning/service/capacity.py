@@ -187,13 +187,14 @@ def minima_of(spec: RayClusterSpec) -> dict[str, int]:
 
 def held_down(spec: RayClusterSpec, minima: Mapping[str, int], percent: int) -> RayClusterSpec:
     """The spec whose worker groups have this part of their minReplicas, rounded up."""
-    groups = [
-        group.model_copy(update={"min_replicas": _part_of(minima[group.group_name], percent)})
-        if group.group_name in minima
-        else group
-        for group in spec.worker_group_specs
-    ]
-    return spec.model_copy(update={"worker_group_specs": groups})
+    held = {name: _part_of(least, percent) for name, least in minima.items()}
+    groups = [_with_minimum(group, held.get(group.group_name)) for group in spec.worker_group_specs]
+    # All that is derived from a spec is kept with it, so that one which stays as it is stays the same object.
+    return spec if groups == spec.worker_group_specs else spec.model_copy(update={"worker_group_specs": groups})
+
+
+def _with_minimum(group: WorkerGroupSpec, least: int | None) -> WorkerGroupSpec:
+    return group if least in (None, group.min_replicas) else group.model_copy(update={"min_replicas": least})
 
 
 def sized(spec: RayClusterSpec, serving: ObservedCluster | None, percent: int = WHOLE) -> RayClusterSpec:
