@@ -1,6 +1,6 @@
 import inspect
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import pytest
@@ -17,8 +17,8 @@ class Told:
     def __init__(self) -> None:
         self.waits = 0
 
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def waiting(self) -> AsyncIterator[None]:
         self.waits += 1
         try:
             yield

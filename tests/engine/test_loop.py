@@ -11,12 +11,12 @@ from rayserve_operator.engine.loop import (
     DAWDLING,
     JITTER,
     LONGEST_DAWDLE,
-    PATIENCE,
     RUSH,
     YIELDS_FOR,
     Load,
     Loop,
 )
+from rayserve_operator.engine.places import PATIENCE
 from rayserve_operator.engine.store import Key
 from rayserve_operator.model.errors import Unavailable
 from rayserve_operator.planning.actions import Kind
@@ -272,7 +272,7 @@ class Busy:
     async def _look(self, key: Key) -> timedelta | None:
         self.looks.append(key)
         self.most = max(self.most, self.loop.load().running)
-        with self.loop.elsewhere() if self._elsewhere else nullcontext():
+        async with self.loop.elsewhere() if self._elsewhere else nullcontext():
             await wait(self._takes)
         answers = self.answers.get(key)
         return answers.pop(0) if answers else None

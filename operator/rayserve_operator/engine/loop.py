@@ -6,13 +6,14 @@ import asyncio
 import logging
 import random
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
 
 from rayserve_operator.engine import scope
+from rayserve_operator.engine.places import Place, Places
 from rayserve_operator.engine.store import Key
 from rayserve_operator.model.errors import OperatorError
 
@@ -26,8 +27,6 @@ JITTER = 0.2
 AT_ONCE = 16
 """Passes that are under way at a time. What is woken while it waits for its turn is looked at once for all that has
 come until then, so that the more there is to do, the fewer passes it takes."""
-PATIENCE = timedelta(seconds=0.25)
-"""A pass that waits longer for anybody but the API server no longer counts: a Ray that hangs takes nobody's turn."""
 
 YIELDS_FOR = timedelta(seconds=5)
 """For how long a status that only tells how things are lets those go first who have something to do."""
@@ -68,12 +67,8 @@ class _Turn:
     """When the pass under way began, by the loop's clock."""
     is_due_again: bool = False
     """Whether it was woken during the pass under way."""
-    counts: bool = False
-    """Whether the pass under way is one of those for which there is room."""
-    waits: int = 0
-    """For how many answers from elsewhere the pass under way waits."""
-    patience: asyncio.TimerHandle | None = None
-    """Runs while it does."""
+    place: Place | None = None
+    """Of the pass under way, among those for which there is room."""
     timer: asyncio.TimerHandle | None = None
     yields: bool = False
     """Whether the pass under way leaves its status to another one."""
@@ -94,13 +89,13 @@ class Loop:
     """What waits for its turn, in that order."""
     _telling: OrderedDict[Key, float] = field(default_factory=OrderedDict)
     """What has a status to write that lets others go first, and since when, by the loop's clock."""
-    _counted: int = 0
-    """Passes under way for which there was room, but for those that have waited long elsewhere."""
+    _places: Places = field(init=False)
     _is_open: bool = False
     _calm: asyncio.Event = field(default_factory=asyncio.Event)
     """Whether no pass that could begin waits for its turn."""
 
     def __post_init__(self) -> None:
+        self._places = Places(AT_ONCE, self._begin)
         self._calm.set()
 
     def open(self) -> None:
@@ -155,13 +150,12 @@ class Loop:
     def _begin(self) -> None:
         """Begin passes over what is due, as long as there is room for more."""
         running = asyncio.get_running_loop()
-        while self._is_open and self._counted < AT_ONCE and (key := self._next()) is not None:
+        while self._is_open and self._places.is_free and (key := self._next()) is not None:
             turn = self._turns[key]
             self._due.pop(key, None)
             turn.is_due_again = turn.yields = False
             turn.began_at = running.time()
-            turn.counts = True
-            self._counted += 1
+            turn.place = self._places.take()
             turn.task = running.create_task(self._run(key, turn), name=f"{key.kind} {key.name}")
         if self._due and self._is_open:
             self._calm.clear()
@@ -194,32 +188,19 @@ class Loop:
         """Wait until no pass that could begin waits for its turn."""
         await self._calm.wait()
 
-    @contextmanager
-    def elsewhere(self) -> Iterator[None]:
-        """Lasts as long as the running pass waits for anybody but the API server."""
+    @asynccontextmanager
+    async def elsewhere(self) -> AsyncIterator[None]:
+        """Lasts as long as the running pass waits for anybody but the API server: a Ray that hangs takes nobody's turn.
+
+        So many that come back from there together are again no more at a time than there is room for.
+        """
         under_way = scope.current()
         turn = None if under_way is None else self._turns.get(under_way.key)
-        if turn is None:
+        if turn is None or turn.place is None:
             yield
             return
-        if turn.waits == 0:
-            turn.patience = asyncio.get_running_loop().call_later(PATIENCE.total_seconds(), self._excuse, turn)
-        turn.waits += 1
-        try:
+        async with self._places.elsewhere(turn.place):
             yield
-        finally:
-            turn.waits -= 1
-            if turn.waits == 0 and turn.patience is not None:
-                turn.patience.cancel()
-
-    def _excuse(self, turn: _Turn) -> None:
-        """Let another pass begin, because this one waits for long."""
-        self._uncount(turn)
-        self._begin()
-
-    def _uncount(self, turn: _Turn) -> None:
-        self._counted -= turn.counts
-        turn.counts = False
 
     def forget(self, key: Key) -> None:
         """Drop what is known of an object that is gone."""
@@ -245,8 +226,7 @@ class Loop:
     async def _run(self, key: Key, turn: _Turn) -> None:
         scope.enter(key)
         again = await self._attempt(key, turn)
-        turn.task = None
-        self._uncount(turn)
+        place, turn.task, turn.place = turn.place, None, None
         if not turn.yields:
             self._telling.pop(key, None)
         if again == timedelta():
@@ -258,6 +238,8 @@ class Loop:
             turn.timer = asyncio.get_running_loop().call_later(again.total_seconds(), self._on_time, key, turn)
         else:
             self.forget(key)
+        if place is not None:
+            self._places.leave(place)
         self._begin()
 
     def _on_time(self, key: Key, turn: _Turn) -> None:
