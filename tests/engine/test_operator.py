@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
@@ -13,12 +13,10 @@ from rayserve_operator.engine.listings import PAUSE
 from rayserve_operator.engine.operator import Operator
 from rayserve_operator.engine.passes import Passes
 from rayserve_operator.engine.ports import Kube, Listing, Ray
-from rayserve_operator.engine.served import Served
-from rayserve_operator.engine.store import Key
 from rayserve_operator.model.errors import NotFound
 from rayserve_operator.planning.actions import Kind
-from rayserve_operator.planning.custody import Custody
 from rayserve_operator.render.options import RenderOptions
+from tests.engine.looks import Looks
 
 EDITED = 3
 
@@ -58,22 +56,6 @@ class Many:
         raise NotFound(kind)
 
 
-class Looks:
-    """Notes what is looked at."""
-
-    def __init__(self) -> None:
-        self.found: list[str] = []
-        self.custody = Custody("marked")
-        self.served = Served()
-
-    async def run(self, key: Key) -> timedelta | None:
-        self.found.append(key.name)
-        return None
-
-    def forget(self, living: object) -> None:
-        """Nothing is kept."""
-
-
 @pytest.fixture
 async def many() -> Many:
     return Many()
@@ -102,7 +84,7 @@ async def settle(operator: Operator) -> None:
 
 async def test_what_was_edited_meanwhile_is_looked_at_first(operator: Operator, looks: Looks) -> None:
     await settle(operator)
-    assert looks.found[0] == f"demo-{EDITED}"
+    assert looks.found[0].name == f"demo-{EDITED}"
     assert len(looks.found) == 5
 
 

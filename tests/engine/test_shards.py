@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
@@ -12,13 +12,12 @@ import pytest
 from rayserve_operator.engine.operator import Operator
 from rayserve_operator.engine.passes import Passes
 from rayserve_operator.engine.ports import Kube, Listing, Ray
-from rayserve_operator.engine.served import Served
 from rayserve_operator.engine.store import Key
 from rayserve_operator.model.errors import NotFound
 from rayserve_operator.planning.actions import Kind
-from rayserve_operator.planning.custody import Custody
 from rayserve_operator.render import labels
 from rayserve_operator.render.options import RenderOptions
+from tests.engine.looks import Looks
 
 SERVICE = Key(Kind.RAY_SERVICE, "default", "demo")
 CLUSTER = Key(Kind.RAY_CLUSTER, "default", "demo-a")
@@ -42,19 +41,6 @@ class Nothing:
 
     async def living(self, kind: Kind) -> Listing:
         return Listing(frozenset(), "0")
-
-
-class Looks:
-    """Notes what is looked at."""
-
-    def __init__(self) -> None:
-        self.found: list[Key] = []
-        self.custody = Custody("marked")
-        self.served = Served()
-
-    async def run(self, key: Key) -> timedelta | None:
-        self.found.append(key)
-        return None
 
 
 def manifest(name: str, uid: str, version: int, shard: str | None = None, owner: str | None = None) -> dict[str, Any]:
