@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple, cast
 
+from rayserve_operator.engine import scope
 from rayserve_operator.engine.ports import Clock, Kube, Meter, Unmetered
 from rayserve_operator.model.errors import NotFound, OperatorError
 from rayserve_operator.model.objects import API_VERSION, Meta
@@ -37,12 +38,32 @@ async def _at_once() -> None:
     """Nothing is urgent."""
 
 
+class _About(NamedTuple):
+    """The object that something is told of, and no more of it: thousands of these are kept."""
+
+    kind: Kind
+    namespace: str
+    name: str
+    uid: str
+    version: str
+
+    def reference(self) -> Mapping[str, str]:
+        """The same for the API server."""
+        return {
+            "apiVersion": API_VERSION,
+            "kind": str(self.kind),
+            "namespace": self.namespace,
+            "name": self.name,
+            "uid": self.uid,
+            "resourceVersion": self.version,
+        }
+
+
 @dataclass(slots=True)
 class _Series:
     """The same announcement about the same object, over and over."""
 
-    about: Mapping[str, str]
-    """Reference to the object."""
+    about: _About
     announcement: Announcement
     first: datetime
     last: datetime
@@ -59,8 +80,8 @@ class _Series:
         return {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"namespace": self.about["namespace"], "name": self.name},
-            "involvedObject": self.about,
+            "metadata": {"namespace": self.about.namespace, "name": self.name},
+            "involvedObject": self.about.reference(),
             "reason": self.announcement.reason,
             "message": self.announcement.message[:MESSAGE_LIMIT],
             "type": self.announcement.type,
@@ -85,9 +106,11 @@ class Recorder:
     calm: Callable[[], Awaitable[None]] = _at_once
     """Returns when there is nothing more urgent to do than telling."""
     _series: OrderedDict[tuple[str, Announcement], _Series] = field(default_factory=OrderedDict)
-    _sending: set[asyncio.Task[None]] = field(default_factory=set)
+    _untold: deque[_Series] = field(default_factory=deque)
+    """What waits to be told, in that order."""
+    _senders: set[asyncio.Task[None]] = field(default_factory=set)
+    """Those who tell it, as many as events are under way at a time."""
     _sequence: int = 0
-    _turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
     def tell(self, kind: Kind, meta: Meta, announcement: Announcement) -> None:
         """Tell something about an object."""
@@ -105,35 +128,44 @@ class Recorder:
         self.meter.announced(kind, announcement)
         if not series.is_under_way:
             series.is_under_way = True
-            task = asyncio.get_running_loop().create_task(self._send(series))
-            self._sending.add(task)
-            task.add_done_callback(self._sending.discard)
+            self._untold.append(series)
+            if len(self._senders) < AT_ONCE:
+                self._senders.add(asyncio.get_running_loop().create_task(self._send_all()))
 
     async def close(self) -> None:
         """Wait for the events under way."""
-        await asyncio.gather(*self._sending)
+        await asyncio.gather(*self._senders)
 
     def _series_of(self, kind: Kind, meta: Meta, announcement: Announcement, now: datetime) -> _Series:
         key = (meta.uid, announcement)
         series = self._series.get(key)
         if series is None:
-            self._series[key] = series = _Series(_reference(kind, meta), announcement, first=now, last=now)
+            about = _About(kind, meta.namespace, meta.name, meta.uid, meta.version)
+            self._series[key] = series = _Series(about, announcement, first=now, last=now)
         self._series.move_to_end(key)
         if len(self._series) > REMEMBERED:
             self._series.popitem(last=False)
         return series
 
+    async def _send_all(self) -> None:
+        # What is told belongs to many objects, and a pass of one of them has begun this.
+        scope.leave()
+        try:
+            while self._untold:
+                await self._send(self._untold.popleft())
+        finally:
+            self._senders.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
     async def _send(self, series: _Series) -> None:
         try:
             while series.untold:
-                async with self._turn:
-                    await self._yield(series)
-                    series.untold = False
-                    await self._write(series)
+                await self._yield(series)
+                series.untold = False
+                await self._write(series)
         except OperatorError as error:
             # Whether there is such an Event is not known, so the next one is an Event of its own.
             series.name = ""
-            logger.warning("An event was lost: %s", error)
+            logger.warning("An event of %s %s was lost: %s", series.about.kind, series.about.name, error)
             self.meter.event_lost()
         finally:
             series.is_under_way = False
@@ -148,26 +180,15 @@ class Recorder:
     async def _write(self, series: _Series) -> None:
         if series.name:
             try:
-                await self.kube.merge(Kind.EVENT, series.about["namespace"], series.name, series.repetition())
+                await self.kube.merge(Kind.EVENT, series.about.namespace, series.name, series.repetition())
             except NotFound:
                 # The API server forgets events after a while.
                 series.first, series.count = series.last, 1
             else:
                 return
         self._sequence += 1
-        series.name = f"{series.about['name']}.{int(series.last.timestamp() * 1e6):x}{self._sequence:x}"
+        series.name = f"{series.about.name}.{int(series.last.timestamp() * 1e6):x}{self._sequence:x}"
         await self.kube.create(Kind.EVENT, series.manifest())
-
-
-def _reference(kind: Kind, meta: Meta) -> Mapping[str, str]:
-    return {
-        "apiVersion": API_VERSION,
-        "kind": str(kind),
-        "namespace": meta.namespace,
-        "name": meta.name,
-        "uid": meta.uid,
-        "resourceVersion": meta.version,
-    }
 
 
 def _stamp(time: datetime) -> str:
