@@ -52,9 +52,6 @@ class Found:
     services: int
     made: Consumption
     """Once all RayServices are Ready, every object has changed once more, and the operator rests."""
-    events: int
-    """That watches had told until then."""
-    events_bytes: int
     found: int
     """RayServices that the next process looked after: those, or its share of copies of the only one."""
     there: int
@@ -126,7 +123,6 @@ async def _run(services: int, copies: int = 0, shards: int = 1, *, holders: bool
         await subject.start()
         await api.ready(services)
         await rays.asked_by_all(1, services)
-        events = api.events, api.events_bytes
         api.touch()
         await rays.asked_by_all(ROUNDS, services)
         made = subject.used()
@@ -150,7 +146,7 @@ async def _run(services: int, copies: int = 0, shards: int = 1, *, holders: bool
     if api.writes != written:
         raise RuntimeError(f"{api.writes - written} writes by an operator that has nothing to do")
     return Found(
-        services, made, *events, found, copies or services, api.listed_bytes - listed, restarted, started,
+        services, made, found, copies or services, api.listed_bytes - listed, restarted, started,
         rested / ROUNDS, asked, restarted.cpu_seconds - began.cpu_seconds, api.writes,
         told.get("held", {}), told.get("types", {}),
     )  # fmt: skip
@@ -189,10 +185,6 @@ def _figures(one: Found, many: Found) -> Table:
         ("to ask every Ray once, at rest", one.round_seconds, many.round_seconds),
     ):
         table.add_row(title, f"{before:.1f} s", f"{after:.1f} s", "")
-    if many.services > 1:
-        told = many.events - one.events, many.events_bytes - one.events_bytes
-        each = [number / (many.services - 1) for number in told]
-        table.add_row("told by watches until it had made all", "", "", f"{each[0]:.0f} events, {each[1] / KB:.0f} KB")
     table.add_row("listed at its start", *(f"{run.listed_bytes / KB / KB:.1f} MB" for run in (one, many)))
     table.add_row("CPU of each look at rest", "", f"{1000 * many.looks_cpu_seconds / many.looks:.2f} ms", "")
     table.add_row("writes", str(one.writes), str(many.writes), "")

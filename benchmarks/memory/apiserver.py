@@ -43,10 +43,6 @@ class ApiServer:
     """Requests that have changed something."""
     listed_bytes: int = 0
     """Of all answers to lists."""
-    events: int = 0
-    """What watches were told."""
-    events_bytes: int = 0
-    """And how long that was."""
     _objects: defaultdict[Kind, dict[tuple[str, str], Manifest]] = field(default_factory=lambda: defaultdict(dict))
     _version: int = 0
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -105,7 +101,6 @@ class ApiServer:
         self.hear(kind, kept)
         line = json.dumps({"type": event, "object": kept}).encode() + b"\n"
         for watch in self._watches[kind]:
-            self.events, self.events_bytes = self.events + 1, self.events_bytes + len(line)
             watch.put_nowait(line)
         return kept
 

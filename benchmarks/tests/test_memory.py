@@ -94,13 +94,9 @@ async def test_a_watch_tells_what_is_written(session: ClientSession, api: ApiSer
     await api.ready(1)
 
 
-async def test_what_is_sent_is_counted(session: ClientSession, api: ApiServer) -> None:
+async def test_what_is_listed_is_counted(session: ClientSession, api: ApiServer) -> None:
     async with session.get(SERVICES) as answer:
         assert api.listed_bytes == len(await answer.read())
-    async with session.get(f"{SERVICES}?watch=true") as watch:
-        api.touch()
-        told = [await watch.content.readline() for _ in range(3)]
-    assert (api.events, api.events_bytes) == (3, sum(map(len, told)))
 
 
 def test_a_copy_belongs_to_a_shard() -> None:
