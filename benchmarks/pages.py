@@ -75,7 +75,7 @@ def _goals(runs: Sequence[Results]) -> Iterator[str]:
             if verdict.is_met is None:
                 continue
             goal, mark = verdict.goal, "met" if verdict.is_met else "**missed**"
-            bounds = f"{goal.most:g} {goal.unit}".strip(), f"{verdict.measured:.3g} {goal.unit}".strip()
+            bounds = f"{goal.most:g} {goal.unit}".strip(), f"{verdict.measured:.4g} {goal.unit}".strip()
             yield f"| {goal.title} | {run.services:,} | {' | '.join(bounds)} | {mark} |"
 
 
