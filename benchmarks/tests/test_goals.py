@@ -48,7 +48,7 @@ def test_a_goal_for_another_number_is_told_and_not_judged() -> None:
 
 
 def test_what_was_not_measured_is_not_judged() -> None:
-    assert judged(results())["UNHEALTHY → in the status, p99", None] == (None, None)
+    assert judged(results())["UNHEALTHY → in the status, p99", 100] == (None, None)
 
 
 def test_growth_is_by_the_service() -> None:
