@@ -221,6 +221,24 @@ async def test_an_answer_is_its_status_and_no_redirect_is_followed() -> None:
     await ray.close()
 
 
+async def test_a_connection_to_a_dashboard_is_kept_and_one_to_a_proxy_is_not(answering: Answering) -> None:
+    clients = []
+
+    def answer(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        clients.append(request.transport.get_extra_info("peername"))
+        return web.json_response({"applications": {}})
+
+    async with answering(answer) as (ray, address):
+        for _ in range(2):
+            await ray.serve_status(address, None)
+        for _ in range(2):
+            await ray.proxy_answers(*place(address), https=False)
+    dashboard, again, proxy, anew = clients
+    assert dashboard == again
+    assert len({dashboard, proxy, anew}) == 3
+
+
 def test_the_load_of_a_deployment_is_summed_over_its_replicas_and_handles() -> None:
     metrics = """\
 ray_serve_deployment_queued_queries{application="a",deployment="D",handle="1"} 2.0

@@ -30,7 +30,7 @@ class Sink:
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
         self.writes = 0
-        self.is_down = False
+        self.failure: Exception | None = None
 
     async def create(self, kind: Kind, manifest: dict[str, Any]) -> None:
         self._arrive()
@@ -45,8 +45,8 @@ class Sink:
 
     def _arrive(self) -> None:
         self.writes += 1
-        if self.is_down:
-            raise Unavailable("down")
+        if self.failure is not None:
+            raise self.failure
 
 
 @pytest.fixture
@@ -124,11 +124,16 @@ async def test_an_event_that_kubernetes_has_forgotten_begins_anew(recorder: Reco
     assert (new["count"], new["firstTimestamp"]) == (1, "2030-01-01T02:00:00Z")
 
 
-async def test_an_event_that_cannot_be_sent_is_in_nobodys_way(recorder: Recorder, sink: Sink) -> None:
-    sink.is_down = True
-    await tell(recorder, "lost", "Normal")
-    assert sink.events == []
-    sink.is_down = False
+@pytest.mark.parametrize("failure", [Unavailable("down"), RuntimeError("nobody has foreseen this")])
+async def test_an_event_that_cannot_be_sent_is_in_nobodys_way(
+    failure: Exception, recorder: Recorder, sink: Sink
+) -> None:
+    sink.failure = failure
+    for message in ("lost", "lost too", "lost as well"):
+        recorder.tell(Kind.RAY_SERVICE, META, Announcement("Reason", message))
+    await recorder.close()
+    assert (sink.writes, sink.events) == (3, [])
+    sink.failure = None
     await tell(recorder, "lost", "Normal")
     assert [event["count"] for event in sink.events] == [2]
 

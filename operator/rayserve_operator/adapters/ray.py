@@ -62,27 +62,35 @@ def describe(error: Exception) -> str:
 
 
 class RayApi:
-    """The `Ray` of the engine, over one pool of connections."""
+    """The `Ray` of the engine. Connections to dashboards are kept; to all other ports of pods each request has its own.
+
+    A proxy is asked whether it takes new connections, and what a rollout asks of each pod is not asked at rest.
+    """
 
     def __init__(self, user_agent: str, on_request: Callable[[Request], None] = lambda _: None) -> None:
-        # Ray hides env_vars from clients that look like a browser, so the name must not begin with Mozilla.
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
-            headers={"User-Agent": user_agent, "Accept-Encoding": "identity"},
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trace_configs=[tracing(on_request)],
-        )
+        def session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+            # Ray hides env_vars from clients that look like a browser, so the name must not begin with Mozilla.
+            return aiohttp.ClientSession(
+                connector=connector,
+                headers={"User-Agent": user_agent, "Accept-Encoding": "identity"},
+                auto_decompress=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trace_configs=[tracing(on_request)],
+            )
+
+        self._dashboards = session(aiohttp.TCPConnector(limit=0, keepalive_timeout=60))
+        self._pods = session(aiohttp.TCPConnector(limit=0, force_close=True))
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._session.close()
+        await self._dashboards.close()
+        await self._pods.close()
 
     async def serve_status(self, address: str, token: str | None) -> ServeStatus:
         """GET the Serve applications from the dashboard at `host:port`. Raises Unavailable and TokenRefused."""
         url = f"http://{address}{APPLICATIONS}"
         try:
-            async with self._session.get(
+            async with self._dashboards.get(
                 url, headers=_authorization(token), timeout=READ_TIMEOUT, allow_redirects=False
             ) as response:
                 _check_token(response.status)
@@ -104,7 +112,7 @@ class RayApi:
         """
         url = f"http://{address}{APPLICATIONS}"
         try:
-            async with self._session.put(
+            async with self._dashboards.put(
                 url,
                 json=config.document,
                 headers=_authorization(token),
@@ -131,7 +139,7 @@ class RayApi:
 
     async def _measured(self, host: str, port: int, read: Callable[[str], T | None]) -> T | None:
         try:
-            async with self._session.get(
+            async with self._pods.get(
                 f"http://{authority(host, port)}/metrics", timeout=METRICS_TIMEOUT, allow_redirects=False
             ) as response:
                 return read((await _body(response)).decode()) if response.status == 200 else None  # noqa: PLR2004
@@ -152,7 +160,7 @@ class RayApi:
         url = f"{'https' if https else 'http'}://{authority(host, port)}{path}"
         try:
             # A certificate is made out to the name that clients know, and never to the address of a pod.
-            async with self._session.get(url, timeout=within, ssl=False, allow_redirects=False) as response:
+            async with self._pods.get(url, timeout=within, ssl=False, allow_redirects=False) as response:
                 return response.status
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
             return None

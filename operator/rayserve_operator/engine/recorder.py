@@ -162,10 +162,13 @@ class Recorder:
                 await self._yield(series)
                 series.untold = False
                 await self._write(series)
-        except OperatorError as error:
+        except Exception as error:
             # Whether there is such an Event is not known, so the next one is an Event of its own.
             series.name = ""
-            logger.warning("An event of %s %s was lost: %s", series.about.kind, series.about.name, error)
+            if isinstance(error, OperatorError):
+                logger.warning("An event of %s %s was lost: %s", series.about.kind, series.about.name, error)
+            else:
+                logger.exception("An event of %s %s was lost", series.about.kind, series.about.name)
             self.meter.event_lost()
         finally:
             series.is_under_way = False

@@ -22,7 +22,8 @@ from rayserve_operator.planning.actions import Kind
 from rayserve_operator.planning.observed import BelongingView, PodView, RevisionView, ServiceView
 from rayserve_operator.render import labels
 
-REMEMBERED_DEATHS = 10_000
+REMEMBERED_DEATHS = 4096
+"""So many that what is gone is known for longer than the answer to a write takes, also while a fleet is deleted."""
 
 
 class Key(NamedTuple):
