@@ -70,13 +70,20 @@ class Written:
         self.told.append(announcement.message)
 
 
-async def follow(*strands: Any) -> tuple[Scripted, Written, OperatorError | None]:
-    executor, written = Scripted(), Written()
+META = cluster(routed=600).cluster.meta
+
+
+async def follow(*strands: Any, gone: bool = False) -> tuple[Scripted, Written, OperatorError | None]:
+    executor, written, store = Scripted(), Written(), Store(lambda _: None)
+    metadata = {"name": META.name, "namespace": META.namespace, "uid": META.uid, "resourceVersion": "1"}
+    store.put(Kind.RAY_SERVICE, {"metadata": metadata, "spec": {}})
+    if gone:
+        store.remove(Kind.RAY_SERVICE, META.uid)
     doubles: Any = (
         written,
         None,
         SystemClock(),
-        Store(lambda _: None),
+        store,
         None,
         executor,
         written,
@@ -84,9 +91,8 @@ async def follow(*strands: Any) -> tuple[Scripted, Written, OperatorError | None
         Custody(),
     )
     plan = replace(of_service(None, NOW), strands=strands)
-    meta = cluster(routed=600).cluster.meta
     try:
-        await Passes(*doubles)._follow(Kind.RAY_SERVICE, meta, RayServiceStatus(), plan)
+        await Passes(*doubles)._follow(Kind.RAY_SERVICE, META, RayServiceStatus(), plan)
     except OperatorError as error:
         return executor, written, error
     return executor, written, None
@@ -107,3 +113,8 @@ async def test_a_server_without_an_answer_ends_the_pass_and_what_was_refused_is_
     assert executor.done == [refused, silent]
     assert raised is silent
     assert "no quota" in str(written.status)
+
+
+async def test_nothing_is_done_and_nothing_told_of_what_has_gone_while_it_was_looked_at() -> None:
+    executor, written, raised = await follow([["a"]], gone=True)
+    assert (executor.done, written.told, written.status, raised) == ([], [], None, None)

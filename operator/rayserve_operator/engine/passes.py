@@ -170,7 +170,12 @@ class Passes:
     async def _follow(
         self, kind: Kind, meta: Meta, before: RayServiceStatus | RayClusterStatus, plan: Plan[Any]
     ) -> timedelta | None:
-        """Carry the plan out; write the status if that is all there was to do, or if it failed."""
+        """Carry the plan out; write the status if that is all there was to do, or if it failed.
+
+        Nothing is done for what has gone meanwhile: what it owned goes with it, and would only be made again.
+        """
+        if not self.store.holds(kind, meta.uid):
+            return None
         tell = partial(self.recorder.tell, kind, meta)
         refusals: list[Refused] = []
         try:

@@ -152,6 +152,10 @@ class Store:
         for kind, views in self._views.items():
             yield kind, len(views)
 
+    def holds(self, kind: Kind, uid: str) -> bool:
+        """Whether there is this very object still."""
+        return uid in self._views[kind]
+
     def services(self) -> Iterator[ServiceRecord]:
         """Every RayService."""
         return (view for view in self._views[Kind.RAY_SERVICE].values() if isinstance(view, ServiceRecord))
