@@ -14,8 +14,7 @@ from urllib.request import getproxies
 import aiohttp
 from kubernetes.aio import client, config
 
-from rayserve_operator.adapters.ray import describe
-from rayserve_operator.adapters.requests import Request, tracing
+from rayserve_operator.adapters.requests import Request, describe, tracing
 from rayserve_operator.engine.ports import Listing, Manifest
 from rayserve_operator.model.errors import (
     AlreadyExists,

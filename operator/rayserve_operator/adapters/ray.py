@@ -15,7 +15,7 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from rayserve_operator.adapters.requests import Request, tracing
+from rayserve_operator.adapters.requests import Request, describe, tracing
 from rayserve_operator.model.addresses import authority
 from rayserve_operator.model.documents import TooLarge, read_json
 from rayserve_operator.model.errors import Refused, TokenRefused, Unavailable
@@ -54,11 +54,6 @@ LONGEST_SAMPLE = 1024
 """Samples of one pod that are parsed, and their characters, for which the parser's time grows with the square."""
 
 T = TypeVar("T")
-
-
-def describe(error: Exception) -> str:
-    """An error in words; some of a connection's errors have none of their own."""
-    return str(error) or type(error).__name__
 
 
 class RayApi:

@@ -1,4 +1,4 @@
-"""Every request that the operator sends, told to whoever counts them, by hooks of the HTTP client."""
+"""Every request that the operator sends: told to whoever counts them, and in words where it failed."""
 
 from __future__ import annotations
 
@@ -48,6 +48,11 @@ def tracing(on_end: Callable[[Request], None]) -> aiohttp.TraceConfig:
     config.on_request_end.append(answered)
     config.on_request_exception.append(failed)
     return config
+
+
+def describe(error: Exception) -> str:
+    """An error in words; some of a connection's errors have none of their own."""
+    return str(error) or type(error).__name__
 
 
 class ApiCall(NamedTuple):
