@@ -21,6 +21,7 @@ from rayserve_operator.render.options import RenderOptions
 from ..builders import NOW, aim_at, cluster, cluster_config, cluster_plan, head, pod, service_spec, world
 
 AIM = aim_at(service_spec())
+META = cluster(routed=600).cluster.meta
 
 
 def of_service(status: Any, now: datetime) -> Plan[Any]:
@@ -68,9 +69,6 @@ class Written:
 
     def tell(self, kind: Kind, meta: Any, announcement: Announcement) -> None:
         self.told.append(announcement.message)
-
-
-META = cluster(routed=600).cluster.meta
 
 
 async def follow(*strands: Any, gone: bool = False) -> tuple[Scripted, Written, OperatorError | None]:
